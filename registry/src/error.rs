@@ -1,0 +1,42 @@
+//! Why the registry refused or failed.
+
+use fhir::ResourceKey;
+
+/// Why a write set was not committed. Nothing was written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommitError {
+    /// Something that preparation read has changed meanwhile: prepare again and retry.
+    #[error("the state that the write was prepared against has changed")]
+    Stale,
+    /// The same (sender, control id) was committed before: answer these bytes again.
+    #[error("already committed")]
+    AlreadyAnswered(Vec<u8>),
+    /// The set holds two writes for one resource.
+    #[error("{0} is written twice in one transaction")]
+    Duplicate(ResourceKey),
+    /// The database is away, full or refused. Retrying is safe.
+    #[error("registry unavailable: {0}")]
+    Unavailable(String),
+    /// The writer's queue is full. Retrying later is safe.
+    #[error("too many writes waiting")]
+    Busy,
+}
+
+/// Why a read failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The query asks for what the executor does not do; the text names it.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The query is malformed; the text names the parameter.
+    #[error("{0}")]
+    Invalid(String),
+    /// The query would cost more than its budget.
+    #[error("too costly: {0}")]
+    TooCostly(String),
+    /// The database is away or answered nonsense.
+    #[error("registry unavailable: {0}")]
+    Unavailable(String),
+}

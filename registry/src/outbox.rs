@@ -1,0 +1,21 @@
+//! Rows that wait for the ledger: written in the transaction of the data, drained by the sequencer.
+
+/// One entry that waits for its place in the log.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OutboxRow {
+    /// Ascending id; on PostgreSQL a lower one may appear after a higher one.
+    pub outbox_id: u64,
+    /// Change number of the version it commits to; `None` for other entries.
+    pub change: Option<u64>,
+    /// Entry without its sequence number.
+    pub entry: [u8; 36],
+}
+
+/// Outbox rows that now stand in the log, in log order from `first_index`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SealedRange {
+    /// Log index of the first.
+    pub first_index: u64,
+    /// Outbox ids in log order; `None` stands for an entry of another source (access journal).
+    pub outbox_ids: Vec<Option<u64>>,
+}

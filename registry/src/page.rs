@@ -1,0 +1,110 @@
+//! What reads answer: stored versions, search pages, history pages.
+
+use bytes::Bytes;
+use fhir::{Instant, ResourceKey, ResourceType, VersionId};
+
+use crate::write_set::Action;
+
+/// A version as stored; its payload opens with `repository::Keyring`.
+#[derive(Clone, Debug)]
+pub struct StoredVersion {
+    /// Whose version.
+    pub key: ResourceKey,
+    /// Its number.
+    pub version: VersionId,
+    /// When it was committed.
+    pub updated: Instant,
+    /// What made it; [`Action::Delete`] marks a tombstone.
+    pub action: Action,
+    /// System-wide change number.
+    pub change: u64,
+    /// Envelope, or the reference to an object.
+    pub payload: Bytes,
+    /// Ledger entry without its sequence number.
+    pub entry: [u8; 36],
+    /// Id the commitment's salt is derived from.
+    pub salt_id: [u8; 16],
+}
+
+/// Why a hit is in a page.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum HitMode {
+    /// It matches the query.
+    Match,
+    /// It was asked for by `_include` or `_revinclude`.
+    Include,
+}
+
+/// One entry of a search page.
+#[derive(Clone, Debug)]
+pub struct Hit {
+    /// Why it is here.
+    pub mode: HitMode,
+    /// The resource, current version.
+    pub version: StoredVersion,
+}
+
+/// One page of a search.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// Matches first, then includes; no resource twice.
+    pub hits: Vec<Hit>,
+    /// Exact number of visible matches, when asked for or cheap.
+    pub total: Option<u64>,
+    /// Where the next page starts; `None` on the last.
+    pub next: Option<Cursor>,
+    /// Where the previous page starts; `None` on the first.
+    pub previous: Option<Cursor>,
+}
+
+/// Position in a sorted result (keyset), opaque and authenticated in its text form.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Cursor(pub Vec<u8>);
+
+/// What history to list.
+#[derive(Clone, Debug)]
+pub struct HistoryQuery {
+    /// Instance, type or system.
+    pub scope: HistoryScope,
+    /// Only versions at or after this instant.
+    pub since: Option<Instant>,
+    /// At most so many versions a page.
+    pub count: u32,
+    /// Only change numbers below this one (keyset paging).
+    pub before_change: Option<u64>,
+}
+
+/// Level of a history interaction.
+#[derive(Clone, Debug)]
+pub enum HistoryScope {
+    /// One resource.
+    Instance(ResourceKey),
+    /// One type.
+    Type(ResourceType),
+    /// Everything.
+    System,
+}
+
+/// One page of history, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct HistoryPage {
+    /// The versions.
+    pub versions: Vec<StoredVersion>,
+    /// All visible versions in scope.
+    pub total: u64,
+    /// `before_change` of the next page.
+    pub next: Option<u64>,
+}
+
+/// Convenience for tests and answers: the version's `ETag` number.
+impl StoredVersion {
+    /// True for a tombstone.
+    pub fn is_tombstone(&self) -> bool {
+        self.action == Action::Delete
+    }
+
+    /// Version number, for weak `ETag`s.
+    pub fn version_number(&self) -> VersionId {
+        self.version
+    }
+}

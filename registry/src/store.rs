@@ -1,0 +1,121 @@
+//! The one storage contract: [`Store`], implemented by SQLite (embedded) and PostgreSQL.
+//!
+//! Coarse and object-safe: one method, one answer, one consistent snapshot. Every read takes the
+//! caller's [`Permit`] and renders its visibility in SQL. Writes are prepared outside and decided
+//! inside (DESIGN section 2): a [`WriteSet`] carries what preparation saw, `commit` rechecks it.
+//! Not here: SQL (`sqlite`, `postgres`), payload encryption (`repository`), FHIR semantics (`fhir`).
+
+use fhir::{ResourceKey, VersionId, VersionKey};
+use futures::future::BoxFuture;
+use policy::Permit;
+
+use crate::error::{CommitError, ReadError};
+use crate::outbox::{OutboxRow, SealedRange};
+use crate::page::{HistoryPage, HistoryQuery, Page, StoredVersion};
+use crate::search::SearchQuery;
+use crate::write_set::{Committed, Match, MatchOutcome, WriteSet, WrappedKey};
+
+/// What both engines do. All methods may be called concurrently from any runtime.
+pub trait Store: Send + Sync + 'static {
+    /// Commits one write set, all or nothing, durable before `Ok`. Concurrent sets share one
+    /// durable transaction (group commit); each runs under its own savepoint.
+    ///
+    /// # Errors
+    /// [`CommitError::Stale`] when something that preparation read has changed: prepare again.
+    fn commit(&self, set: WriteSet) -> BoxFuture<'_, Result<Committed, CommitError>>;
+
+    /// Current version of `key`, a tombstone included; `None` when absent or not visible.
+    fn read<'a>(
+        &'a self,
+        permit: &'a Permit,
+        key: &'a ResourceKey,
+    ) -> BoxFuture<'a, Result<Option<StoredVersion>, ReadError>>;
+
+    /// One version of one resource; `None` when absent or not visible.
+    fn vread<'a>(
+        &'a self,
+        permit: &'a Permit,
+        key: &'a VersionKey,
+    ) -> BoxFuture<'a, Result<Option<StoredVersion>, ReadError>>;
+
+    /// One page of instance, type or system history, newest first.
+    fn history<'a>(
+        &'a self,
+        permit: &'a Permit,
+        query: &'a HistoryQuery,
+    ) -> BoxFuture<'a, Result<HistoryPage, ReadError>>;
+
+    /// One page of a search: matches, includes, total as asked, cursor of the next page.
+    fn search<'a>(
+        &'a self,
+        permit: &'a Permit,
+        query: &'a SearchQuery,
+    ) -> BoxFuture<'a, Result<Page, ReadError>>;
+
+    /// What preparation needs to know, in one snapshot: for each [`Match`] the current state.
+    /// The answers become the set's `depends`, which `commit` checks again.
+    fn resolve<'a>(
+        &'a self,
+        permit: &'a Permit,
+        matches: &'a [Match],
+    ) -> BoxFuture<'a, Result<Vec<MatchOutcome>, ReadError>>;
+
+    /// First answer given to (`sender`, `control_id`), if any: see [`WriteSet::idempotency`].
+    fn first_answer<'a>(
+        &'a self,
+        sender: &'a str,
+        control_id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, ReadError>>;
+
+    /// Wrapped data keys by id, for `repository::Keyring`; unknown ids are left out.
+    fn data_keys<'a>(
+        &'a self,
+        key_ids: &'a [u64],
+    ) -> BoxFuture<'a, Result<Vec<WrappedKey>, ReadError>>;
+
+    /// Wrapped data key of each compartment (`Patient/id`, or the tenant's empty name), where one exists.
+    fn compartment_keys<'a>(
+        &'a self,
+        compartments: &'a [String],
+    ) -> BoxFuture<'a, Result<Vec<WrappedKey>, ReadError>>;
+
+    /// Outbox rows above `after`, in ascending order, at most `limit`.
+    fn outbox(&self, after: u64, limit: usize)
+    -> BoxFuture<'_, Result<Vec<OutboxRow>, ReadError>>;
+
+    /// Records that outbox rows are under a published checkpoint, and removes them from the outbox.
+    fn mark_sealed(&self, sealed: Vec<SealedRange>) -> BoxFuture<'_, Result<(), CommitError>>;
+
+    /// Log index of a stored version once sealed; `None` while it waits in the outbox.
+    fn log_index<'a>(
+        &'a self,
+        key: &'a VersionKey,
+    ) -> BoxFuture<'a, Result<Option<u64>, ReadError>>;
+
+    /// Number of log entries that `mark_sealed` has recorded: the sequencer's point of recovery.
+    fn sealed_size(&self) -> BoxFuture<'_, Result<u64, ReadError>>;
+
+    /// Small durable named values (installation id, log origin, access-journal position).
+    fn setting<'a>(&'a self, name: &'a str)
+    -> BoxFuture<'a, Result<Option<Vec<u8>>, ReadError>>;
+
+    /// Sets a named value durably.
+    fn set_setting<'a>(
+        &'a self,
+        name: &'a str,
+        value: &'a [u8],
+    ) -> BoxFuture<'a, Result<(), CommitError>>;
+
+    /// Round trip to the database that also proves it can write; for `/readyz`.
+    fn ping(&self) -> BoxFuture<'_, Result<(), ReadError>>;
+
+    /// Every stored version in change order above `after`, for `fsck` and reindexing; not permitted to requests.
+    fn scan_versions(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<StoredVersion>, ReadError>>;
+}
+
+/// A version to expect in a precondition.
+pub type ExpectedVersion = Option<VersionId>;
