@@ -1,0 +1,117 @@
+//! Arrows between crates, purity by manifest, module headers and file sizes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Crates of each crate of ours that it may name, by level.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("fhir", &[]),
+    ("fhir-typed", &[]),
+    ("ledger", &[]),
+    ("policy", &["fhir"]),
+    ("mediator", &["fhir"]),
+    ("registry", &["fhir", "policy"]),
+    ("repository", &["fhir"]),
+    ("gateway", &["fhir", "fhir-typed", "policy", "mediator", "registry", "repository", "ledger"]),
+];
+
+/// Crates that must stay pure: no runtime, no SQL, no clock, no randomness.
+const PURE: &[&str] = &["fhir", "policy", "mediator"];
+const IMPURE_DEPENDENCIES: &[&str] =
+    &["tokio", "sqlx", "rusqlite", "reqwest", "actix-web", "rand", "getrandom", "chrono", "time"];
+const CLOCK_WORDS: &[&str] = &["SystemTime::now", "Instant::now(", "std::fs::", "std::net::"];
+
+/// A file longer than this wants a reason; tests and tables are not counted.
+const LINES_MAX: usize = 600;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests has a parent").to_path_buf()
+}
+
+fn manifest_dependencies(name: &str) -> Vec<String> {
+    let text = fs::read_to_string(root().join(name).join("Cargo.toml")).expect("manifest");
+    let mut inside = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        if line.starts_with('[') {
+            inside = line == "[dependencies]";
+        } else if inside {
+            let dependency = line.split(['.', ' ', '=']).next().unwrap_or_default();
+            if !dependency.is_empty() && !dependency.starts_with('#') {
+                found.push(dependency.to_owned());
+            }
+        }
+    }
+    found
+}
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn crates_name_only_crates_below_them() {
+    let ours: Vec<&str> = ARROWS.iter().map(|(name, _)| *name).collect();
+    for (name, allowed) in ARROWS {
+        for dependency in manifest_dependencies(name) {
+            let is_ours = ours.contains(&dependency.as_str());
+            assert!(
+                !is_ours || allowed.contains(&dependency.as_str()),
+                "{name} must not depend on {dependency}"
+            );
+        }
+    }
+}
+
+#[test]
+fn pure_crates_have_no_runtime_no_sql_and_no_clock() {
+    for name in PURE {
+        for dependency in manifest_dependencies(name) {
+            assert!(!IMPURE_DEPENDENCIES.contains(&dependency.as_str()), "{name}: {dependency}");
+        }
+        let mut files = Vec::new();
+        rust_files(&root().join(name).join("src"), &mut files);
+        assert!(!files.is_empty(), "{name} has sources");
+        for file in files {
+            let text = fs::read_to_string(&file).expect("source");
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            for word in CLOCK_WORDS {
+                assert!(!code.contains(word), "{} uses {word}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_module_starts_with_a_header_and_stays_readable_in_size() {
+    let mut long = Vec::new();
+    for (name, _) in ARROWS {
+        let mut files = Vec::new();
+        rust_files(&root().join(name).join("src"), &mut files);
+        for file in files {
+            let text = fs::read_to_string(&file).expect("source");
+            assert!(text.starts_with("//!"), "{} has no module header", file.display());
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            if code.lines().count() > LINES_MAX {
+                long.push(format!("{}: {} lines", file.display(), code.lines().count()));
+            }
+        }
+    }
+    assert!(long.is_empty(), "split these files: {long:#?}");
+}
+
+#[test]
+fn only_fhir_typed_names_fhirbolt() {
+    for (name, _) in ARROWS {
+        let names_it = manifest_dependencies(name).iter().any(|d| d == "fhirbolt");
+        assert_eq!(names_it, *name == "fhir-typed", "{name}");
+    }
+}

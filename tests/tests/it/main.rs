@@ -1,0 +1,3 @@
+//! Fitness rules for the workspace (DESIGN: levels, purity, file size).
+
+mod architecture;
