@@ -149,7 +149,7 @@ fn agents(event: &AuditEvent, pattern: &Pattern) -> Vec<AuditEventAgent> {
             r#type: Some(concept(DICOM, pattern.client_type.0, pattern.client_type.1)),
             r#who: Some(Box::new(display(&event.client))),
             r#requestor: boolean(false),
-            r#network: network,
+            network,
             ..AuditEventAgent::default()
         },
         AuditEventAgent {
