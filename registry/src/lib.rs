@@ -2,3 +2,6 @@
 //!
 //! One contract, [`store::Store`]; nothing runs without a `policy::Permit`.
 //! Not here: payload encryption (`repository`), FHIR parsing (`fhir`), decisions (`policy`).
+
+pub mod hash;
+pub mod index;
