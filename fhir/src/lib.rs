@@ -1,1 +1,29 @@
-//! fhir
+//! fhir: the words that everybody shares. Pure: no I/O, no clock, no randomness.
+//!
+//! Ids, versions, instants, issues, the JSON document with its spans, the strict R4 reader,
+//! resources, references, bundles and the splicing of `id` and `meta` into accepted bytes.
+//! Not here: profiles, terminology, anything that stores.
+
+mod id;
+mod instant;
+mod issue;
+mod json_scan;
+mod json_text;
+mod key;
+mod reference;
+mod resource_type;
+mod time_range;
+mod tree;
+mod tree_build;
+mod version;
+
+pub use id::{InvalidId, ResourceId};
+pub use instant::{Instant, InvalidInstant};
+pub use issue::{Issue, IssueType, OperationOutcome, REQUEST_ID_URL, Severity};
+pub use json_text::write_json_string;
+pub use key::{InvalidKey, ResourceKey, VersionKey};
+pub use reference::{ParsedReference, ReferenceAt, references};
+pub use resource_type::ResourceType;
+pub use time_range::TimeRange;
+pub use tree::{Children, DEPTH_MAX, Kind, NODES_MAX, Node, Tree};
+pub use version::{InvalidVersion, VersionId};
