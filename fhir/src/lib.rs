@@ -12,6 +12,7 @@ mod json_text;
 mod key;
 mod reference;
 mod resource_type;
+mod search;
 mod time_range;
 mod tree;
 mod tree_build;
@@ -24,6 +25,12 @@ pub use json_text::write_json_string;
 pub use key::{InvalidKey, ResourceKey, VersionKey};
 pub use reference::{ParsedReference, ReferenceAt, references};
 pub use resource_type::ResourceType;
+pub use search::{
+    Component, Extracted, Held, NumberRange, ParamId, ParamKind, Quantity, SearchParam,
+    SearchPrefix, Target, Token, TypeOfIdentifier, Value, approximate_dates, approximate_number,
+    date_matches, fold, number_matches, search_param, search_param_by_id, search_params,
+    search_table_fingerprint,
+};
 pub use time_range::TimeRange;
 pub use tree::{Children, DEPTH_MAX, Kind, NODES_MAX, Node, Tree};
 pub use version::{InvalidVersion, VersionId};

@@ -1,0 +1,23 @@
+//! Search: what R4's search parameters are, which values of a resource they select, and how a
+//! search value compares with them.
+//!
+//! Spec: FHIR R4 search.html and the `SearchParameter` and `CompartmentDefinition` resources of
+//! 4.0.1, kept as tables in `fhir-profiles/r4`. Pure: the caller stores and queries.
+//! Not here: SQL, chaining, includes, result parameters (`registry`).
+
+mod compare;
+mod decimal;
+mod fold;
+mod param;
+mod value;
+
+pub use compare::{
+    SearchPrefix, approximate_dates, approximate_number, date_matches, number_matches,
+};
+pub use decimal::NumberRange;
+pub use fold::fold;
+pub use param::{
+    Component, Held, ParamId, ParamKind, SearchParam, search_param, search_param_by_id,
+    search_params, search_table_fingerprint,
+};
+pub use value::{Extracted, Quantity, Target, Token, TypeOfIdentifier, Value};
