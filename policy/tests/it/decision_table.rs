@@ -1,0 +1,218 @@
+//! role × scope × request against a naive table that knows no sets and no levels.
+
+use policy::{AccessRequest, Deny, Operation, OperationTarget, Role, Visibility, decide};
+
+use crate::word::{Caller, WORDS, Word, callers, id, principal, requests};
+
+/// What the table expects.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Expected {
+    Forbidden,
+    NotOffered,
+    NotFound,
+    /// Permitted, sees no patient.
+    Nothing,
+    /// Permitted within the compartment of the patient in context.
+    Own,
+    /// Permitted on everything.
+    All,
+}
+
+use Expected::{All, Forbidden, NotFound, NotOffered, Nothing, Own};
+
+#[test]
+fn every_decision_is_the_one_of_the_table() {
+    let mut sets: Vec<Vec<Word>> = vec![Vec::new()];
+    for (i, first) in WORDS.iter().enumerate() {
+        sets.push(vec![*first]);
+        sets.extend(WORDS[i + 1..].iter().map(|second| vec![*first, *second]));
+    }
+    let requests = requests();
+    let mut decisions = 0;
+    for caller in callers() {
+        for words in &sets {
+            let principal = principal(caller, words);
+            for request in &requests {
+                let expected = table(caller, words, request);
+                let found = outcome(caller, &decide(&principal, request));
+                assert_eq!(found, expected, "{caller:?} {words:?} {request:?}");
+                decisions += 1;
+            }
+        }
+    }
+    assert!(decisions > 1_000_000);
+}
+
+fn outcome(caller: Caller, decision: &Result<policy::Permit, Deny>) -> Expected {
+    match decision {
+        Err(Deny::Forbidden(_)) => Forbidden,
+        Err(Deny::NotFound) => NotFound,
+        Err(Deny::NotOffered) => NotOffered,
+        Err(Deny::Unavailable) => unreachable!("nothing is undecidable yet"),
+        Ok(permit) => match permit.visibility() {
+            Visibility::Everything => All,
+            Visibility::Compartments(patients)
+                if permit.types().is_empty()
+                    && permit.included_types().is_empty()
+                    && !caller.patient =>
+            {
+                assert!(patients.is_empty());
+                Nothing
+            }
+            Visibility::Compartments(patients) => {
+                assert!(patients.is_empty() || *patients == [id("own")]);
+                if patients.is_empty() || permit.included_types().is_empty() {
+                    Nothing
+                } else {
+                    Own
+                }
+            }
+        },
+    }
+}
+
+fn table(caller: Caller, words: &[Word], request: &AccessRequest) -> Expected {
+    if *request == AccessRequest::Capability {
+        return Nothing;
+    }
+    let any = |context: &str| words.iter().any(|word| word.context == context);
+    if any("patient") && any("system") || caller.role == Role::Patient && !caller.patient {
+        return Forbidden;
+    }
+    let on = |right: char, type_name: &str| level(caller, words, right, type_name);
+    let is_patient = caller.role == Role::Patient;
+    match request {
+        AccessRequest::Capability | AccessRequest::Ledger => Nothing,
+        AccessRequest::Operate if caller.role == Role::Operator => Nothing,
+        AccessRequest::Operate => Forbidden,
+        AccessRequest::Read(key) | AccessRequest::HistoryInstance(key) => {
+            instance(on('r', key.resource_type.name()), key)
+        }
+        AccessRequest::Vread(version) => {
+            instance(on('r', version.key.resource_type.name()), &version.key)
+        }
+        AccessRequest::Receipt(_) if caller.role == Role::Auditor => on('r', "AuditEvent"),
+        AccessRequest::Receipt(version) => {
+            instance(on('r', version.key.resource_type.name()), &version.key)
+        }
+        AccessRequest::Search(rt) | AccessRequest::HistoryType(rt) | AccessRequest::Match(rt) => {
+            on('s', rt.name())
+        }
+        AccessRequest::AuditRead => on('s', "AuditEvent"),
+        AccessRequest::SearchSystem | AccessRequest::HistorySystem => on('s', "*"),
+        AccessRequest::Create(rt) if rt.name() == "AuditEvent" => NotOffered,
+        AccessRequest::Create(rt) => visible(on('c', rt.name()), caller, words),
+        AccessRequest::Update(key) if is_patient || key.resource_type.name() == "AuditEvent" => {
+            NotOffered
+        }
+        AccessRequest::Patch(key) if key.resource_type.name() == "AuditEvent" => NotOffered,
+        AccessRequest::Update(key) | AccessRequest::Patch(key) => {
+            visible(instance(on('u', key.resource_type.name()), key), caller, words)
+        }
+        AccessRequest::Delete(key)
+            if ["AuditEvent", "Provenance"].contains(&key.resource_type.name()) =>
+        {
+            NotOffered
+        }
+        AccessRequest::Delete(key) => {
+            visible(instance(on('d', key.resource_type.name()), key), caller, words)
+        }
+        AccessRequest::Bundle => bundle(caller, words),
+        AccessRequest::Message if caller.role == Role::System => on('c', "*").min(on('u', "*")),
+        AccessRequest::Message => Forbidden,
+        AccessRequest::Operation { operation, target } => {
+            operation_table(caller, words, *operation, target)
+        }
+    }
+}
+
+/// The widest level at which any one right on the type is granted.
+fn level(caller: Caller, words: &[Word], right: char, type_name: &str) -> Expected {
+    let granted = |context: &str| {
+        words.iter().any(|word| {
+            word.context == context
+                && word.letters.contains(right)
+                && (word.type_name == "*" || word.type_name == type_name)
+        })
+    };
+    let audit = type_name == "AuditEvent";
+    let reading = "rs".contains(right);
+    let practitioner = caller.fhir_user.is_some_and(|user| user.starts_with("Practitioner/"));
+    match caller.role {
+        Role::Clinician if audit => Forbidden,
+        Role::Clinician if granted("user") && practitioner => All,
+        Role::Clinician if granted("patient") && caller.patient => Own,
+        Role::Patient if reading && (granted("user") || granted("patient")) => Own,
+        Role::System if !audit && granted("system") => All,
+        Role::Auditor if audit && reading && granted("system") => All,
+        Role::Auditor if audit && reading && granted("user") && caller.fhir_user.is_some() => All,
+        _ => Forbidden,
+    }
+}
+
+fn instance(level: Expected, key: &fhir::ResourceKey) -> Expected {
+    let other = key.resource_type.name() == "Patient" && key.id.as_str() == "other";
+    if level == Own && other { NotFound } else { level }
+}
+
+/// A write permit within a compartment looks like one that sees nothing if nothing may be read.
+fn visible(level: Expected, caller: Caller, words: &[Word]) -> Expected {
+    let reads = |right| {
+        words.iter().any(|word| {
+            word.letters.contains(right) && level_of_word(caller, words, word, right) >= Own
+        })
+    };
+    if level == Own && !reads('r') && !reads('s') { Nothing } else { level }
+}
+
+fn level_of_word(caller: Caller, words: &[Word], word: &Word, right: char) -> Expected {
+    level(caller, words, right, if word.type_name == "*" { "Observation" } else { word.type_name })
+}
+
+fn bundle(caller: Caller, words: &[Word]) -> Expected {
+    if caller.role == Role::Auditor {
+        return Forbidden;
+    }
+    let mut best = Forbidden;
+    for word in words {
+        for right in word.letters.chars() {
+            best = best.max(level_of_word(caller, words, word, right));
+        }
+    }
+    visible(best, caller, words)
+}
+
+fn operation_table(
+    caller: Caller,
+    words: &[Word],
+    operation: Operation,
+    target: &OperationTarget,
+) -> Expected {
+    let on = |right: char, type_name: &str| level(caller, words, right, type_name);
+    let patient = caller.role == Role::Patient;
+    let unlimited = |level: Expected| if level == All { All } else { Forbidden };
+    match (operation, target) {
+        (Operation::Everything, OperationTarget::Instance(key)) => {
+            let name = key.resource_type.name();
+            if on('s', name) == Forbidden { Forbidden } else { instance(on('r', name), key) }
+        }
+        (Operation::Validate, OperationTarget::Instance(key)) => {
+            instance(on('r', key.resource_type.name()), key)
+        }
+        (Operation::Validate, OperationTarget::Type(rt)) => {
+            visible(on('c', rt.name()), caller, words)
+        }
+        (Operation::Match | Operation::Merge | Operation::Export, _) if patient => Forbidden,
+        (Operation::Match, OperationTarget::Type(rt)) if rt.name() == "Patient" => {
+            unlimited(on('s', "Patient"))
+        }
+        (Operation::Merge, OperationTarget::Type(rt)) if rt.name() == "Patient" => {
+            unlimited(on('r', "Patient").min(on('u', "Patient")))
+        }
+        (Operation::Export, OperationTarget::System | OperationTarget::Type(_)) => {
+            let both = on('r', "*").min(on('s', "*"));
+            if caller.role == Role::System { unlimited(both) } else { Forbidden }
+        }
+        _ => NotOffered,
+    }
+}

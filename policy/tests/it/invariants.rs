@@ -1,0 +1,186 @@
+//! What holds for every set of scopes.
+
+use fhir::ResourceType;
+use policy::{AccessRequest, Deny, Principal, Reason, Role, Visibility, decide};
+use proptest::prelude::*;
+
+use crate::word::{Caller, WORDS, Word, callers, id, key, principal, requests};
+
+/// What a decision lets see of the probes, as a set of bits; a refusal sees nothing.
+fn access(principal: &Principal, request: &AccessRequest) -> u32 {
+    let Ok(permit) = decide(principal, request) else { return 0 };
+    let probes = [
+        (ResourceType::OBSERVATION, vec![id("own")]),
+        (ResourceType::OBSERVATION, vec![id("other")]),
+        (ResourceType::OBSERVATION, vec![]),
+        (ResourceType::ORGANIZATION, vec![]),
+    ];
+    let sees = |(i, (rt, patients)): (usize, &(ResourceType, Vec<_>))| {
+        u32::from(permit.visibility().admits(*rt, patients)) << (i + 1)
+    };
+    1 | probes.iter().enumerate().map(sees).sum::<u32>()
+}
+
+fn is_mixed(words: &[Word]) -> bool {
+    let any = |context: &str| words.iter().any(|word| word.context == context);
+    any("patient") && any("system")
+}
+
+fn any_caller() -> impl Strategy<Value = Caller> {
+    proptest::sample::select(callers())
+}
+
+fn any_words() -> impl Strategy<Value = Vec<Word>> {
+    proptest::collection::vec(proptest::sample::select(WORDS.to_vec()), 0..6)
+}
+
+proptest! {
+    /// The one exception is the mixture of `patient/` and `system/`, which is refused as a whole.
+    #[test]
+    fn adding_a_scope_never_removes_access(
+        caller in any_caller(),
+        words in any_words(),
+        added in proptest::sample::select(WORDS.to_vec()),
+    ) {
+        let mut more = words.clone();
+        more.push(added);
+        prop_assume!(!is_mixed(&more));
+        let (few, more) = (principal(caller, &words), principal(caller, &more));
+        for request in requests() {
+            let (before, after) = (access(&few, &request), access(&more, &request));
+            prop_assert_eq!(before & after, before, "{:?}", request);
+        }
+    }
+
+    #[test]
+    fn the_order_of_scopes_changes_nothing(caller in any_caller(), words in any_words()) {
+        let mut reversed = words.clone();
+        reversed.reverse();
+        let (one, other) = (principal(caller, &words), principal(caller, &reversed));
+        for request in requests() {
+            prop_assert_eq!(access(&one, &request), access(&other, &request), "{:?}", request);
+        }
+    }
+
+    #[test]
+    fn no_permit_of_a_patient_sees_everything(words in any_words(), context in any::<bool>()) {
+        let caller = Caller { role: Role::Patient, patient: context, fhir_user: Some("Patient/own") };
+        let patient = principal(caller, &words);
+        for request in requests() {
+            if let Ok(permit) = decide(&patient, &request) {
+                let own = Visibility::Compartments(vec![id("own")]);
+                prop_assert!(
+                    *permit.visibility() == own
+                        || request == AccessRequest::Capability && !context
+                );
+            }
+        }
+    }
+
+    /// An include or a chain never sees more of a type than a search for the type would.
+    #[test]
+    fn no_type_of_a_permit_reaches_further_than_its_own_search(
+        caller in any_caller(),
+        words in any_words(),
+    ) {
+        let principal = principal(caller, &words);
+        for request in requests() {
+            let Ok(permit) = decide(&principal, &request) else { continue };
+            for rt in permit.types().iter() {
+                let own = decide(&principal, &AccessRequest::Search(rt));
+                let own = own.expect("a type of a permit may be searched");
+                prop_assert!(
+                    *permit.visibility() != Visibility::Everything
+                        || *own.visibility() == Visibility::Everything
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn roles_that_exclude_each_other_grant_nothing() {
+    for alone in [Role::Patient, Role::System, Role::Auditor] {
+        for other in Role::ALL.into_iter().filter(|other| *other != alone) {
+            let mixed = Principal::builder("somebody")
+                .role(alone)
+                .role(other)
+                .scopes("user/*.cruds")
+                .patient(id("own"))
+                .fhir_user(key("Practitioner/dr"))
+                .build();
+
+            let decision = decide(&mixed, &AccessRequest::Search(ResourceType::PATIENT));
+
+            assert_eq!(decision, Err(Deny::Forbidden(Reason::ConflictingRoles)));
+        }
+    }
+}
+
+#[test]
+fn a_clinician_may_also_operate() {
+    let both = Principal::builder("somebody")
+        .role(Role::Clinician)
+        .role(Role::Operator)
+        .scopes("user/*.rs")
+        .fhir_user(key("Practitioner/dr"))
+        .build();
+
+    assert!(decide(&both, &AccessRequest::Operate).is_ok());
+    assert!(decide(&both, &AccessRequest::Search(ResourceType::PATIENT)).is_ok());
+}
+
+#[test]
+fn a_caller_without_role_or_scope_gets_the_capabilities_only() {
+    let nobody = Principal::builder("somebody").build();
+    let scoped = Principal::builder("somebody").scopes("system/*.cruds").build();
+
+    for request in requests() {
+        for caller in [&nobody, &scoped] {
+            let expected = request == AccessRequest::Capability;
+            assert_eq!(decide(caller, &request).is_ok(), expected, "{request:?}");
+        }
+    }
+}
+
+#[test]
+fn an_update_creates_only_where_both_rights_are_granted() {
+    let update = AccessRequest::Update(key("Observation/o"));
+    let caller = Caller { role: Role::System, patient: false, fhir_user: None };
+    let creates = |text: &'static str| {
+        let word = Word { text, context: "system", type_name: "*", letters: "" };
+        decide(&principal(caller, &[word]), &update).is_ok_and(|permit| permit.update_as_create())
+    };
+
+    assert!(creates("system/*.cruds"));
+    assert!(creates("system/*.cu"));
+    assert!(!creates("system/*.u"));
+}
+
+#[test]
+fn a_refusal_says_which_claim_is_at_fault() {
+    let reason = |role, scopes: &str| {
+        let caller = Principal::builder("somebody").role(role).scopes(scopes).build();
+        match decide(&caller, &AccessRequest::Search(ResourceType::OBSERVATION)) {
+            Err(Deny::Forbidden(reason)) => reason.to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+
+    assert_eq!(reason(Role::Clinician, "user/*.rs"), "the token names no user that fits its role");
+    assert_eq!(reason(Role::Clinician, "patient/*.rs"), "the token names no patient");
+    assert_eq!(reason(Role::Patient, "patient/*.rs"), "the token names no patient");
+    assert_eq!(
+        reason(Role::System, "system/Observation.rs?code=x"),
+        "a search expression in a scope is not supported"
+    );
+    assert_eq!(
+        reason(Role::System, "system/Patient.rs"),
+        "no scope of the token grants s on Observation"
+    );
+    assert_eq!(
+        reason(Role::System, "patient/*.rs system/*.rs"),
+        "the token mixes patient and system scopes"
+    );
+    assert_eq!(reason(Role::Auditor, "user/*.rs"), "the role of the caller does not allow this");
+}

@@ -1,0 +1,5 @@
+//! The published decisions, checked from outside.
+
+mod decision_table;
+mod invariants;
+mod word;
