@@ -34,6 +34,10 @@ ILLUSTRATIONS = {"example", "example-reference", "example-extension"}
 # (xpath-only extension parameters, _filter, _query).
 FULL_TEXT = {"_text", "_content"}
 
+# The published composite pairs the parameter "relatesto" with the code and "relation" with the target; meant is the
+# other way round, as the types of the elements show.
+SWAPPED_COMPONENTS = {"DocumentReference-relationship"}
+
 
 def main():
     package = pathlib.Path(sys.argv[1])
@@ -139,6 +143,9 @@ def expand(package, schema):
             branches = [b for b in branches if root_of(b) in (base, "Resource", "DomainResource")]
             components = [(by_url[c["definition"]]["code"], by_url[c["definition"]]["type"], tidy(c["expression"]))
                           for c in p.get("component", [])]
+            if tail in SWAPPED_COMPONENTS:
+                (c1, k1, e1), (c2, k2, e2) = components
+                components = [(c2, k2, e1), (c1, k1, e2)]
             targets = narrow(base, p, branches, schema)
             rows.append(dict(base=base, code=p["code"], kind=p["type"], url=tail, targets=targets,
                              branches=branches, components=components, same="-"))

@@ -28,7 +28,7 @@ pub use resource_type::ResourceType;
 pub use search::{
     Component, Extracted, Held, NumberRange, ParamId, ParamKind, Quantity, SearchParam,
     SearchPrefix, Target, Token, TypeOfIdentifier, Value, approximate_dates, approximate_number,
-    date_matches, fold, number_matches, search_param, search_param_by_id, search_params,
+    date_matches, extract, fold, number_matches, search_param, search_param_by_id, search_params,
     search_table_fingerprint,
 };
 pub use time_range::TimeRange;

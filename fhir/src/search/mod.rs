@@ -5,10 +5,18 @@
 //! 4.0.1, kept as tables in `fhir-profiles/r4`. Pure: the caller stores and queries.
 //! Not here: SQL, chaining, includes, result parameters (`registry`).
 
+mod build;
 mod compare;
+mod context;
 mod decimal;
+mod elements;
+mod expression;
+mod extract;
 mod fold;
+mod measure;
 mod param;
+mod program;
+mod run;
 mod value;
 
 pub use compare::{
@@ -20,4 +28,5 @@ pub use param::{
     Component, Held, ParamId, ParamKind, SearchParam, search_param, search_param_by_id,
     search_params, search_table_fingerprint,
 };
+pub use run::extract;
 pub use value::{Extracted, Quantity, Target, Token, TypeOfIdentifier, Value};

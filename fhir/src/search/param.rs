@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 
 use crate::ResourceType;
 
+use super::elements::ELEMENTS;
+
 /// Stable number of a search parameter of one base type; stored in index rows.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ParamId(u16);
@@ -53,7 +55,7 @@ impl ParamKind {
 /// Where the values of a parameter are found.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Held {
-    /// In index rows, made from what the extraction returns.
+    /// In index rows, made from what [`extract`](crate::extract) returns.
     InIndex,
     /// In the resource's own row: `_id` and `_lastUpdated`. Nothing is extracted.
     InResource,
@@ -249,7 +251,6 @@ fn components(text: &'static str) -> Option<&'static [Component]> {
 }
 
 const PARAMETERS: &str = include_str!("../../../fhir-profiles/r4/search-parameters.txt");
-const ELEMENTS: &str = include_str!("../../../fhir-profiles/r4/search-elements.txt");
 const COMPARTMENTS: &str = include_str!("../../../fhir-profiles/r4/compartments.txt");
 const URL_PREFIX: &str = "http://hl7.org/fhir/SearchParameter/";
 

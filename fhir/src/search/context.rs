@@ -1,0 +1,99 @@
+//! What the reading of one resource needs to know beside the element at hand.
+
+use std::borrow::Cow;
+
+use crate::id::is_id;
+use crate::{Node, ResourceType};
+
+use super::value::Target;
+
+/// The resource that is read, and where this server is.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'t, 'b> {
+    /// The whole resource.
+    pub(crate) resource: Node<'t>,
+    /// Base URL of this server, without a slash at the end; empty if it has none.
+    base_url: &'b str,
+}
+
+impl<'t, 'b> Context<'t, 'b> {
+    pub(crate) fn new(resource: Node<'t>, base_url: &'b str) -> Self {
+        Self { resource, base_url: base_url.trim_end_matches('/') }
+    }
+
+    /// The type that a literal reference names, whichever server holds it.
+    pub(crate) fn type_of<'r>(&self, reference: &'r str) -> Option<&'r str> {
+        let path = reference.split_once("/_history/").map_or(reference, |(path, _)| path);
+        let mut segments = path.rsplit('/');
+        let (id, name) = (segments.next()?, segments.next()?);
+        (is_id(id) && ResourceType::parse(name).is_some()).then_some(name)
+    }
+
+    /// What a literal reference points to; `None` for fragments and conditional references, which
+    /// point to nothing that can be searched.
+    pub(crate) fn target(&self, reference: Cow<'t, str>) -> Option<Target<'t>> {
+        if reference.is_empty() || reference.starts_with('#') {
+            return None;
+        }
+        let relative = match reference.strip_prefix(self.base_url) {
+            Some(rest) if !self.base_url.is_empty() && rest.starts_with('/') => {
+                self.base_url.len() + 1
+            }
+            _ => 0,
+        };
+        if let Some(local) = local(&reference, relative) {
+            return Some(local);
+        }
+        if !reference.contains(':') {
+            return None;
+        }
+        let (url, version) = cut(reference, "/_history/");
+        Some(Target::Absolute { url, version })
+    }
+
+    /// What a canonical URL points to.
+    pub(crate) fn canonical(&self, url: Cow<'t, str>) -> Option<Target<'t>> {
+        if url.is_empty() || url.starts_with('#') {
+            return None;
+        }
+        let (url, version) = cut(url, "|");
+        Some(Target::Absolute { url, version })
+    }
+}
+
+/// `Type/id` or `Type/id/_history/version`, from this byte on.
+fn local<'t>(reference: &Cow<'t, str>, from: usize) -> Option<Target<'t>> {
+    let text = &reference[from..];
+    let (path, version) = match text.split_once("/_history/") {
+        Some((path, version)) => (path, Some(version)),
+        None => (text, None),
+    };
+    let (name, id) = path.split_once('/')?;
+    if !is_id(id) || version.is_some_and(|version| !is_id(version)) {
+        return None;
+    }
+    let resource_type = ResourceType::parse(name)?;
+    let id_at = from + name.len() + 1;
+    let version =
+        version.map(|version| part(reference, reference.len() - version.len(), version.len()));
+    Some(Target::Local { resource_type, id: part(reference, id_at, id.len()), version })
+}
+
+/// Splits at the last occurrence; what follows is the version.
+fn cut<'t>(text: Cow<'t, str>, separator: &str) -> (Cow<'t, str>, Option<Cow<'t, str>>) {
+    match text.rfind(separator) {
+        Some(at) => {
+            let version_at = at + separator.len();
+            let version = part(&text, version_at, text.len() - version_at);
+            (part(&text, 0, at), Some(version).filter(|version| !version.is_empty()))
+        }
+        None => (text, None),
+    }
+}
+
+fn part<'t>(text: &Cow<'t, str>, from: usize, len: usize) -> Cow<'t, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(&text[from..from + len]),
+        Cow::Owned(text) => Cow::Owned(text[from..from + len].to_owned()),
+    }
+}
