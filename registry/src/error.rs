@@ -36,7 +36,22 @@ pub enum ReadError {
     /// The query would cost more than its budget.
     #[error("too costly: {0}")]
     TooCostly(String),
+    /// Too many reads wait. Retrying later is safe.
+    #[error("too many reads waiting")]
+    Busy,
     /// The database is away or answered nonsense.
     #[error("registry unavailable: {0}")]
     Unavailable(String),
+}
+
+/// Why a database was not opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The file or server cannot be used as a registry.
+    #[error("cannot open the registry: {0}")]
+    Unavailable(String),
+    /// A newer release, or another product, wrote the schema.
+    #[error("schema migration {0} is unknown to this release or was altered")]
+    UnknownSchema(i64),
 }

@@ -3,5 +3,13 @@
 //! One contract, [`store::Store`]; nothing runs without a `policy::Permit`.
 //! Not here: payload encryption (`repository`), FHIR parsing (`fhir`), decisions (`policy`).
 
+pub mod access;
+pub mod error;
 pub mod hash;
 pub mod index;
+pub mod outbox;
+pub mod page;
+pub mod search;
+pub mod sqlite;
+pub mod store;
+pub mod write_set;

@@ -5,15 +5,16 @@
 //! inside (DESIGN section 2): a [`WriteSet`] carries what preparation saw, `commit` rechecks it.
 //! Not here: SQL (`sqlite`, `postgres`), payload encryption (`repository`), FHIR semantics (`fhir`).
 
-use fhir::{ResourceKey, VersionId, VersionKey};
+use fhir::{ResourceKey, VersionKey};
 use futures::future::BoxFuture;
 use policy::Permit;
 
 use crate::error::{CommitError, ReadError};
+use crate::hash::IndexKey;
 use crate::outbox::{OutboxRow, SealedRange};
 use crate::page::{HistoryPage, HistoryQuery, Page, StoredVersion};
 use crate::search::SearchQuery;
-use crate::write_set::{Committed, Match, MatchOutcome, WriteSet, WrappedKey};
+use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
 
 /// What both engines do. All methods may be called concurrently from any runtime.
 pub trait Store: Send + Sync + 'static {
@@ -23,6 +24,12 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`CommitError::Stale`] when something that preparation read has changed: prepare again.
     fn commit(&self, set: WriteSet) -> BoxFuture<'_, Result<Committed, CommitError>>;
+
+    /// The installation's key for index hashes; all rows of a write set are hashed with it.
+    fn index_key(&self) -> &IndexKey;
+
+    /// Resolves when outbox rows have been committed since the last call, or may have been.
+    fn outbox_changed(&self) -> BoxFuture<'_, ()>;
 
     /// Current version of `key`, a tombstone included; `None` when absent or not visible.
     fn read<'a>(
@@ -80,8 +87,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Vec<WrappedKey>, ReadError>>;
 
     /// Outbox rows above `after`, in ascending order, at most `limit`.
-    fn outbox(&self, after: u64, limit: usize)
-    -> BoxFuture<'_, Result<Vec<OutboxRow>, ReadError>>;
+    fn outbox(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<OutboxRow>, ReadError>>;
 
     /// Records that outbox rows are under a published checkpoint, and removes them from the outbox.
     fn mark_sealed(&self, sealed: Vec<SealedRange>) -> BoxFuture<'_, Result<(), CommitError>>;
@@ -96,8 +102,7 @@ pub trait Store: Send + Sync + 'static {
     fn sealed_size(&self) -> BoxFuture<'_, Result<u64, ReadError>>;
 
     /// Small durable named values (installation id, log origin, access-journal position).
-    fn setting<'a>(&'a self, name: &'a str)
-    -> BoxFuture<'a, Result<Option<Vec<u8>>, ReadError>>;
+    fn setting<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, ReadError>>;
 
     /// Sets a named value durably.
     fn set_setting<'a>(
@@ -116,6 +121,3 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<StoredVersion>, ReadError>>;
 }
-
-/// A version to expect in a precondition.
-pub type ExpectedVersion = Option<VersionId>;

@@ -5,6 +5,7 @@
 //! and refuses the set as stale when a [`Dependency`] no longer holds.
 
 use fhir::{Instant, ResourceId, ResourceKey, ResourceType, VersionId};
+use policy::Permit;
 
 use crate::index::IndexRows;
 
@@ -18,7 +19,7 @@ pub struct WriteSet {
     pub new_keys: Vec<WrappedKey>,
     /// The message's identity and the answer to repeat for it.
     pub idempotency: Option<Idempotency>,
-    /// Ledger entries beside those of the versions (access, configuration): 43 bytes before the sequence number.
+    /// Ledger entries beside those of the versions (access, configuration): 36 bytes before the sequence number.
     pub extra_entries: Vec<ExtraEntry>,
 }
 
@@ -100,13 +101,17 @@ pub enum Match {
 pub enum MatchOutcome {
     /// For [`Match::Key`]: current version and whether it is a tombstone; `None` when there is none.
     Key(Option<(VersionId, bool)>),
-    /// For [`Match::Query`]: at most two of the matching ids, in ascending order.
+    /// For [`Match::Key`]: it exists, but the permit does not see it. Answer as for an absent one, never write it.
+    Hidden,
+    /// For [`Match::Query`]: at most two of the matching ids, in ascending order; only what the permit sees.
     Query(Vec<ResourceId>),
 }
 
 /// A lookup with its answer: the set is stale if the writer finds another one.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Dependency {
+    /// The permit it was asked with; the writer asks with the same.
+    pub permit: Permit,
     /// What was asked.
     pub asked: Match,
     /// What was answered.
@@ -126,10 +131,10 @@ pub struct Idempotency {
 
 /// Proof that a write set and its ledger entries are durable. Only a store makes it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Committed {
     /// One for each write, in their order.
     pub versions: Vec<CommittedVersion>,
-    pub(crate) _made_by_a_store: (),
 }
 
 /// One version as committed.

@@ -115,9 +115,7 @@ impl IndexRows {
             rows.dedup();
         }
         tidy(&mut self.tokens, TokenRow::cmp);
-        tidy(&mut self.references, |a, b| {
-            (a.param, a.target_hash, a.code_hash).cmp(&(b.param, b.target_hash, b.code_hash))
-        });
+        tidy(&mut self.references, ReferenceRow::cmp);
         tidy(&mut self.dates, DateRow::cmp);
         tidy(&mut self.numbers, NumberRow::order);
         tidy(&mut self.quantities, QuantityRow::order);
@@ -154,5 +152,63 @@ impl QuantityRow {
             .then(self.lo.total_cmp(&other.lo))
             .then(self.hi.total_cmp(&other.hi))
             .then((self.unit_hash, self.sys_hash).cmp(&(other.unit_hash, other.sys_hash)))
+    }
+}
+
+impl IndexRows {
+    /// Splits two normalised sets into (rows only in `former`, rows only in `self`).
+    pub fn difference(self, former: Self) -> (Self, Self) {
+        let mut gone = Self::default();
+        let mut new = Self::default();
+        (gone.tokens, new.tokens) = split(former.tokens, self.tokens, TokenRow::cmp);
+        (gone.references, new.references) =
+            split(former.references, self.references, ReferenceRow::cmp);
+        (gone.dates, new.dates) = split(former.dates, self.dates, DateRow::cmp);
+        (gone.numbers, new.numbers) = split(former.numbers, self.numbers, NumberRow::order);
+        (gone.quantities, new.quantities) =
+            split(former.quantities, self.quantities, QuantityRow::order);
+        (gone.strings, new.strings) = split(former.strings, self.strings, StringRow::cmp);
+        (gone.uris, new.uris) = split(former.uris, self.uris, UriRow::cmp);
+        (gone, new)
+    }
+}
+
+/// Both sides without what they share; each comes sorted and without doubles.
+fn split<T>(left: Vec<T>, right: Vec<T>, order: impl Fn(&T, &T) -> Ordering) -> (Vec<T>, Vec<T>) {
+    let (mut only_left, mut only_right) = (Vec::new(), Vec::new());
+    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
+    while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
+        match order(a, b) {
+            Ordering::Less => only_left.extend(left.next()),
+            Ordering::Greater => only_right.extend(right.next()),
+            Ordering::Equal => {
+                left.next();
+                right.next();
+            }
+        }
+    }
+    only_left.extend(left);
+    only_right.extend(right);
+    (only_left, only_right)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(hashes: &[i64]) -> IndexRows {
+        let row = |code_hash: &i64| TokenRow { param: 1, code_hash: *code_hash, sys_hash: 0 };
+        let mut rows =
+            IndexRows { tokens: hashes.iter().map(row).collect(), ..IndexRows::default() };
+        rows.normalise();
+        rows
+    }
+
+    #[test]
+    fn a_difference_holds_what_only_one_side_has() {
+        let (gone, new) = tokens(&[5, 2, 9, 2]).difference(tokens(&[1, 2, 3, 9]));
+
+        assert_eq!(gone, tokens(&[1, 3]));
+        assert_eq!(new, tokens(&[5]));
     }
 }

@@ -1,0 +1,1 @@
+//! The access journal: append-only segments of access records, fsynced in groups.

@@ -1,0 +1,3 @@
+//! Accesses made durable before data leaves: [`journal`].
+
+pub mod journal;

@@ -1,0 +1,6 @@
+//! Search: query text to clauses to SQL.
+
+/// A parsed search.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SearchQuery {}

@@ -1,0 +1,114 @@
+//! Patient compartments of a version: whose record it belongs to, by `rid`.
+
+use fhir::{ResourceId, ResourceKey, ResourceType};
+use rusqlite::params;
+
+use super::commit::Group;
+use super::current::{Current, NO_PATIENT, SEVERAL_PATIENTS, current};
+use super::index_rows::Place;
+use super::write::VersionRow;
+
+impl Group<'_> {
+    /// `rid`s of the patients whose compartment holds the resource; unknown patients get a placeholder.
+    pub(super) fn members(
+        &mut self,
+        key: &ResourceKey,
+        rid: i64,
+        patients: &[ResourceId],
+    ) -> rusqlite::Result<Vec<i64>> {
+        let mut members = Vec::with_capacity(patients.len());
+        for id in patients {
+            if key.resource_type == ResourceType::PATIENT && *id == key.id {
+                members.push(rid);
+            } else {
+                members.push(self.patient(id)?);
+            }
+        }
+        members.sort_unstable();
+        members.dedup();
+        Ok(members)
+    }
+
+    /// Members of the current version, for a tombstone to keep.
+    pub(super) fn former_members(&self, former: &Current) -> rusqlite::Result<Vec<i64>> {
+        match former.patient {
+            NO_PATIENT => Ok(Vec::new()),
+            SEVERAL_PATIENTS => self
+                .conn
+                .prepare_cached("select patient from compartment where rid = ?1 order by patient")?
+                .query_map([former.rid], |row| row.get(0))?
+                .collect(),
+            one => Ok(vec![one]),
+        }
+    }
+
+    fn patient(&mut self, id: &ResourceId) -> rusqlite::Result<i64> {
+        if let Some(rid) = self.numbers.patients.get(id) {
+            return Ok(*rid);
+        }
+        let key = ResourceKey::new(ResourceType::PATIENT, id.clone());
+        let rid = match current(self.conn, self.index_key, &key)? {
+            Some(row) => row.rid,
+            None => self.insert_placeholder(&key)?,
+        };
+        if self.numbers.patients.len() >= PATIENTS_CACHED_MAX {
+            self.numbers.patients.clear();
+        }
+        self.numbers.patients.insert(id.clone(), rid);
+        Ok(rid)
+    }
+
+    fn insert_placeholder(&mut self, key: &ResourceKey) -> rusqlite::Result<i64> {
+        let rid = self.numbers.take_rid();
+        let khash = self.index_key.resource(key.resource_type.name(), key.id.as_str());
+        self.conn
+            .prepare_cached(
+                "insert into resource
+                 (rid, type, id, khash, version, change, updated_us, nsort, patient, deleted)
+                 values (?1, ?2, ?3, ?4, 0, 0, 0, 0, ?1, 1)",
+            )?
+            .execute(params![rid, key.resource_type.code(), key.id.as_str(), khash])?;
+        Ok(rid)
+    }
+
+    /// Writes the rows of a version in several compartments.
+    pub(super) fn replace_members(
+        &mut self,
+        key: &ResourceKey,
+        row: &VersionRow,
+        former: Option<Current>,
+        members: &[i64],
+    ) -> rusqlite::Result<()> {
+        let Place { nsort, rid, patient } = row.place;
+        if former.is_some_and(|former| former.patient == SEVERAL_PATIENTS) {
+            self.conn.prepare_cached("delete from compartment where rid = ?1")?.execute([rid])?;
+        }
+        if patient != SEVERAL_PATIENTS {
+            return Ok(());
+        }
+        for member in members {
+            self.conn
+                .prepare_cached(
+                    "insert into compartment (patient, type, nsort, rid) values (?1, ?2, ?3, ?4)",
+                )?
+                .execute(params![member, key.resource_type.code(), nsort, rid])?;
+            self.conn
+                .prepare_cached(
+                    "insert into version_compartment (change, patient) values (?1, ?2)",
+                )?
+                .execute([row.change, *member])?;
+        }
+        Ok(())
+    }
+}
+
+/// Column `patient` for these members.
+pub(super) fn column(members: &[i64]) -> i64 {
+    match members {
+        [] => NO_PATIENT,
+        [one] => *one,
+        _ => SEVERAL_PATIENTS,
+    }
+}
+
+const PATIENTS_CACHED_MAX: usize = 4096;

@@ -1,0 +1,97 @@
+//! How connections are opened: options, pragmas, one writer, few readers, caches under 64 MiB together.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fhir::Instant;
+use rusqlite::{Connection, OpenFlags};
+
+/// Source of the time of commits.
+pub type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
+
+/// Where the database is and how large its parts are.
+#[derive(Clone)]
+pub struct SqliteOptions {
+    /// Database file; created when absent, its folder must exist.
+    pub path: PathBuf,
+    /// Number of reader threads.
+    pub readers: usize,
+    /// Source of the time of commits.
+    pub clock: Clock,
+    /// Named SQLite VFS to go through, for tests of the file layer.
+    pub vfs: Option<String>,
+}
+
+impl SqliteOptions {
+    /// Options for a database file, with [`READERS_DEFAULT`] readers.
+    pub fn new(path: impl Into<PathBuf>, clock: Clock) -> Self {
+        Self { path: path.into(), readers: READERS_DEFAULT, clock, vfs: None }
+    }
+
+    /// Connection of the one writer; creates the file.
+    pub(super) fn writer(&self) -> rusqlite::Result<Connection> {
+        let conn = self.connect(true)?;
+        conn.pragma_update(None, "page_size", PAGE_BYTES)?;
+        conn.pragma_update(None, "journal_mode", "wal")?;
+        conn.pragma_update(None, "synchronous", "full")?;
+        conn.pragma_update(None, "secure_delete", true)?;
+        conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+        conn.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
+        conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+        conn.pragma_update(None, "temp_store", "memory")?;
+        Ok(conn)
+    }
+
+    /// Connection of one reader.
+    pub(super) fn reader(&self) -> rusqlite::Result<Connection> {
+        let conn = self.connect(false)?;
+        conn.pragma_update(None, "query_only", true)?;
+        let share = READER_CACHES_KIB / i64::try_from(self.readers.max(1)).unwrap_or(1);
+        conn.pragma_update(None, "cache_size", -share)?;
+        conn.pragma_update(None, "temp_store", "memory")?;
+        conn.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+        Ok(conn)
+    }
+
+    /// Connection of the checkpointer.
+    pub(super) fn checkpointer(&self) -> rusqlite::Result<Connection> {
+        let conn = self.connect(false)?;
+        conn.pragma_update(None, "synchronous", "full")?;
+        conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+        conn.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
+        conn.pragma_update(None, "cache_size", -256)?;
+        Ok(conn)
+    }
+
+    fn connect(&self, create: bool) -> rusqlite::Result<Connection> {
+        let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        if create {
+            flags |= OpenFlags::SQLITE_OPEN_CREATE;
+        }
+        let conn = match &self.vfs {
+            Some(vfs) => Connection::open_with_flags_and_vfs(&self.path, flags, vfs.as_str())?,
+            None => Connection::open_with_flags(&self.path, flags)?,
+        };
+        conn.busy_timeout(BUSY_TIMEOUT)?;
+        Ok(conn)
+    }
+}
+
+/// Path of the write-ahead log of a database.
+pub(super) fn wal_path(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
+}
+
+/// Reader threads unless told otherwise.
+pub const READERS_DEFAULT: usize = 3;
+/// Size of a database page.
+pub(super) const PAGE_BYTES: i64 = 8192;
+/// The write-ahead log is cut back to this size.
+pub(super) const WAL_BYTES_MAX: i64 = 64 << 20;
+const WRITER_CACHE_KIB: i64 = 28 << 10;
+const READER_CACHES_KIB: i64 = 32 << 10;
+const STATEMENTS_CACHED: usize = 128;
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,0 +1,261 @@
+//! [`SqliteStore`]: the [`Store`] over the writer and the readers.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use fhir::{ResourceKey, VersionKey};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use policy::Permit;
+use rusqlite::{Connection, params};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::open::SqliteOptions;
+use super::reader::{Readers, snapshot};
+use super::writer::{Job, QUEUE_SETS_MAX, Shared};
+use super::{checkpoint, commit, history, migrate, read, sealed, search, writer};
+use crate::error::{CommitError, OpenError, ReadError};
+use crate::hash::IndexKey;
+use crate::outbox::{OutboxRow, SealedRange};
+use crate::page::{HistoryPage, HistoryQuery, Page, StoredVersion};
+use crate::search::SearchQuery;
+use crate::store::Store;
+use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
+
+/// An open SQLite registry. Dropping it waits for the writer and checkpoints the log.
+pub struct SqliteStore {
+    index_key: IndexKey,
+    outbox: Arc<Notify>,
+    readers: Option<Readers>,
+    writer: Option<mpsc::Sender<Job>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl SqliteStore {
+    /// Opens or creates the database and brings its schema up to date. Blocks for some milliseconds.
+    ///
+    /// # Errors
+    /// [`OpenError::UnknownSchema`] for a database of a newer release.
+    pub fn open(options: SqliteOptions) -> Result<Self, OpenError> {
+        let mut conn = options.writer()?;
+        migrate::migrate(&mut conn)?;
+        let index_key = index_key(&conn)?;
+        let outbox = Arc::new(Notify::new());
+        let readers = Readers::start(&options)?;
+        let (checkpoints, checkpointer) = checkpoint::start(&options)?;
+        let shared = Shared {
+            options,
+            index_key: index_key.clone(),
+            outbox: Arc::clone(&outbox),
+            checkpoints,
+        };
+        let (jobs, queue) = mpsc::channel(QUEUE_SETS_MAX);
+        let writer = std::thread::spawn(move || writer::run(conn, queue, &shared));
+        Ok(Self {
+            index_key,
+            outbox,
+            readers: Some(readers),
+            writer: Some(jobs),
+            threads: vec![writer, checkpointer],
+        })
+    }
+
+    fn read_with<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, ReadError>> {
+        self.readers.as_ref().expect("readers live until the store is dropped").run(read)
+    }
+
+    fn write_with<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, CommitError>>) -> Job,
+    ) -> BoxFuture<'static, Result<T, CommitError>> {
+        let (reply, answer) = oneshot::channel();
+        let writer = self.writer.as_ref().expect("the writer lives until the store is dropped");
+        match writer.try_send(job(reply)) {
+            Ok(()) => async {
+                let ended = || Err(CommitError::Unavailable("the writer has ended".into()));
+                answer.await.unwrap_or_else(|_| ended())
+            }
+            .boxed(),
+            Err(mpsc::error::TrySendError::Full(_)) => async { Err(CommitError::Busy) }.boxed(),
+            Err(mpsc::error::TrySendError::Closed(_)) => {
+                async { Err(CommitError::Unavailable("the writer has ended".into())) }.boxed()
+            }
+        }
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        drop(self.readers.take());
+        drop(self.writer.take());
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has reported it; there is nothing left to do.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Store for SqliteStore {
+    fn commit(&self, mut set: WriteSet) -> BoxFuture<'_, Result<Committed, CommitError>> {
+        for write in &mut set.writes {
+            write.rows.normalise();
+        }
+        self.write_with(|reply| Job::Commit(Box::new(set), reply))
+    }
+
+    fn index_key(&self) -> &IndexKey {
+        &self.index_key
+    }
+
+    fn outbox_changed(&self) -> BoxFuture<'_, ()> {
+        self.outbox.notified().boxed()
+    }
+
+    fn read<'a>(
+        &'a self,
+        permit: &'a Permit,
+        key: &'a ResourceKey,
+    ) -> BoxFuture<'a, Result<Option<StoredVersion>, ReadError>> {
+        let (index_key, permit, key) = (self.index_key.clone(), permit.clone(), key.clone());
+        self.read_with(move |conn| {
+            snapshot(conn, |conn| read::read(conn, &index_key, &permit, &key))
+        })
+    }
+
+    fn vread<'a>(
+        &'a self,
+        permit: &'a Permit,
+        key: &'a VersionKey,
+    ) -> BoxFuture<'a, Result<Option<StoredVersion>, ReadError>> {
+        let (index_key, permit, key) = (self.index_key.clone(), permit.clone(), key.clone());
+        self.read_with(move |conn| {
+            snapshot(conn, |conn| read::vread(conn, &index_key, &permit, &key))
+        })
+    }
+
+    fn history<'a>(
+        &'a self,
+        permit: &'a Permit,
+        query: &'a HistoryQuery,
+    ) -> BoxFuture<'a, Result<HistoryPage, ReadError>> {
+        let (index_key, permit, query) = (self.index_key.clone(), permit.clone(), query.clone());
+        self.read_with(move |conn| {
+            snapshot(conn, |conn| history::history(conn, &index_key, &permit, &query))
+        })
+    }
+
+    fn search<'a>(
+        &'a self,
+        permit: &'a Permit,
+        query: &'a SearchQuery,
+    ) -> BoxFuture<'a, Result<Page, ReadError>> {
+        let (index_key, permit, query) = (self.index_key.clone(), permit.clone(), query.clone());
+        self.read_with(move |conn| {
+            snapshot(conn, |conn| search::search(conn, &index_key, &permit, &query))
+        })
+    }
+
+    fn resolve<'a>(
+        &'a self,
+        permit: &'a Permit,
+        matches: &'a [Match],
+    ) -> BoxFuture<'a, Result<Vec<MatchOutcome>, ReadError>> {
+        let (index_key, permit) = (self.index_key.clone(), permit.clone());
+        let matches = matches.to_vec();
+        self.read_with(move |conn| {
+            snapshot(conn, |conn| read::resolve(conn, &index_key, &permit, &matches))
+        })
+    }
+
+    fn first_answer<'a>(
+        &'a self,
+        sender: &'a str,
+        control_id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, ReadError>> {
+        let (sender, control_id) = (sender.to_owned(), control_id.to_owned());
+        self.read_with(move |conn| Ok(commit::first_answer(conn, &sender, &control_id)?))
+    }
+
+    fn data_keys<'a>(
+        &'a self,
+        key_ids: &'a [u64],
+    ) -> BoxFuture<'a, Result<Vec<WrappedKey>, ReadError>> {
+        let key_ids = key_ids.to_vec();
+        self.read_with(move |conn| Ok(read::data_keys(conn, &key_ids)?))
+    }
+
+    fn compartment_keys<'a>(
+        &'a self,
+        compartments: &'a [String],
+    ) -> BoxFuture<'a, Result<Vec<WrappedKey>, ReadError>> {
+        let compartments = compartments.to_vec();
+        self.read_with(move |conn| Ok(read::compartment_keys(conn, &compartments)?))
+    }
+
+    fn outbox(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<OutboxRow>, ReadError>> {
+        self.read_with(move |conn| Ok(sealed::outbox(conn, after, limit)?))
+    }
+
+    fn mark_sealed(&self, ranges: Vec<SealedRange>) -> BoxFuture<'_, Result<(), CommitError>> {
+        self.write_with(|reply| Job::Sealed(ranges, reply))
+    }
+
+    fn log_index<'a>(
+        &'a self,
+        key: &'a VersionKey,
+    ) -> BoxFuture<'a, Result<Option<u64>, ReadError>> {
+        let (index_key, key) = (self.index_key.clone(), key.clone());
+        self.read_with(move |conn| read::log_index(conn, &index_key, &key))
+    }
+
+    fn sealed_size(&self) -> BoxFuture<'_, Result<u64, ReadError>> {
+        self.read_with(|conn| Ok(sealed::sealed_size(conn)?))
+    }
+
+    fn setting<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, ReadError>> {
+        let name = name.to_owned();
+        self.read_with(move |conn| Ok(sealed::setting(conn, &name)?))
+    }
+
+    fn set_setting<'a>(
+        &'a self,
+        name: &'a str,
+        value: &'a [u8],
+    ) -> BoxFuture<'a, Result<(), CommitError>> {
+        let (name, value) = (name.to_owned(), value.to_vec());
+        self.write_with(|reply| Job::Setting(name, value, reply))
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<(), ReadError>> {
+        let write = self.write_with(|reply| Job::Setting(PING.into(), vec![1], reply));
+        async { write.await.map_err(|error| ReadError::Unavailable(error.to_string())) }.boxed()
+    }
+
+    fn scan_versions(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<StoredVersion>, ReadError>> {
+        self.read_with(move |conn| snapshot(conn, |conn| read::scan_versions(conn, after, limit)))
+    }
+}
+
+/// The installation's hash key; made by the first opening, from SQLite's random source.
+fn index_key(conn: &Connection) -> Result<IndexKey, OpenError> {
+    conn.execute(
+        "insert or ignore into setting (name, value) values (?1, randomblob(16))",
+        params![INDEX_KEY],
+    )?;
+    let bytes: [u8; 16] =
+        conn.query_row("select value from setting where name = ?1", params![INDEX_KEY], |row| {
+            row.get(0)
+        })?;
+    Ok(IndexKey::from_bytes(bytes))
+}
+
+const INDEX_KEY: &str = "index_key";
+/// Setting that readiness checks write.
+const PING: &str = "ping";

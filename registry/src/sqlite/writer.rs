@@ -1,0 +1,266 @@
+//! The one writer: a thread that gathers what waits into one durable transaction (group commit).
+//!
+//! A group is what stands in the queue when the writer is free, at most [`GROUP_WRITES_MAX`] versions.
+//! `begin immediate`, each job, `commit` with `synchronous = full`, then the answers. When `commit`
+//! fails, every job of the group is answered with *unavailable* and nothing is assumed: counters are
+//! read again. When a statement fails unexpectedly, the group is rolled back and run one by one, so
+//! one set's failure does not hurt the others.
+//! Not here: what a set does (`commit`), checkpoints (`checkpoint`).
+
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::commit::{Group, Numbers, SetError};
+use super::index_rows::Pending;
+use super::open::SqliteOptions;
+use super::{checkpoint, sealed};
+use crate::error::CommitError;
+use crate::hash::IndexKey;
+use crate::outbox::SealedRange;
+use crate::write_set::{Committed, WriteSet};
+
+/// Something for the writer to do.
+pub(super) enum Job {
+    /// Commit a write set.
+    Commit(Box<WriteSet>, Reply<Committed>),
+    /// Record what the log now holds.
+    Sealed(Vec<SealedRange>, Reply<()>),
+    /// Set a named value.
+    Setting(String, Vec<u8>, Reply<()>),
+}
+
+type Reply<T> = oneshot::Sender<Result<T, CommitError>>;
+
+/// What the writer thread shares with the store.
+pub(super) struct Shared {
+    pub(super) options: SqliteOptions,
+    pub(super) index_key: IndexKey,
+    pub(super) outbox: Arc<Notify>,
+    pub(super) checkpoints: checkpoint::Handle,
+}
+
+/// Serves the queue until all senders are gone.
+pub(super) fn run(mut conn: Connection, mut queue: mpsc::Receiver<Job>, shared: &Shared) {
+    loop {
+        conn.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+        conn.wal_hook(Some(checkpoint::note_wal_pages));
+        match serve(&conn, &mut queue, shared) {
+            Ok(()) => return,
+            Err(error) => tracing::error!(error = %error, "the registry's writer starts again"),
+        }
+        drop(conn);
+        conn = reopen(&mut queue, shared);
+        if queue.is_closed() && queue.is_empty() {
+            return;
+        }
+    }
+}
+
+fn reopen(queue: &mut mpsc::Receiver<Job>, shared: &Shared) -> Connection {
+    loop {
+        match shared.options.writer() {
+            Ok(conn) => return conn,
+            Err(error) => {
+                tracing::error!(error = %error, "the registry cannot be opened");
+                while let Ok(job) = queue.try_recv() {
+                    Outcome::refused(job, &error.to_string()).send();
+                }
+                std::thread::sleep(REOPEN_PAUSE);
+            }
+        }
+    }
+}
+
+/// Runs groups until the queue is closed, or an error leaves the connection in doubt.
+fn serve(
+    conn: &Connection,
+    queue: &mut mpsc::Receiver<Job>,
+    shared: &Shared,
+) -> rusqlite::Result<()> {
+    let mut writer =
+        Writer { conn, shared, numbers: Numbers::read(conn)?, pending: Pending::default() };
+    while let Some(first) = queue.blocking_recv() {
+        let mut size = first.writes();
+        let mut group = vec![first];
+        while size < GROUP_WRITES_MAX
+            && let Ok(job) = queue.try_recv()
+        {
+            size += job.writes();
+            group.push(job);
+        }
+        writer.run_group(group)?;
+        shared.checkpoints.offer();
+    }
+    Ok(())
+}
+
+struct Writer<'a> {
+    conn: &'a Connection,
+    shared: &'a Shared,
+    numbers: Numbers,
+    pending: Pending,
+}
+
+impl Writer<'_> {
+    /// `Err` only when the connection is in doubt; every job has its answer in any case.
+    fn run_group(&mut self, mut jobs: Vec<Job>) -> rusqlite::Result<()> {
+        match self.attempt(&mut jobs) {
+            Ok(outcomes) => {
+                self.answer(jobs, outcomes);
+                Ok(())
+            }
+            Err(error) if jobs.len() > 1 && !is_general(&error) => {
+                self.reset()?;
+                for job in jobs {
+                    let mut alone = vec![job];
+                    match self.attempt(&mut alone) {
+                        Ok(outcomes) => self.answer(alone, outcomes),
+                        Err(error) => self.give_up(alone, &error)?,
+                    }
+                }
+                Ok(())
+            }
+            Err(error) => self.give_up(jobs, &error),
+        }
+    }
+
+    fn give_up(&mut self, jobs: Vec<Job>, error: &rusqlite::Error) -> rusqlite::Result<()> {
+        tracing::error!(error = %error, jobs = jobs.len(), "a group was not committed");
+        for job in jobs {
+            Outcome::refused(job, &error.to_string()).send();
+        }
+        self.reset()
+    }
+
+    /// Rolls back what may be open and reads the counters again.
+    fn reset(&mut self) -> rusqlite::Result<()> {
+        self.pending.clear();
+        if !self.conn.is_autocommit() {
+            self.conn.execute_batch("rollback")?;
+        }
+        self.numbers = Numbers::read(self.conn)?;
+        Ok(())
+    }
+
+    /// One durable transaction for all jobs; a job's outcome may be a refusal.
+    fn attempt(&mut self, jobs: &mut [Job]) -> rusqlite::Result<Vec<Answer>> {
+        self.conn.prepare_cached("begin immediate")?.execute([])?;
+        let mut answers = Vec::with_capacity(jobs.len());
+        for job in jobs.iter_mut() {
+            answers.push(self.attempt_job(job)?);
+        }
+        self.pending.flush(self.conn)?;
+        self.conn.prepare_cached("commit")?.execute([])?;
+        Ok(answers)
+    }
+
+    fn attempt_job(&mut self, job: &mut Job) -> rusqlite::Result<Answer> {
+        let shared = self.shared;
+        let mut group = Group {
+            conn: self.conn,
+            index_key: &shared.index_key,
+            clock: &shared.options.clock,
+            numbers: &mut self.numbers,
+            pending: &mut self.pending,
+        };
+        match job {
+            Job::Commit(set, _) => match group.commit(set) {
+                Ok(committed) => Ok(Answer::Committed(Ok(committed))),
+                Err(SetError::Refused(refusal)) => Ok(Answer::Committed(Err(refusal))),
+                Err(SetError::Failed(error)) => Err(error),
+            },
+            Job::Sealed(ranges, _) => Ok(Answer::Done(sealed::mark(self.conn, ranges)?)),
+            Job::Setting(name, value, _) => {
+                self.conn
+                    .prepare_cached("insert or replace into setting (name, value) values (?1, ?2)")?
+                    .execute(rusqlite::params![*name, *value])?;
+                Ok(Answer::Done(Ok(())))
+            }
+        }
+    }
+
+    fn answer(&self, jobs: Vec<Job>, answers: Vec<Answer>) {
+        let any_committed = answers.iter().any(|answer| matches!(answer, Answer::Committed(Ok(_))));
+        for (job, answer) in jobs.into_iter().zip(answers) {
+            Outcome { job, answer }.send();
+        }
+        if any_committed {
+            self.shared.outbox.notify_one();
+        }
+    }
+}
+
+impl Job {
+    fn writes(&self) -> usize {
+        match self {
+            Self::Commit(set, _) => set.writes.len().max(1),
+            Self::Sealed(..) | Self::Setting(..) => 1,
+        }
+    }
+}
+
+enum Answer {
+    Committed(Result<Committed, CommitError>),
+    Done(Result<(), CommitError>),
+}
+
+struct Outcome {
+    job: Job,
+    answer: Answer,
+}
+
+impl Outcome {
+    fn refused(job: Job, text: &str) -> Self {
+        let refusal = CommitError::Unavailable(text.to_owned());
+        let answer = match &job {
+            Job::Commit(..) => Answer::Committed(Err(refusal)),
+            Job::Sealed(..) | Job::Setting(..) => Answer::Done(Err(refusal)),
+        };
+        Self { job, answer }
+    }
+
+    /// Answers; a caller that went away is not an error, its set is committed all the same.
+    fn send(self) {
+        match (self.job, self.answer) {
+            (Job::Commit(_, reply), Answer::Committed(result)) => drop(reply.send(result)),
+            (Job::Sealed(_, reply) | Job::Setting(_, _, reply), Answer::Done(result)) => {
+                drop(reply.send(result));
+            }
+            (Job::Commit(..), Answer::Done(_))
+            | (Job::Sealed(..) | Job::Setting(..), Answer::Committed(_)) => {
+                unreachable!("attempt_job answers each job in its own kind")
+            }
+        }
+    }
+}
+
+/// True for errors that no other order of the same work would avoid.
+fn is_general(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{
+        CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase,
+        OutOfMemory, ReadOnly, SystemIoFailure,
+    };
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            CannotOpen
+                | DatabaseBusy
+                | DatabaseCorrupt
+                | DatabaseLocked
+                | DiskFull
+                | NotADatabase
+                | OutOfMemory
+                | ReadOnly
+                | SystemIoFailure
+        )
+    )
+}
+
+/// Sets that may wait for the writer.
+pub(super) const QUEUE_SETS_MAX: usize = 1024;
+/// Versions after which a group is closed.
+const GROUP_WRITES_MAX: usize = 1024;
+const STATEMENTS_CACHED: usize = 128;
+const REOPEN_PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
