@@ -14,7 +14,7 @@ r4/search-parameters.txt   one parameter of one base type a line, fields separat
     - components of a composite: CODE:KIND:EXPRESSION, separated by " ; ", relative to the composite's root elements.
 r4/search-elements.txt     every element an expression walks through: path, types, and the system implied by the
     required binding of a code ("-" where there is none or more than one).
-r4/compartments.txt        compartment, member type, its parameter codes ("{def}" = the resource that defines it).
+r4/compartments.txt        compartment, member type, its parameter codes ("{def}" = the resource whose compartment it is).
 
 Python 3, standard library only.
 """

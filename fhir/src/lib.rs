@@ -28,8 +28,9 @@ pub use resource_type::ResourceType;
 pub use search::{
     Component, Extracted, Held, NumberRange, ParamId, ParamKind, Quantity, SearchParam,
     SearchPrefix, Target, Token, TypeOfIdentifier, Value, approximate_dates, approximate_number,
-    date_matches, extract, fold, number_matches, search_param, search_param_by_id, search_params,
-    search_table_fingerprint,
+    compartment_params, date_matches, extract, fold, number_matches, patient_compartment,
+    search_param, search_param_by_id, search_params, search_table_fingerprint, sort_param,
+    sort_time,
 };
 pub use time_range::TimeRange;
 pub use tree::{Children, DEPTH_MAX, Kind, NODES_MAX, Node, Tree};

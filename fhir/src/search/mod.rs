@@ -7,6 +7,7 @@
 
 mod build;
 mod compare;
+mod compartment;
 mod context;
 mod decimal;
 mod elements;
@@ -17,11 +18,13 @@ mod measure;
 mod param;
 mod program;
 mod run;
+mod sort_time;
 mod value;
 
 pub use compare::{
     SearchPrefix, approximate_dates, approximate_number, date_matches, number_matches,
 };
+pub use compartment::{compartment_params, patient_compartment};
 pub use decimal::NumberRange;
 pub use fold::fold;
 pub use param::{
@@ -29,4 +32,5 @@ pub use param::{
     search_params, search_table_fingerprint,
 };
 pub use run::extract;
+pub use sort_time::{sort_param, sort_time};
 pub use value::{Extracted, Quantity, Target, Token, TypeOfIdentifier, Value};

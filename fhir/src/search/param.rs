@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 use crate::ResourceType;
 
+use super::compartment::COMPARTMENTS;
 use super::elements::ELEMENTS;
 
 /// Stable number of a search parameter of one base type; stored in index rows.
@@ -251,7 +252,6 @@ fn components(text: &'static str) -> Option<&'static [Component]> {
 }
 
 const PARAMETERS: &str = include_str!("../../../fhir-profiles/r4/search-parameters.txt");
-const COMPARTMENTS: &str = include_str!("../../../fhir-profiles/r4/compartments.txt");
 const URL_PREFIX: &str = "http://hl7.org/fhir/SearchParameter/";
 
 /// Raise it when the same resource yields other values than before.

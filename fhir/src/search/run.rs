@@ -25,4 +25,4 @@ pub fn extract<'t>(node: Node<'t>, of: ResourceType, base_url: &str, out: &mut V
 }
 
 /// Where a program starts.
-const RESOURCE: usize = 0;
+pub(super) const RESOURCE: usize = 0;

@@ -1,0 +1,176 @@
+//! Who a resource is about: its compartments, by the parameters that make it a member.
+//!
+//! Spec: FHIR R4 compartmentdefinition.html and the five `CompartmentDefinition`s of 4.0.1, kept
+//! in `fhir-profiles/r4/compartments.txt`. Access is decided on this, so only literal references to
+//! this server count; logical and foreign ones make nobody a member.
+
+use std::sync::OnceLock;
+
+use crate::{Node, ResourceId, ResourceKey, ResourceType};
+
+use super::build::compile;
+use super::context::Context;
+use super::param::{SearchParam, search_param};
+use super::program::Program;
+use super::run::RESOURCE;
+use super::value::{Target, Value};
+
+/// The parameters by which a resource of this type is in a compartment of that type, such as
+/// `subject` and `performer` for an Observation and a Patient; none if it never is.
+#[must_use]
+pub fn compartment_params(
+    compartment: ResourceType,
+    member: ResourceType,
+) -> &'static [&'static SearchParam] {
+    let at = usize::from(compartment.code()) << 8 | usize::from(member.code());
+    let lines = lines();
+    lines.binary_search_by_key(&at, |line| line.0).map_or(&[], |found| &lines[found].1)
+}
+
+/// Ids of the patients in whose compartments the resource is, each once, in document order.
+///
+/// `key` is what the resource has or will have: a Patient is in its own compartment.
+/// `base_url` is this server's, without a slash at the end.
+#[must_use]
+pub fn patient_compartment(node: Node<'_>, key: &ResourceKey, base_url: &str) -> Vec<ResourceId> {
+    let mut patients = Vec::new();
+    if key.resource_type == ResourceType::PATIENT {
+        patients.push(key.id.clone());
+    }
+    if compartment_params(ResourceType::PATIENT, key.resource_type).is_empty() {
+        return patients;
+    }
+    let mut found = Vec::new();
+    program(key.resource_type).run(RESOURCE, node, &Context::new(node, base_url), &mut found);
+    for one in found {
+        let Value::Reference(Target::Local { resource_type, id, .. }) = one.value else { continue };
+        if resource_type == ResourceType::PATIENT
+            && !patients.iter().any(|patient| patient.as_str() == id)
+            && let Ok(id) = ResourceId::parse(&id)
+        {
+            patients.push(id);
+        }
+    }
+    patients
+}
+
+fn program(of: ResourceType) -> &'static Program {
+    static PROGRAMS: [OnceLock<Program>; 256] = [const { OnceLock::new() }; 256];
+    PROGRAMS[usize::from(of.code())].get_or_init(|| {
+        let params = compartment_params(ResourceType::PATIENT, of);
+        compile(of, params.iter().copied()).expect("a test compiles every expression of the table")
+    })
+}
+
+type Line = (usize, Vec<&'static SearchParam>);
+
+fn lines() -> &'static [Line] {
+    static LINES: OnceLock<Vec<Line>> = OnceLock::new();
+    LINES.get_or_init(|| {
+        let lines = COMPARTMENTS.lines().filter(|line| !line.starts_with('#'));
+        let mut lines: Vec<Line> = lines
+            .map(|line| read_line(line).expect("the committed table is well-formed"))
+            .collect();
+        lines.sort_by_key(|line| line.0);
+        lines
+    })
+}
+
+fn read_line(line: &str) -> Option<Line> {
+    let mut fields = line.split('\t');
+    let compartment = ResourceType::parse(fields.next()?)?;
+    let member = ResourceType::parse(fields.next()?)?;
+    let codes = fields.next()?.split(',').filter(|code| *code != OWNER);
+    let params = codes.map(|code| search_param(member, code)).collect::<Option<_>>()?;
+    Some((usize::from(compartment.code()) << 8 | usize::from(member.code()), params))
+}
+
+/// Stands for the resource whose compartment it is.
+const OWNER: &str = "{def}";
+
+pub(super) const COMPARTMENTS: &str = include_str!("../../../fhir-profiles/r4/compartments.txt");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tree;
+
+    fn patients(resource: &str) -> Vec<String> {
+        let tree = Tree::parse(resource.as_bytes().to_vec()).unwrap();
+        let name = tree.root().get("resourceType").and_then(|name| name.as_str()).unwrap();
+        let key = ResourceKey::parse(&format!("{name}/own")).unwrap();
+        let found = patient_compartment(tree.root(), &key, "https://here.example/fhir");
+        found.iter().map(ToString::to_string).collect()
+    }
+
+    fn observation(members: &str) -> Vec<String> {
+        patients(&format!(r#"{{"resourceType":"Observation",{members}}}"#))
+    }
+
+    #[test]
+    fn members_are_found_by_every_parameter_of_the_definition() {
+        assert_eq!(observation(r#""subject":{"reference":"Patient/1"}"#), ["1"]);
+        assert_eq!(
+            observation(
+                r#""performer":[{"reference":"Practitioner/9"},{"reference":"Patient/2"},
+                {"reference":"Patient/1"}],"subject":{"reference":"Patient/1/_history/4"}"#
+            ),
+            ["2", "1"]
+        );
+        assert_eq!(observation(r#""subject":{"reference":"Group/1"}"#), [""; 0]);
+        let appointment = r#"{"resourceType":"Appointment","participant":[
+            {"actor":{"reference":"Patient/1"}},{"actor":{"reference":"Patient/2"}}]}"#;
+        assert_eq!(patients(appointment), ["1", "2"]);
+        let condition = r#"{"resourceType":"Condition","subject":{"reference":"Patient/1"}}"#;
+        assert_eq!(patients(condition), ["1"]);
+        let event =
+            r#"{"resourceType":"AuditEvent","entity":[{"what":{"reference":"Patient/7"}}]}"#;
+        assert_eq!(patients(event), ["7"]);
+    }
+
+    #[test]
+    fn the_focus_of_an_observation_is_not_whose_it_is() {
+        let members = r#""focus":[{"reference":"Patient/2"}],"subject":{"reference":"Patient/1"}"#;
+        assert_eq!(observation(members), ["1"]);
+    }
+
+    #[test]
+    fn only_literal_references_to_this_server_count() {
+        let ours = r#""subject":{"reference":"https://here.example/fhir/Patient/1"}"#;
+        assert_eq!(observation(ours), ["1"]);
+        for other in [
+            r#""subject":{"reference":"https://there.example/fhir/Patient/1"}"#,
+            r#""subject":{"reference":"urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"}"#,
+            r##""subject":{"reference":"#p"},"contained":[{"resourceType":"Patient","id":"p"}]"##,
+            r#""subject":{"type":"Patient","identifier":{"value":"1"}}"#,
+            r#""subject":{"reference":"Patient?identifier=1"}"#,
+            r#""subject":{"reference":"Patient/"}"#,
+        ] {
+            assert_eq!(observation(other), [""; 0], "{other}");
+        }
+    }
+
+    #[test]
+    fn a_patient_is_in_its_own_compartment_and_those_it_is_linked_to() {
+        assert_eq!(patients(r#"{"resourceType":"Patient"}"#), ["own"]);
+        let linked = r#"{"resourceType":"Patient","link":[{"other":{"reference":"Patient/2"}}]}"#;
+        assert_eq!(patients(linked), ["own", "2"]);
+        assert_eq!(patients(r#"{"resourceType":"Practitioner"}"#), [""; 0]);
+    }
+
+    #[test]
+    fn every_member_type_compiles_and_every_compartment_is_there() {
+        let members = ResourceType::all().filter(|each| {
+            !compartment_params(ResourceType::PATIENT, *each).is_empty() && {
+                !program(*each).places.is_empty()
+            }
+        });
+        // The Patient compartment of R4 has 66 member types.
+        assert_eq!(members.count(), 66);
+        for name in ["Device", "Encounter", "Practitioner", "RelatedPerson"] {
+            let compartment = ResourceType::parse(name).unwrap();
+            assert!(!compartment_params(compartment, ResourceType::OBSERVATION).is_empty());
+        }
+        assert!(compartment_params(ResourceType::OBSERVATION, ResourceType::PATIENT).is_empty());
+    }
+}
