@@ -26,11 +26,12 @@ pub use key::{InvalidKey, ResourceKey, VersionKey};
 pub use reference::{ParsedReference, ReferenceAt, references};
 pub use resource_type::ResourceType;
 pub use search::{
-    Component, Extracted, Held, NumberRange, ParamId, ParamKind, Quantity, SearchParam,
-    SearchPrefix, Target, Token, TypeOfIdentifier, Value, approximate_dates, approximate_number,
-    compartment_params, date_matches, extract, fold, number_matches, patient_compartment,
-    search_param, search_param_by_id, search_params, search_table_fingerprint, sort_param,
-    sort_time,
+    Component, DateQuery, Extracted, Held, InvalidSearchValue, NumberQuery, NumberRange,
+    OfTypeQuery, ParamId, ParamKind, Quantity, QuantityQuery, ReferenceQuery, SearchParam,
+    SearchPrefix, SystemMatch, Target, Token, TokenQuery, TypeOfIdentifier, Value,
+    approximate_dates, approximate_number, compartment_params, date_matches, extract, fold,
+    number_matches, patient_compartment, search_param, search_param_by_id, search_params,
+    search_table_fingerprint, sort_param, sort_time, split_unescaped, unescape,
 };
 pub use time_range::TimeRange;
 pub use tree::{Children, DEPTH_MAX, Kind, NODES_MAX, Node, Tree};

@@ -17,6 +17,7 @@ mod fold;
 mod measure;
 mod param;
 mod program;
+mod query;
 mod run;
 mod sort_time;
 mod value;
@@ -30,6 +31,10 @@ pub use fold::fold;
 pub use param::{
     Component, Held, ParamId, ParamKind, SearchParam, search_param, search_param_by_id,
     search_params, search_table_fingerprint,
+};
+pub use query::{
+    DateQuery, InvalidSearchValue, NumberQuery, OfTypeQuery, QuantityQuery, ReferenceQuery,
+    SystemMatch, TokenQuery, split_unescaped, unescape,
 };
 pub use run::extract;
 pub use sort_time::{sort_param, sort_time};
