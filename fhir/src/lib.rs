@@ -4,26 +4,39 @@
 //! resources, references, bundles and the splicing of `id` and `meta` into accepted bytes.
 //! Not here: profiles, terminology, anything that stores.
 
+mod bundle;
+mod element_table;
 mod id;
 mod instant;
 mod issue;
 mod json_scan;
 mod json_text;
 mod key;
+mod location;
+mod primitive;
+mod reader;
 mod reference;
+mod resource;
 mod resource_type;
 mod search;
+mod splice;
 mod time_range;
 mod tree;
 mod tree_build;
 mod version;
 
+pub use bundle::{Bundle, BundleKind, Entry, EntryRequest, Method, order_of_standard};
 pub use id::{InvalidId, ResourceId};
 pub use instant::{Instant, InvalidInstant};
 pub use issue::{Issue, IssueType, OperationOutcome, REQUEST_ID_URL, Severity};
 pub use json_text::write_json_string;
 pub use key::{InvalidKey, ResourceKey, VersionKey};
+pub use location::location;
+pub use reader::{
+    BatchRead, READ_BYTES_MAX, READ_ENTRIES_MAX, ReadLimits, check, read, read_batch,
+};
 pub use reference::{ParsedReference, ReferenceAt, references};
+pub use resource::{Resource, type_of};
 pub use resource_type::ResourceType;
 pub use search::{
     Component, DateQuery, Extracted, Held, InvalidSearchValue, NumberQuery, NumberRange,
@@ -33,6 +46,7 @@ pub use search::{
     number_matches, patient_compartment, search_param, search_param_by_id, search_params,
     search_table_fingerprint, sort_param, sort_time, split_unescaped, unescape,
 };
+pub use splice::Template;
 pub use time_range::TimeRange;
 pub use tree::{Children, DEPTH_MAX, Kind, NODES_MAX, Node, Tree};
 pub use version::{InvalidVersion, VersionId};
