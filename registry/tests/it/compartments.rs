@@ -1,0 +1,107 @@
+//! Who sees what by patient compartment, also before the patient exists.
+
+use policy::Permit;
+use registry::page::{HistoryQuery, HistoryScope};
+use registry::write_set::{Match, MatchOutcome, Write};
+
+use crate::engines::on_each_engine;
+use crate::sets::{commit_one, delete, id, key, patient_permit, version, write};
+
+fn of_patients(write: Write, patients: &[&str]) -> Write {
+    Write { patients: patients.iter().map(|patient| id(patient)).collect(), ..write }
+}
+
+#[test]
+fn a_compartment_holds_resources_written_before_their_patient() {
+    on_each_engine(async |site| {
+        let store = &*site.store;
+        let observation = key("Observation/o");
+        let own = patient_permit("p", &observation);
+        let other = patient_permit("q", &observation);
+        let write_observation = of_patients(write("Observation/o", None, "one"), &["p"]);
+
+        commit_one(store, write_observation).await.unwrap();
+        let placeholder = store.read(&Permit::maintenance(), &key("Patient/p")).await.unwrap();
+        let asked = store.resolve(&Permit::maintenance(), &[Match::Key(key("Patient/p"))]).await;
+        let patient = of_patients(write("Patient/p", None, "Ada"), &["p"]);
+        let made = commit_one(store, patient).await.unwrap();
+
+        assert!(placeholder.is_none());
+        assert_eq!(asked.unwrap(), [MatchOutcome::Key(None)]);
+        assert_eq!(made.version, version(1));
+        assert!(store.read(&own, &observation).await.unwrap().is_some());
+        assert!(store.read(&other, &observation).await.unwrap().is_none());
+        let patient = key("Patient/p");
+        assert!(store.read(&patient_permit("p", &patient), &patient).await.unwrap().is_some());
+    });
+}
+
+#[test]
+fn a_resource_of_several_patients_is_seen_by_each_of_them_only() {
+    on_each_engine(async |site| {
+        let store = &*site.store;
+        let group = key("Appointment/a");
+        let permits = ["p", "q", "r"].map(|patient| patient_permit(patient, &group));
+        let sees = async || {
+            let mut seen = Vec::new();
+            for permit in &permits {
+                seen.push(store.read(permit, &group).await.unwrap().is_some());
+            }
+            seen
+        };
+
+        let both = of_patients(write("Appointment/a", None, "one"), &["p", "q"]);
+        commit_one(store, both).await.unwrap();
+        assert_eq!(sees().await, [true, true, false]);
+
+        let moved = of_patients(write("Appointment/a", Some(1), "two"), &["q", "r"]);
+        commit_one(store, moved).await.unwrap();
+        assert_eq!(sees().await, [false, true, true]);
+
+        commit_one(store, delete("Appointment/a", 2)).await.unwrap();
+        assert_eq!(sees().await, [false, true, true]);
+
+        let of_r = HistoryQuery {
+            scope: HistoryScope::Instance(group.clone()),
+            since: None,
+            count: 10,
+            before_change: None,
+        };
+        let page = store.history(&permits[2], &of_r).await.unwrap();
+        let versions: Vec<u64> = page.versions.iter().map(|one| one.version.number()).collect();
+        assert_eq!((versions, page.total), (vec![3, 2], 2));
+    });
+}
+
+#[test]
+fn a_hidden_resource_resolves_as_hidden_not_as_absent() {
+    on_each_engine(async |site| {
+        let store = &*site.store;
+        let observation = key("Observation/o");
+        commit_one(store, of_patients(write("Observation/o", None, "one"), &["p"])).await.unwrap();
+        let asked = [Match::Key(observation.clone())];
+
+        let own = store.resolve(&patient_permit("p", &observation), &asked).await.unwrap();
+        let other = store.resolve(&patient_permit("q", &observation), &asked).await.unwrap();
+
+        assert_eq!(own, [MatchOutcome::Key(Some((version(1), false)))]);
+        assert_eq!(other, [MatchOutcome::Hidden]);
+    });
+}
+
+#[test]
+fn universal_types_are_seen_by_patients_and_other_unowned_ones_are_not() {
+    on_each_engine(async |site| {
+        let store = &*site.store;
+        commit_one(store, write("Organization/o", None, "one")).await.unwrap();
+        commit_one(store, write("Observation/o", None, "one")).await.unwrap();
+
+        let read = async |text| {
+            let key = key(text);
+            store.read(&patient_permit("p", &key), &key).await.unwrap().is_some()
+        };
+
+        assert!(read("Organization/o").await);
+        assert!(!read("Observation/o").await);
+    });
+}

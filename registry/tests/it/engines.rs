@@ -1,0 +1,45 @@
+//! The engines that every behaviour is tested on, each with a fresh database.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use fhir::Instant;
+use registry::sqlite::{Clock, SqliteOptions, SqliteStore};
+use registry::store::Store;
+
+/// A fresh registry and what keeps it alive.
+pub(crate) struct Site {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) engine: &'static str,
+    _folder: tempfile::TempDir,
+}
+
+/// Runs a test on a fresh database of each engine.
+pub(crate) fn on_each_engine(test: impl AsyncFn(&Site)) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime starts");
+    for site in [sqlite()] {
+        eprintln!("engine: {}", site.engine);
+        runtime.block_on(test(&site));
+    }
+}
+
+fn sqlite() -> Site {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = open_sqlite(&folder.path().join("registry.db"));
+    Site { store: Arc::new(store), engine: "sqlite", _folder: folder }
+}
+
+/// Opens a SQLite registry with a clock that ticks a microsecond a call.
+pub(crate) fn open_sqlite(path: &std::path::Path) -> SqliteStore {
+    SqliteStore::open(SqliteOptions::new(path, ticking_clock())).expect("the database opens")
+}
+
+/// A clock from 2026-01-01 on that ticks a microsecond a call.
+pub(crate) fn ticking_clock() -> Clock {
+    let now = AtomicI64::new(1_767_225_600_000_000);
+    Arc::new(move || Instant::from_micros(now.fetch_add(1, Ordering::Relaxed)))
+}

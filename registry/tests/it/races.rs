@@ -1,0 +1,91 @@
+//! Many clients at once.
+
+use futures::future::join_all;
+use registry::error::CommitError;
+use registry::write_set::{WrappedKey, WriteSet};
+
+use crate::engines::on_each_engine;
+use crate::sets::{ORGANIZATION, commit_one, set, write};
+
+#[test]
+fn of_64_first_versions_of_one_resource_exactly_one_is_made() {
+    on_each_engine(async |site| {
+        let store = &*site.store;
+
+        let results =
+            join_all((0..64).map(|_| commit_one(store, write("Organization/a", None, "one"))))
+                .await;
+
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+        assert!(
+            results.iter().all(|result| matches!(result, Ok(_) | Err(CommitError::Stale))),
+            "{results:?}"
+        );
+    });
+}
+
+#[test]
+fn of_32_data_keys_for_one_compartment_exactly_one_stays() {
+    on_each_engine(async |site| {
+        let store = &*site.store;
+        let with_key = |key_id: u64| {
+            let text = format!("{}/k{key_id}", ORGANIZATION.name());
+            WriteSet {
+                new_keys: vec![WrappedKey {
+                    key_id,
+                    compartment: String::new(),
+                    wrapped: key_id.to_le_bytes().to_vec(),
+                }],
+                ..set(vec![write(&text, None, "one")])
+            }
+        };
+
+        let results = join_all((1..=32).map(|key_id| store.commit(with_key(key_id)))).await;
+
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+        assert_eq!(store.compartment_keys(&[String::new()]).await.unwrap().len(), 1);
+        assert_eq!(store.outbox(0, 100).await.unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn a_refused_set_in_a_group_does_not_hurt_its_neighbours() {
+    on_each_engine(async |site| {
+        let store = &*site.store;
+        let names: Vec<String> = (0..60).map(|n| format!("Organization/o{n}")).collect();
+
+        let results = join_all(names.iter().enumerate().map(|(n, name)| {
+            let previous = (n % 3 == 0).then_some(1);
+            store.commit(set(vec![write(name, previous, "one")]))
+        }))
+        .await;
+
+        for (n, result) in results.iter().enumerate() {
+            assert_eq!(result.is_ok(), n % 3 != 0, "set {n}: {result:?}");
+        }
+        assert_eq!(store.outbox(0, 100).await.unwrap().len(), 40);
+    });
+}
+
+#[test]
+fn concurrent_updates_each_make_one_version() {
+    on_each_engine(async |site| {
+        let store = &*site.store;
+        commit_one(store, write("Organization/a", None, "start")).await.unwrap();
+
+        let update = async |text: &'static str| {
+            let mut previous = 1;
+            loop {
+                match commit_one(store, write("Organization/a", Some(previous), text)).await {
+                    Ok(made) => return made.version.number(),
+                    Err(CommitError::Stale) => previous += 1,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        };
+        let mut made = join_all((0..16).map(|_| update("again and again"))).await;
+
+        made.sort_unstable();
+        assert_eq!(made, (2..=17).collect::<Vec<u64>>());
+    });
+}
