@@ -39,3 +39,6 @@ pub use query::{
 pub use run::extract;
 pub use sort_time::{sort_param, sort_time};
 pub use value::{Extracted, Quantity, Target, Token, TypeOfIdentifier, Value};
+
+#[cfg(test)]
+mod mutation_tests;
