@@ -191,8 +191,9 @@ impl Parser {
         let mut set = ValueSet { codes: Vec::new(), with_system: Vec::new() };
         let mut system = "";
         for word in words {
-            match word.strip_prefix('<') {
-                Some(url) => system = url.trim_end_matches('>'),
+            // The codes `<` and `<=` are no systems.
+            match word.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')) {
+                Some(url) => system = url,
                 None => {
                     set.codes.push(word);
                     set.with_system.push((system, word));
@@ -307,6 +308,15 @@ mod tests {
         assert!(set.has_code("final") && !set.has_code("finished"));
         assert!(set.has_coding("http://hl7.org/fhir/observation-status", "final"));
         assert!(!set.has_coding("", "final"));
+        let table = element_table();
+        let TypeRef::Object(quantity) =
+            property(ResourceType::OBSERVATION, "valueQuantity").unwrap().of
+        else {
+            panic!("an object")
+        };
+        let comparator = table.type_def(quantity).find("comparator").unwrap();
+        let set = table.value_set(comparator.value_set.unwrap());
+        assert_eq!(set.codes, ["<", "<=", ">", ">="]);
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl Primitive {
             Self::Id | Self::SystemId => (is_id(text), "1 to 64 letters, digits, hyphens and dots"),
             Self::Code => (is_code(text), "a code without spaces around or two in a row"),
             Self::Uri | Self::Url | Self::Canonical | Self::SystemUri => {
-                (!text.contains(char::is_whitespace), "a URI without spaces")
+                (!text.bytes().any(|b| b.is_ascii_whitespace()), "a URI without spaces")
             }
             Self::Oid => (is_oid(text), "an OID such as urn:oid:1.2.3"),
             Self::Uuid => {
@@ -171,10 +171,11 @@ fn is_forbidden(symbol: char) -> bool {
     symbol < ' ' && !matches!(symbol, '\t' | '\n' | '\r')
 }
 
+/// Space is what XML takes for it: a no-break space is part of a code.
 fn is_code(text: &str) -> bool {
     let mut space = true;
-    for symbol in text.chars() {
-        let now = symbol.is_whitespace();
+    for byte in text.bytes() {
+        let now = byte.is_ascii_whitespace();
         if now && space {
             return false;
         }

@@ -97,7 +97,7 @@ fn identifiers_of_all_kinds_have_their_form() {
 
 #[test]
 fn codes_have_single_spaces_inside_only() {
-    takes(Primitive::Code, &["a", "a b", "a/b.c"]);
+    takes(Primitive::Code, &["a", "a b", "a/b.c", "a\u{a0}"]);
     refuses(Primitive::Code, &[" a", "a ", "a  b", "\\t", ""]);
 }
 

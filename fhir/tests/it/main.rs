@@ -1,3 +1,5 @@
-//! Tests of `fhir` that read files from outside the repository, and skip loudly without them.
+//! Tests of `fhir` beside random bytes, and beside files from outside the repository: these skip loudly without them.
 
+mod documents;
+mod mutations;
 mod search_examples;
