@@ -1,0 +1,145 @@
+//! A log in memory whose disk can fail: for tests.
+//!
+//! Every fault comes twice: the call fails and the bytes are *lost*, or it fails and they are *kept*. A disk can also
+//! lie: the call succeeds and a byte is flipped. Not here: storage to rely on (`storage`).
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::{
+    source::TileSource,
+    storage::{HeadStorage, StorageError, SwapError, TileStorage},
+    tile::TilePath,
+    tiling::TileFile,
+};
+
+/// Tiles and head of one log in memory. Clones share the same memory.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryDisk {
+    state: Arc<Mutex<State>>,
+}
+
+/// How a write goes wrong.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fault {
+    /// It fails and nothing is stored.
+    Lost,
+    /// It fails and everything is stored.
+    Kept,
+    /// It fails and the first half of the files is stored.
+    Torn,
+    /// It succeeds with one byte of the last file flipped.
+    Flipped,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    tiles: BTreeMap<TilePath, Vec<u8>>,
+    head: Option<Vec<u8>>,
+    writes: usize,
+    fault: Option<(usize, Fault)>,
+}
+
+impl MemoryDisk {
+    /// Lets write number `at` (from 0, tiles and head counted together, from now on) go wrong.
+    pub fn fail(&self, at: usize, fault: Fault) {
+        let mut state = self.state();
+        state.writes = 0;
+        state.fault = Some((at, fault));
+    }
+
+    /// Every tile and bundle stored.
+    pub fn files(&self) -> Vec<TileFile> {
+        self.state().tiles.iter().map(|(path, bytes)| (*path, bytes.clone())).collect()
+    }
+
+    /// Stores bytes under a tile's name as they are: to damage a log.
+    pub fn overwrite(&self, path: TilePath, bytes: Vec<u8>) {
+        self.state().tiles.insert(path, bytes);
+    }
+
+    /// Stores a head as it is: to damage a log.
+    pub fn overwrite_head(&self, note: Option<Vec<u8>>) {
+        self.state().head = note;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn next_fault(&mut self) -> Option<Fault> {
+        let at = self.writes;
+        self.writes += 1;
+        self.fault.filter(|(when, _)| *when == at).map(|(_, fault)| fault)
+    }
+}
+
+impl TileSource for MemoryDisk {
+    fn read(&self, path: &TilePath) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.state().tiles.get(path).cloned())
+    }
+}
+
+impl TileStorage for MemoryDisk {
+    fn put(&self, files: &[TileFile]) -> Result<(), StorageError> {
+        let mut state = self.state();
+        let fault = state.next_fault();
+        let stored = match fault {
+            Some(Fault::Lost) => 0,
+            Some(Fault::Torn) => files.len() / 2,
+            _ => files.len(),
+        };
+        state.tiles.extend(files[..stored].iter().cloned());
+        match fault {
+            None => Ok(()),
+            Some(Fault::Flipped) => {
+                let last = files.last().and_then(|(path, _)| state.tiles.get_mut(path));
+                last.into_iter().flat_map(|bytes| bytes.last_mut()).for_each(|byte| *byte ^= 1);
+                Ok(())
+            }
+            Some(_) => Err(broken("tiles")),
+        }
+    }
+
+    fn remove_partials(&self, full: &TilePath) -> Result<(), StorageError> {
+        self.state().tiles.retain(|path, _| !path.is_partial() || path.full() != *full);
+        Ok(())
+    }
+}
+
+impl HeadStorage for MemoryDisk {
+    fn load(&self) -> Result<Option<Vec<u8>>, StorageError> {
+        Ok(self.state().head.clone())
+    }
+
+    fn swap(&self, expected: Option<&[u8]>, new: &[u8]) -> Result<(), SwapError> {
+        let mut state = self.state();
+        if state.head.as_deref() != expected {
+            return Err(SwapError::Conflict);
+        }
+        match state.next_fault() {
+            None => state.head = Some(new.to_vec()),
+            Some(Fault::Kept) => {
+                state.head = Some(new.to_vec());
+                return Err(broken("checkpoint").into());
+            }
+            Some(Fault::Flipped) => {
+                let mut new = new.to_vec();
+                new.iter_mut().take(1).for_each(|byte| *byte ^= 1);
+                state.head = Some(new);
+            }
+            Some(_) => return Err(broken("checkpoint").into()),
+        }
+        Ok(())
+    }
+}
+
+fn broken(what: &str) -> StorageError {
+    StorageError::Io { path: PathBuf::from(what), source: io::Error::other("injected fault") }
+}
