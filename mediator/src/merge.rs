@@ -1,0 +1,328 @@
+//! Joining what a message asserts with the stored version, element by element.
+//!
+//! Absent keeps, `""` deletes, present joins as the draft's [`WriteMode`](crate::WriteMode) says. The event time of the
+//! last applied statement is kept in `meta.extension` ([`EVENT_TIME`]); guarded elements of an older message are left
+//! alone (*stale*), fills and unions still apply. Every stored element that is not written keeps its bytes.
+//! Not here: versions, `meta.versionId`, `meta.lastUpdated` (the store adds them).
+
+use std::borrow::Cow;
+
+use fhir::{Node, Tree};
+
+use crate::{
+    conversion::{Draft, FieldMode},
+    json::write_text,
+};
+
+/// Extension of `Resource.meta` with the sender's time of the last applied event.
+pub const EVENT_TIME: &str = "https://sealway.org/fhir/StructureDefinition/source-event-time";
+
+/// What joining a draft with the stored version gives.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Merged {
+    /// The stored version already says so; nothing to write.
+    Unchanged,
+    /// The message is older than what is stored; nothing to write.
+    Stale,
+    /// The bytes of the next version, without `meta.versionId` and `meta.lastUpdated`.
+    Write(Vec<u8>),
+}
+
+/// Joins a draft with the stored version of its resource, if there is one.
+pub fn merge(existing: Option<&Tree>, draft: &Draft) -> Merged {
+    let incoming = Tree::parse(draft.body.clone()).expect("drafts are written as valid JSON");
+    let Some(existing) = existing else {
+        let mut members = members(incoming.root());
+        stamp(
+            &mut members,
+            None,
+            draft.event_time_us.filter(|_| asserts_guarded(draft, &incoming)),
+        );
+        return Merged::Write(render(&members));
+    };
+    let stored_time = event_time(existing.root());
+    let stale = matches!((draft.event_time_us, stored_time), (Some(new), Some(old)) if new < old);
+    let before = members(existing.root());
+    let mut after = if draft.write.default == FieldMode::Whole {
+        if stale { before.clone() } else { whole(existing.root(), incoming.root()) }
+    } else {
+        let mut after = before.clone();
+        delete(&mut after, draft, stale);
+        for node in incoming.root().children() {
+            let Some(key) = node.key() else { continue };
+            let mode = draft.write.of(key);
+            let kept =
+                matches!(key, "resourceType" | "id" | "meta") || (stale && mode.is_guarded());
+            if !kept {
+                join(&mut after, key, node, existing.root().get(key), mode);
+            }
+        }
+        after
+    };
+    let guarded = !stale && asserts_guarded(draft, &incoming);
+    let time = draft.event_time_us.filter(|_| guarded).or(stored_time);
+    stamp(&mut after, existing.root().get("meta"), time);
+    let mut unstamped = before;
+    stamp(&mut unstamped, existing.root().get("meta"), stored_time);
+    if after == unstamped {
+        return if stale { Merged::Stale } else { Merged::Unchanged };
+    }
+    Merged::Write(render(&after))
+}
+
+/// Members of an object: key and JSON bytes.
+type Members<'t> = Vec<(Cow<'t, str>, Cow<'t, [u8]>)>;
+
+fn members<'t>(object: Node<'t>) -> Members<'t> {
+    object
+        .children()
+        .filter_map(|n| Some((Cow::Borrowed(n.key()?), Cow::Borrowed(n.raw()))))
+        .collect()
+}
+
+/// The draft's members and nothing else but the stored `meta`.
+fn whole<'t>(existing: Node<'t>, incoming: Node<'t>) -> Members<'t> {
+    let mut after = members(incoming);
+    if let Some(meta) = existing.get("meta") {
+        after.push(("meta".into(), meta.raw().into()));
+    }
+    after
+}
+
+fn asserts_guarded(draft: &Draft, incoming: &Tree) -> bool {
+    let is_content = |key: &str| !matches!(key, "resourceType" | "id" | "meta");
+    incoming
+        .root()
+        .children()
+        .filter_map(Node::key)
+        .any(|key| is_content(key) && draft.write.of(key).is_guarded())
+        || !draft.deletes.is_empty()
+}
+
+fn delete(after: &mut Members<'_>, draft: &Draft, stale: bool) {
+    for path in &draft.deletes {
+        let (top, rest) = path.split_once('.').map_or((path.as_str(), None), |(t, r)| (t, Some(r)));
+        if stale || !matches!(draft.write.of(top), FieldMode::Replace | FieldMode::Members) {
+            continue;
+        }
+        let Some(at) = after.iter().position(|(key, _)| key == top) else { continue };
+        match rest {
+            None => {
+                after.remove(at);
+            }
+            Some(name) => {
+                let Ok(tree) = Tree::parse(after[at].1.to_vec()) else { continue };
+                let mut inner = members(tree.root());
+                inner.retain(|(key, _)| key != name);
+                if inner.is_empty() {
+                    after.remove(at);
+                } else {
+                    after[at].1 = Cow::Owned(render(&inner));
+                }
+            }
+        }
+    }
+}
+
+fn join<'t>(
+    after: &mut Members<'t>,
+    key: &'t str,
+    incoming: Node<'t>,
+    stored: Option<Node<'t>>,
+    mode: FieldMode,
+) {
+    let bytes: Cow<'t, [u8]> = match (mode, stored) {
+        (FieldMode::Ignore, _) => return,
+        (FieldMode::Fill, _) if has_choice(after, key) => return,
+        (FieldMode::Union, Some(stored)) => Cow::Owned(union(stored, incoming)),
+        (FieldMode::LocationHistory, Some(stored)) => Cow::Owned(history(stored, incoming)),
+        (FieldMode::Members, Some(_)) => {
+            let Some((_, current)) = after.iter().find(|(k, _)| k == key) else {
+                return set(after, key, Cow::Borrowed(incoming.raw()));
+            };
+            let Ok(tree) = Tree::parse(current.to_vec()) else { return };
+            let mut inner = members(tree.root());
+            for node in incoming.children() {
+                if let Some(name) = node.key() {
+                    set(&mut inner, name, Cow::Borrowed(node.raw()));
+                }
+            }
+            Cow::Owned(render(&inner))
+        }
+        _ => Cow::Borrowed(incoming.raw()),
+    };
+    set(after, key, bytes);
+}
+
+/// Sets a member and drops what may not stand beside it: other types of the same choice, the primitive's `_key`.
+fn set<'t>(members: &mut Members<'t>, key: &'t str, bytes: Cow<'t, [u8]>) {
+    if let Some(base) = choice(key) {
+        members.retain(|(k, _)| k == key || choice(k.trim_start_matches('_')) != Some(base));
+    }
+    match members.iter_mut().find(|(k, _)| k == key) {
+        Some((_, old)) if **old == *bytes => {}
+        Some((_, old)) => {
+            *old = bytes;
+            let shadow = format!("_{key}");
+            members.retain(|(k, _)| *k != shadow);
+        }
+        None => members.push((Cow::Borrowed(key), bytes)),
+    }
+}
+
+fn has_choice(members: &Members<'_>, key: &str) -> bool {
+    let base = choice(key);
+    members.iter().any(|(k, _)| k == key || (base.is_some() && choice(k) == base))
+}
+
+/// The stem of a choice element (`deceasedBoolean` → `deceased`), for the choices that drafts use.
+fn choice(key: &str) -> Option<&'static str> {
+    CHOICES.iter().copied().find(|stem| {
+        key.strip_prefix(stem)
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
+    })
+}
+
+fn union(stored: Node<'_>, incoming: Node<'_>) -> Vec<u8> {
+    let known: Vec<_> = stored.items().map(identity).collect();
+    let fresh: Vec<&[u8]> =
+        incoming.items().filter(|n| !known.contains(&identity(*n))).map(Node::raw).collect();
+    if fresh.is_empty() {
+        return stored.raw().to_vec();
+    }
+    list(stored.items().map(Node::raw).chain(fresh))
+}
+
+/// What makes two array items the same thing.
+fn identity(item: Node<'_>) -> Vec<String> {
+    let text =
+        |node: Node<'_>, key: &str| node.get(key).and_then(Node::as_str).map(|t| t.to_string());
+    let parts = [
+        text(item, "system"),
+        text(item, "value"),
+        text(item, "reference"),
+        item.get("other").and_then(|o| text(o, "reference")),
+        item.get("condition").and_then(|o| text(o, "reference")),
+    ];
+    if parts.iter().all(Option::is_none) {
+        return vec![String::from_utf8_lossy(item.raw()).into_owned()];
+    }
+    parts.into_iter().map(Option::unwrap_or_default).collect()
+}
+
+/// Encounter.location: the incoming active location completes another one that was active.
+fn history(stored: Node<'_>, incoming: Node<'_>) -> Vec<u8> {
+    let place = |n: Node<'_>| n.get("location").map(identity);
+    let is_active =
+        |n: Node<'_>| n.get("status").and_then(Node::as_str).as_deref() == Some("active");
+    let current = incoming.items().find(|n| is_active(*n));
+    let mut entries: Vec<Vec<u8>> = Vec::new();
+    let mut found = false;
+    for item in stored.items() {
+        let Some(now) = current else {
+            entries.push(item.raw().to_vec());
+            continue;
+        };
+        if is_active(item) && place(item) == place(now) {
+            found = true;
+            entries.push(item.raw().to_vec());
+        } else if is_active(item) {
+            let end = now.get("period").and_then(|p| p.get("start"));
+            entries.push(completed(item, end));
+        } else {
+            entries.push(item.raw().to_vec());
+        }
+    }
+    for item in incoming.items() {
+        let known = stored.items().any(|s| place(s) == place(item));
+        let add = if is_active(item) { !found } else { !known };
+        if add {
+            entries.push(item.raw().to_vec());
+        }
+    }
+    list(entries.iter().map(Vec::as_slice))
+}
+
+fn completed(item: Node<'_>, end: Option<Node<'_>>) -> Vec<u8> {
+    let mut entry = members(item);
+    set(&mut entry, "status", Cow::Borrowed(b"\"completed\""));
+    if let Some(end) = end {
+        let mut period = item.get("period").map(members).unwrap_or_default();
+        set(&mut period, "end", Cow::Borrowed(end.raw()));
+        set(&mut entry, "period", Cow::Owned(render(&period)));
+    }
+    render(&entry)
+}
+
+fn event_time(resource: Node<'_>) -> Option<i64> {
+    let extensions = resource.get("meta")?.get("extension")?;
+    let ours = extensions
+        .items()
+        .find(|e| e.get("url").and_then(Node::as_str).as_deref() == Some(EVENT_TIME))?;
+    let text = ours.get("valueInstant")?.as_str()?;
+    fhir::Instant::parse(&text).ok().map(|i| i.micros())
+}
+
+/// Writes `meta` without the server's members and with the event time.
+fn stamp(members_of: &mut Members<'_>, stored: Option<Node<'_>>, time: Option<i64>) {
+    let mut meta: Members<'_> = stored.map(members).unwrap_or_default();
+    meta.retain(|(key, _)| !matches!(key.as_ref(), "versionId" | "lastUpdated" | "extension"));
+    let extensions = stored.and_then(|m| m.get("extension"));
+    let is_ours = |e: &Node<'_>| e.get("url").and_then(Node::as_str).as_deref() == Some(EVENT_TIME);
+    let others = extensions.into_iter().flat_map(Node::items).filter(|e| !is_ours(e));
+    let mut list_of: Vec<Vec<u8>> = others.map(|e| e.raw().to_vec()).collect();
+    if let Some(time) = time {
+        let mut ours = b"{\"url\":".to_vec();
+        write_text(EVENT_TIME, &mut ours);
+        ours.extend_from_slice(b",\"valueInstant\":");
+        write_text(&fhir::Instant::from_micros(time).to_string(), &mut ours);
+        ours.push(b'}');
+        list_of.push(ours);
+    }
+    if !list_of.is_empty() {
+        let bytes = list(list_of.iter().map(Vec::as_slice));
+        meta.push((Cow::Borrowed("extension"), Cow::Owned(bytes)));
+    }
+    let at = members_of.iter().position(|(key, _)| key == "meta");
+    if let Some(at) = at {
+        members_of.remove(at);
+    }
+    if !meta.is_empty() {
+        let after_id = members_of.iter().position(|(key, _)| key == "id").map_or(0, |at| at + 1);
+        members_of.insert(after_id, (Cow::Borrowed("meta"), Cow::Owned(render(&meta))));
+    }
+}
+
+fn list<'b>(items: impl IntoIterator<Item = &'b [u8]>) -> Vec<u8> {
+    let mut out = vec![b'['];
+    for (n, item) in items.into_iter().enumerate() {
+        if n > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(item);
+    }
+    out.push(b']');
+    out
+}
+
+fn render(members: &Members<'_>) -> Vec<u8> {
+    let mut out = vec![b'{'];
+    for (n, (key, value)) in members.iter().enumerate() {
+        if n > 0 {
+            out.push(b',');
+        }
+        write_text(key, &mut out);
+        out.push(b':');
+        out.extend_from_slice(value);
+    }
+    out.push(b'}');
+    out
+}
+
+/// Stems of the choice elements in drafts.
+const CHOICES: &[&str] =
+    &["deceased", "multipleBirth", "onset", "abatement", "effective", "occurrence", "value"];
+
+#[cfg(test)]
+#[path = "merge_tests.rs"]
+mod tests;
