@@ -229,15 +229,12 @@ impl Builder {
     }
 
     fn edge(&mut self, from: usize, name: &str) -> usize {
-        let edges = &self.program.places[from].edges;
-        match edges.binary_search_by(|(edge, _)| (**edge).cmp(name)) {
-            Ok(found) => edges[found].1,
-            Err(at) => {
-                let to = self.new_place();
-                self.program.places[from].edges.insert(at, (name.into(), to));
-                to
-            }
+        if let Some(to) = self.program.places[from].edge(name) {
+            return to;
         }
+        let to = self.new_place();
+        self.program.places[from].add_edge(name, to);
+        to
     }
 
     fn filter(&mut self, from: usize, condition: Condition) -> usize {

@@ -21,13 +21,22 @@ pub(crate) struct Program {
 /// What to do at one element.
 #[derive(Debug, Default)]
 pub(super) struct Place {
-    /// Where to go from here by member name, sorted by name.
-    pub(super) edges: Vec<(Box<str>, usize)>,
+    /// Where to go from here by member name, sorted by tag.
+    pub(super) edges: Vec<Edge>,
     /// Where to go on the same element if the condition holds.
     pub(super) filters: Vec<(Condition, usize)>,
     pub(super) emits: Vec<Emit>,
     pub(super) composites: Vec<CompositeEmit>,
     pub(super) predicates: Vec<PredicateEmit>,
+}
+
+/// The way to one member. Names are compared by a tag of one word first: most members of a
+/// resource are not searched, and most that are differ in it.
+#[derive(Debug)]
+pub(super) struct Edge {
+    tag: u64,
+    name: Box<str>,
+    pub(super) to: usize,
 }
 
 /// The element is a value of this parameter.
@@ -130,16 +139,15 @@ impl Program {
     ) {
         match place.edges.as_slice() {
             [] => {}
-            [(name, to)] => {
-                if let Some(child) = node.get(name) {
-                    self.run(*to, child, cx, out);
+            [edge] => {
+                if let Some(child) = node.get(&edge.name) {
+                    self.run(edge.to, child, cx, out);
                 }
             }
-            edges => {
+            _ => {
                 for child in node.children() {
-                    let Some(key) = child.key() else { continue };
-                    if let Ok(found) = edges.binary_search_by(|(name, _)| (**name).cmp(key)) {
-                        self.run(edges[found].1, child, cx, out);
+                    if let Some(to) = child.key().and_then(|key| place.edge(key)) {
+                        self.run(to, child, cx, out);
                     }
                 }
             }
@@ -167,6 +175,33 @@ impl Program {
         }
         parts.reverse();
         out.push(Extracted { param: composite.param, value: Value::Composite(parts) });
+    }
+}
+
+impl Place {
+    /// Where the member of this name leads.
+    pub(super) fn edge(&self, name: &str) -> Option<usize> {
+        let tag = tag(name);
+        let from = self.edges.partition_point(|edge| edge.tag < tag);
+        let same = self.edges[from..].iter().take_while(|edge| edge.tag == tag);
+        same.into_iter().find(|edge| *edge.name == *name).map(|edge| edge.to)
+    }
+
+    pub(super) fn add_edge(&mut self, name: &str, to: usize) {
+        let tag = tag(name);
+        let at = self.edges.partition_point(|edge| edge.tag < tag);
+        self.edges.insert(at, Edge { tag, name: name.into(), to });
+    }
+}
+
+/// A word made of both ends of a name.
+fn tag(name: &str) -> u64 {
+    let bytes = name.as_bytes();
+    match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        (Some(first), Some(last)) => {
+            u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(23)
+        }
+        _ => bytes.iter().fold(0, |tag, byte| tag << 8 | u64::from(*byte)),
     }
 }
 
