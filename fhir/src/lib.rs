@@ -44,7 +44,7 @@ pub use search::{
     SearchPrefix, SystemMatch, Target, Token, TokenQuery, TypeOfIdentifier, Value,
     approximate_dates, approximate_number, compartment_params, date_matches, extract, fold,
     number_matches, patient_compartment, search_param, search_param_by_id, search_params,
-    search_table_fingerprint, sort_param, sort_time, split_unescaped, unescape,
+    search_table_fingerprint, sort_param, sort_time, split_unescaped, unescape, values_of,
 };
 pub use splice::Template;
 pub use time_range::TimeRange;

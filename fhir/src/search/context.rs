@@ -21,14 +21,6 @@ impl<'t, 'b> Context<'t, 'b> {
         Self { resource, base_url: base_url.trim_end_matches('/') }
     }
 
-    /// The type that a literal reference names, whichever server holds it.
-    pub(crate) fn type_of<'r>(&self, reference: &'r str) -> Option<&'r str> {
-        let path = reference.split_once("/_history/").map_or(reference, |(path, _)| path);
-        let mut segments = path.rsplit('/');
-        let (id, name) = (segments.next()?, segments.next()?);
-        (is_id(id) && ResourceType::parse(name).is_some()).then_some(name)
-    }
-
     /// What a literal reference points to; `None` for fragments and conditional references, which
     /// point to nothing that can be searched.
     pub(crate) fn target(&self, reference: Cow<'t, str>) -> Option<Target<'t>> {
@@ -59,6 +51,14 @@ impl<'t, 'b> Context<'t, 'b> {
         let (url, version) = cut(url, "|");
         Some(Target::Absolute { url, version })
     }
+}
+
+/// The type that a literal reference names, whichever server holds it.
+pub(super) fn type_of(reference: &str) -> Option<&str> {
+    let path = reference.split_once("/_history/").map_or(reference, |(path, _)| path);
+    let mut segments = path.rsplit('/');
+    let (id, name) = (segments.next()?, segments.next()?);
+    (is_id(id) && ResourceType::parse(name).is_some()).then_some(name)
 }
 
 /// `Type/id` or `Type/id/_history/version`, from this byte on.

@@ -7,7 +7,7 @@
 
 use crate::{Kind, Node};
 
-use super::context::Context;
+use super::context::{Context, type_of};
 use super::extract::{Reader, boolean_token};
 use super::param::ParamId;
 use super::value::{Extracted, Value};
@@ -114,7 +114,7 @@ impl Program {
             });
         }
         for (condition, to) in &place.filters {
-            if condition.holds(node, index, cx) {
+            if condition.holds(node, index) {
                 self.visit(*to, node, index, cx, out);
             }
         }
@@ -206,7 +206,7 @@ fn tag(name: &str) -> u64 {
 }
 
 impl Condition {
-    fn holds(&self, node: Node<'_>, index: usize, cx: &Context<'_, '_>) -> bool {
+    fn holds(&self, node: Node<'_>, index: usize) -> bool {
         match self {
             Self::Index(wanted) => index == *wanted,
             Self::MemberIs { member, text } => {
@@ -214,7 +214,7 @@ impl Condition {
             }
             Self::ResolvesTo(type_name) => {
                 let reference = node.get("reference").and_then(|found| found.as_str());
-                reference.is_some_and(|text| cx.type_of(&text) == Some(type_name))
+                reference.is_some_and(|text| type_of(&text) == Some(type_name))
             }
             Self::HasExtension(url) => {
                 let is_it = |extension: Node<'_>| {

@@ -5,10 +5,10 @@ use std::sync::OnceLock;
 use crate::{Node, ResourceType};
 
 use super::build::compile;
-use super::context::Context;
-use super::param::{Held, search_params};
+use super::context::{Context, type_of};
+use super::param::{Held, SearchParam, search_params};
 use super::program::Program;
-use super::value::Extracted;
+use super::value::{Extracted, Target, Value};
 
 /// Appends every value that the type's search parameters select, in document order.
 ///
@@ -24,5 +24,64 @@ pub fn extract<'t>(node: Node<'t>, of: ResourceType, base_url: &str, out: &mut V
     program.run(RESOURCE, node, &Context::new(node, base_url), out);
 }
 
+/// Those of the extracted values that are this parameter's, also where another parameter holds
+/// them: what an index search by the parameter would find.
+pub fn values_of<'a, 't>(
+    param: &SearchParam,
+    extracted: &'a [Extracted<'t>],
+) -> impl Iterator<Item = &'a Value<'t>> {
+    let (holders, only) = match param.held {
+        Held::InParam { param, only } => (vec![param], only),
+        Held::InParams(params) => (params.to_vec(), None),
+        Held::InIndex | Held::InResource | Held::Nowhere => (vec![param.id], None),
+    };
+    let own = extracted.iter().filter(move |one| holders.contains(&one.param));
+    own.map(|one| &one.value)
+        .filter(move |value| only.is_none_or(|only| is_reference_to(only, value)))
+}
+
+fn is_reference_to(only: ResourceType, value: &Value<'_>) -> bool {
+    match value {
+        Value::Reference(Target::Local { resource_type, .. }) => *resource_type == only,
+        Value::Reference(Target::Absolute { url, .. }) => type_of(url) == Some(only.name()),
+        _ => false,
+    }
+}
+
 /// Where a program starts.
 pub(super) const RESOURCE: usize = 0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tree;
+    use crate::search::search_param;
+
+    fn count(code: &str, resource: &str) -> usize {
+        let tree = Tree::parse(resource.as_bytes().to_vec()).unwrap();
+        let mut out = Vec::new();
+        extract(tree.root(), ResourceType::OBSERVATION, "http://here.example", &mut out);
+        values_of(search_param(ResourceType::OBSERVATION, code).unwrap(), &out).count()
+    }
+
+    #[test]
+    fn an_alias_has_the_values_of_its_holder_that_are_its_type() {
+        let subject = |text: &str| {
+            format!(r#"{{"resourceType":"Observation","subject":{{"reference":"{text}"}}}}"#)
+        };
+        for (text, expected) in
+            [("Patient/1", 1), ("Group/1", 0), ("http://there.example/Patient/1", 1)]
+        {
+            assert_eq!(count("patient", &subject(text)), expected, "{text}");
+            assert_eq!(count("subject", &subject(text)), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_union_has_the_values_of_all_its_holders() {
+        let observation = r#"{"resourceType":"Observation","code":{"coding":[{"code":"a"}]},
+            "component":[{"code":{"coding":[{"code":"b"},{"code":"c"}]}}]}"#;
+        assert_eq!(count("combo-code", observation), 3);
+        assert_eq!(count("code", observation), 1);
+    }
+}
