@@ -96,8 +96,10 @@ fn subtree(node: Node<'_>) -> Tree {
         slot.key_start = slot.key_start.wrapping_sub(moved);
     }
     slots[0].flags &= !(HAS_KEY | KEY_ESCAPED);
-    let within = |place: u32| (first + 1..end).contains(&(place as usize));
-    let keys = node.tree.decoded_keys.iter().filter(|(place, _)| within(*place));
+    let keys = &node.tree.decoded_keys;
+    let from = keys.partition_point(|(place, _)| *place as usize <= first);
+    let to = keys.partition_point(|(place, _)| (*place as usize) < end);
+    let keys = keys[from..to].iter();
     let decoded_keys = keys.map(|(place, key)| (place - node.place, key.clone())).collect();
     Tree { text: node.tree.text[span].to_owned(), slots, decoded_keys }
 }

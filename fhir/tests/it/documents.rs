@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use fhir::{ReadLimits, Resource, read};
 
@@ -51,6 +52,24 @@ fn the_official_examples_are_read_but_for_those_that_break_r4() {
     let refused: BTreeMap<&str, &str> =
         refused.iter().map(|(name, why)| (name.as_str(), why.as_str())).collect();
     assert!(refused == expected, "the refused examples differ:\n{shown}");
+}
+
+#[test]
+fn the_element_table_is_what_its_script_makes() {
+    let Some(folder) = std::env::var_os("SEALWAY_R4_EXAMPLES") else {
+        eprintln!(
+            "SKIPPED: SEALWAY_R4_EXAMPLES does not name the unpacked hl7.fhir.r4.examples 4.0.1"
+        );
+        return;
+    };
+    let profiles = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fhir-profiles");
+    let script = profiles.join("tools/build_element_table.py");
+
+    let made = Command::new("python3").arg(script).arg(folder).output().expect("python3 runs");
+
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let committed = fs::read(profiles.join("r4/elements.txt")).expect("the table is readable");
+    assert!(made.stdout == committed, "run the script again and commit the table");
 }
 
 #[test]
