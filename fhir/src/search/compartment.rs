@@ -4,6 +4,8 @@
 //! in `fhir-profiles/r4/compartments.txt`. Access is decided on this, so only literal references to
 //! this server count; logical and foreign ones make nobody a member.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::OnceLock;
 
 use crate::{Node, ResourceId, ResourceKey, ResourceType};
@@ -40,15 +42,18 @@ pub fn patient_compartment(node: Node<'_>, key: &ResourceKey, base_url: &str) ->
     if compartment_params(ResourceType::PATIENT, key.resource_type).is_empty() {
         return patients;
     }
+    // A Group may have many members.
+    let mut seen: HashSet<Cow<'_, str>> =
+        patients.iter().map(|own| own.as_str().to_owned().into()).collect();
     let mut found = Vec::new();
     program(key.resource_type).run(RESOURCE, node, &Context::new(node, base_url), &mut found);
     for one in found {
         let Value::Reference(Target::Local { resource_type, id, .. }) = one.value else { continue };
         if resource_type == ResourceType::PATIENT
-            && !patients.iter().any(|patient| patient.as_str() == id)
-            && let Ok(id) = ResourceId::parse(&id)
+            && let Ok(patient) = ResourceId::parse(&id)
+            && seen.insert(id)
         {
-            patients.push(id);
+            patients.push(patient);
         }
     }
     patients
@@ -126,6 +131,14 @@ mod tests {
         let event =
             r#"{"resourceType":"AuditEvent","entity":[{"what":{"reference":"Patient/7"}}]}"#;
         assert_eq!(patients(event), ["7"]);
+    }
+
+    #[test]
+    fn a_group_of_very_many_patients_is_read_in_no_time() {
+        let member = |at: usize| format!(r#"{{"entity":{{"reference":"Patient/{}"}}}}"#, at / 2);
+        let members: Vec<String> = (0..100_000).map(member).collect();
+        let group = format!(r#"{{"resourceType":"Group","member":[{}]}}"#, members.join(","));
+        assert_eq!(patients(&group).len(), 50_000);
     }
 
     #[test]
