@@ -256,7 +256,12 @@ impl Builder<'_> {
         if self.depth > 0 {
             self.frames[self.depth - 1].children += 1;
         }
-        self.tree.slots.push(Slot {
+        let slots = &mut self.tree.slots;
+        if slots.len() == slots.capacity() {
+            // Half as much again, never beyond the limit: doubling would cost a hostile body twice the memory.
+            slots.reserve_exact((slots.len() / 2).clamp(1, NODES_MAX - slots.len()));
+        }
+        slots.push(Slot {
             start: start as u32,
             end: end as u32,
             skip: place + 1,
