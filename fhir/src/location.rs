@@ -5,7 +5,6 @@
 
 use crate::element_table::{TypeRef, element_table};
 use crate::resource::type_of;
-use crate::tree_build::push_name;
 use crate::{Kind, Node};
 
 /// FHIRPath location of a node, from the root of its document.
@@ -50,3 +49,23 @@ pub fn location(node: Node<'_>) -> String {
     }
     path
 }
+
+/// Appends a property name as a FHIRPath step: `_birthDate` is `birthDate`, what is no name is cut short.
+pub(crate) fn push_name(path: &mut String, key: &str) {
+    let name = key.strip_prefix('_').unwrap_or(key);
+    let length = name
+        .bytes()
+        .take(NAME_BYTES_MAX)
+        .take_while(|b| b.is_ascii_alphanumeric() || *b == b'_' || *b == b'-')
+        .count();
+    if !path.is_empty() {
+        path.push('.');
+    }
+    path.push_str(&name[..length]);
+    if length < name.len() || name.is_empty() {
+        path.push('?');
+    }
+}
+
+/// Longest property name that is repeated in a location.
+const NAME_BYTES_MAX: usize = 64;

@@ -5,6 +5,7 @@
 
 use crate::issue::{Issue, IssueType};
 use crate::json_scan::{Scan, escape_end, number_end, plain_end, space_end};
+use crate::location::push_name;
 use crate::tree::{DEPTH_MAX, ESCAPED, HAS_KEY, KEY_ESCAPED, Kind, NODES_MAX, Node, Slot, Tree};
 
 /// Most issues that are reported for one document.
@@ -371,23 +372,6 @@ impl Builder<'_> {
     }
 }
 
-/// Appends a property name as a FHIRPath step: `_birthDate` is `birthDate`, what is no name is cut short.
-pub(crate) fn push_name(path: &mut String, key: &str) {
-    let name = key.strip_prefix('_').unwrap_or(key);
-    let length = name
-        .bytes()
-        .take(NAME_BYTES_MAX)
-        .take_while(|b| b.is_ascii_alphanumeric() || *b == b'_' || *b == b'-')
-        .count();
-    if !path.is_empty() {
-        path.push('.');
-    }
-    path.push_str(&name[..length]);
-    if length < name.len() || name.is_empty() {
-        path.push('?');
-    }
-}
-
 fn closing(kind: Kind) -> u8 {
     if kind == Kind::Object { b'}' } else { b']' }
 }
@@ -403,5 +387,3 @@ const TOO_DEEP: &str = "the document is nested deeper than 64 levels";
 const BYTES_MAX: usize = i32::MAX as usize;
 /// Guess for the first allocation of the arena.
 const BYTES_PER_NODE: usize = 32;
-/// Longest property name that is repeated in a location.
-const NAME_BYTES_MAX: usize = 64;
