@@ -1,3 +1,8 @@
-//! Accesses made durable before data leaves: [`journal`].
+//! Accesses made durable before data leaves: an append-only [`Journal`] with group fsync.
 
-pub mod journal;
+mod files;
+mod journal;
+mod segment;
+
+pub use files::{Files, Folder};
+pub use journal::{Journal, JournalEntry, JournalError, JournalRecord};

@@ -21,10 +21,14 @@ pub(crate) fn on_each_engine(test: impl AsyncFn(&Site)) {
         .enable_all()
         .build()
         .expect("a runtime starts");
-    for site in [sqlite()] {
+    for site in sites() {
         eprintln!("engine: {}", site.engine);
         runtime.block_on(test(&site));
     }
+}
+
+fn sites() -> Vec<Site> {
+    vec![sqlite()]
 }
 
 fn sqlite() -> Site {

@@ -7,6 +7,7 @@ mod compartments;
 mod crash;
 mod engines;
 mod history;
+mod journal;
 mod outbox;
 mod races;
 mod reads;
