@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 
-use super::concept::code_text;
 use crate::{
     hl7v2::{message::Slice, work::Work},
     json::{Json, Object},
@@ -74,9 +73,9 @@ pub(crate) fn license<'m>(
     Some(Json::Object(identifier))
 }
 
-pub(crate) fn identifier_type<'m>(code: Cow<'m, str>) -> Json<'m> {
+fn identifier_type<'m>(code: Cow<'m, str>) -> Json<'m> {
     let coding = Object::new()
         .with("system", Json::text("http://terminology.hl7.org/CodeSystem/v2-0203"))
-        .with("code", Json::Text(code_text(code)));
+        .with("code", Json::Text(code));
     Json::Object(Object::new().with("coding", Json::List(vec![Json::Object(coding)])))
 }

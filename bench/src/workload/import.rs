@@ -1,0 +1,54 @@
+//! Import of Synthea's bundles: each sent once by whichever client is free.
+//!
+//! Hospital and practitioner files go first, by one client, and are not measured. Every number of clients imports all
+//! bundles again: for comparable figures give one number and a fresh database. Not limited in time, only in requests.
+
+use std::{cell::Cell, time::Duration};
+
+use super::Bench;
+use crate::{
+    drive::{Limits, Run, Turn, workers},
+    http::Client,
+};
+
+pub(super) async fn run(bench: &mut Bench) -> Result<(), String> {
+    let mut client = Client::new(bench.target.clone());
+    for bundle in &bench.synthea.first {
+        let answer = client.send("POST", "", "", &bundle.body).await;
+        if let Turn::Failed(failure) = Turn::of(&answer, 0) {
+            let text = answer.map_or(String::new(), |answer| excerpt(client.body(&answer)));
+            return Err(format!("{}: {failure} {text}", bundle.name));
+        }
+    }
+    for clients in bench.options.clients.clone() {
+        let limits = Limits { time: IMPORT_TIME_MAX, requests: bench.options.requests };
+        let run = Run { workload: "import", class: "bundles", limits, processes: &bench.processes };
+        let mut workers = workers(&bench.target, vec![(); clients]);
+        let next = Cell::new(0);
+        let row = run
+            .measure(&mut workers, async |worker| {
+                let Some(bundle) = bench.synthea.patients.get(next.replace(next.get() + 1)) else {
+                    return Turn::Finished;
+                };
+                let answer = worker.client.send("POST", "", "", &bundle.body).await;
+                match Turn::of(&answer, bundle.entries) {
+                    Turn::Failed(failure) => {
+                        let text =
+                            answer.map_or(String::new(), |a| excerpt(worker.client.body(&a)));
+                        Turn::Failed(format!("{}: {failure} {text}", bundle.name))
+                    }
+                    turn => turn,
+                }
+            })
+            .await;
+        bench.record(row);
+    }
+    Ok(())
+}
+
+/// The beginning of an answer, on one line.
+fn excerpt(body: &[u8]) -> String {
+    String::from_utf8_lossy(&body[..body.len().min(300)]).replace('\n', " ")
+}
+
+const IMPORT_TIME_MAX: Duration = Duration::from_secs(3600);

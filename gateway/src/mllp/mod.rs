@@ -1,3 +1,0 @@
-//! HL7 v2 over MLLP.
-
-pub mod frame;
