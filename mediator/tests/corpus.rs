@@ -134,7 +134,8 @@ fn every_corpus_message_ends_in_a_definite_state() {
 
 fn check_bundle(conversion: &Conversion, path: &Path) {
     let bundle = conversion.bundle();
-    let tree = fhir::Tree::parse(bundle).unwrap_or_else(|e| panic!("{}: {e:?}", path.display()));
+    let tree = fhir::read(bundle, &fhir::ReadLimits::default())
+        .unwrap_or_else(|e| panic!("{}: {e:?}", path.display()));
     let entries = tree.root().get("entry").expect("entries");
     let mut ids = std::collections::HashSet::new();
     for entry in entries.items() {

@@ -88,8 +88,8 @@ pub(crate) fn coding_system<'m>(work: &Work<'m>, name: Cow<'m, str>) -> Cow<'m, 
 }
 
 /// FHIR codes hold single blanks only.
-fn code_text<'m>(code: Cow<'m, str>) -> Cow<'m, str> {
-    let odd = code.contains(['\n', '\t']) || code.contains("  ");
+pub(crate) fn code_text(code: Cow<'_, str>) -> Cow<'_, str> {
+    let odd = code.contains(|c: char| c.is_whitespace() && c != ' ') || code.contains("  ");
     if odd { Cow::Owned(code.split_whitespace().collect::<Vec<_>>().join(" ")) } else { code }
 }
 

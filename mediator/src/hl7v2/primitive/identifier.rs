@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use super::concept::code_text;
 use crate::{
     hl7v2::{message::Slice, work::Work},
     json::{Json, Object},
@@ -73,9 +74,9 @@ pub(crate) fn license<'m>(
     Some(Json::Object(identifier))
 }
 
-fn identifier_type<'m>(code: Cow<'m, str>) -> Json<'m> {
+pub(crate) fn identifier_type<'m>(code: Cow<'m, str>) -> Json<'m> {
     let coding = Object::new()
         .with("system", Json::text("http://terminology.hl7.org/CodeSystem/v2-0203"))
-        .with("code", Json::Text(code));
+        .with("code", Json::Text(code_text(code)));
     Json::Object(Object::new().with("coding", Json::List(vec![Json::Object(coding)])))
 }

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::demographic::name_parts;
+use super::{demographic::name_parts, identifier::identifier_type};
 use crate::{
     hl7v2::{message::Slice, work::Work},
     json::{Json, Object},
@@ -48,11 +48,7 @@ fn practitioner<'m>(
     let Some(id) = person.id else { return display(&name) };
     let mut identifier = Object::new();
     if let Some(kind) = person.kind {
-        let coding = Object::new()
-            .with("system", Json::text("http://terminology.hl7.org/CodeSystem/v2-0203"))
-            .with("code", Json::Text(kind));
-        let concept = Object::new().with("coding", Json::List(vec![Json::Object(coding)]));
-        identifier.set("type", Json::Object(concept));
+        identifier.set("type", identifier_type(kind));
     }
     identifier.set("system", Json::Text(person.system.clone()));
     identifier.set("value", Json::Text(id.clone()));

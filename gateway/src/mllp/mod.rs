@@ -1,0 +1,3 @@
+//! HL7 v2 over MLLP.
+
+pub mod frame;
