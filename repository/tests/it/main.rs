@@ -5,6 +5,7 @@ mod figures;
 mod keyring;
 mod object;
 mod s3;
+mod vector;
 
 use std::sync::Arc;
 
