@@ -32,6 +32,8 @@ pub enum Fault {
     Kept,
     /// It fails and the first half of the files is stored.
     Torn,
+    /// The power goes: it fails, and any of the files may be stored; which ones is drawn from the seed.
+    Cut(u64),
     /// It succeeds with one byte of the last file flipped.
     Flipped,
 }
@@ -90,12 +92,14 @@ impl TileStorage for MemoryDisk {
     fn put(&self, files: &[TileFile]) -> Result<(), StorageError> {
         let mut state = self.state();
         let fault = state.next_fault();
-        let stored = match fault {
-            Some(Fault::Lost) => 0,
-            Some(Fault::Torn) => files.len() / 2,
-            _ => files.len(),
+        let stored = |at: usize| match fault {
+            Some(Fault::Lost) => false,
+            Some(Fault::Torn) => at < files.len() / 2,
+            Some(Fault::Cut(seed)) => coin(seed, at),
+            _ => true,
         };
-        state.tiles.extend(files[..stored].iter().cloned());
+        let kept = files.iter().enumerate().filter(|(at, _)| stored(*at));
+        state.tiles.extend(kept.map(|(_, file)| file.clone()));
         match fault {
             None => Ok(()),
             Some(Fault::Flipped) => {
@@ -123,10 +127,13 @@ impl HeadStorage for MemoryDisk {
         if state.head.as_deref() != expected {
             return Err(SwapError::Conflict);
         }
-        match state.next_fault() {
+        let fault = state.next_fault();
+        match fault {
             None => state.head = Some(new.to_vec()),
-            Some(Fault::Kept) => {
-                state.head = Some(new.to_vec());
+            Some(Fault::Kept | Fault::Cut(_)) => {
+                if fault.is_some_and(Fault::keeps_head) {
+                    state.head = Some(new.to_vec());
+                }
                 return Err(broken("checkpoint").into());
             }
             Some(Fault::Flipped) => {
@@ -138,6 +145,24 @@ impl HeadStorage for MemoryDisk {
         }
         Ok(())
     }
+}
+
+impl Fault {
+    fn keeps_head(self) -> bool {
+        match self {
+            Self::Kept => true,
+            Self::Cut(seed) => coin(seed, 0),
+            _ => false,
+        }
+    }
+}
+
+/// Heads or tails for the `at`th file of a cut: SplitMix64's mixing function.
+fn coin(seed: u64, at: usize) -> bool {
+    let mut z = seed.wrapping_add((at as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    (z ^ (z >> 31)) & 1 == 1
 }
 
 fn broken(what: &str) -> StorageError {

@@ -100,6 +100,29 @@ fn a_failed_publication_poisons_the_log_and_reopening_tells_what_happened() {
 }
 
 #[test]
+fn five_hundred_power_cuts_lose_nothing_published() {
+    let disk = MemoryDisk::default();
+    let mut published = 0;
+    for seed in 0..500 {
+        let mut log = open(&disk).unwrap();
+        let size = log.size();
+        assert!(size >= published, "cut {seed} lost entries {size}..{published}");
+        if seed % 50 == 49 {
+            assert_clean(&disk, size);
+        }
+        // One publication that succeeds, one that is cut at its tiles or at its head.
+        let more = 1 + seed * 7919 % 300;
+        log.append(&bodies(size..size + more)).unwrap();
+        published = log.publish(seed).unwrap().size();
+        disk.fail((seed % 2) as usize, Fault::Cut(seed));
+        log.append(&bodies(published..published + more)).unwrap();
+        assert!(log.publish(seed).is_err());
+    }
+    let size = open(&disk).unwrap().size();
+    assert_clean(&disk, size);
+}
+
+#[test]
 fn a_disk_that_flips_a_byte_while_writing_is_found_before_signing() {
     for size in [1, 300] {
         let disk = MemoryDisk::default();
