@@ -9,51 +9,15 @@ use super::{
     condition::{Condition, FieldRef},
     layer::Layer,
     program::{Ignore, Program, SegmentPrograms, Step},
+    set::{Event, Mapped, RuleSet, WriteRow},
 };
 use crate::{
-    conversion::{FieldMode, RuleNames, WriteMode},
+    conversion::{FieldMode, RuleNames},
     hl7v2::{
         grammar::Structure,
         primitive::{Argument, Converter, converter, zone::Zone},
     },
 };
-
-/// Compiled rules of all layers, named by the SHA-256 of their text.
-pub struct RuleSet {
-    hash: Arc<str>,
-    pub(crate) names: Arc<RuleNames>,
-    segments: HashMap<[u8; 3], SegmentPrograms>,
-    maps: HashMap<String, HashMap<String, Mapped>>,
-    systems: HashMap<String, String>,
-    namespaces: HashMap<String, String>,
-    events: HashMap<(String, String), Event>,
-    structures: HashMap<String, Structure>,
-    writes: Vec<WriteRow>,
-    zones: HashMap<String, Zone>,
-}
-
-/// Target of a code map.
-#[derive(Clone, Debug)]
-pub(crate) struct Mapped {
-    pub(crate) system: String,
-    pub(crate) code: String,
-    pub(crate) display: String,
-}
-
-/// What one trigger event does.
-#[derive(Clone, Debug)]
-pub(crate) struct Event {
-    pub(crate) structure: String,
-    pub(crate) encounter: String,
-    pub(crate) status_mode: FieldMode,
-}
-
-struct WriteRow {
-    family: String,
-    resource: String,
-    element: String,
-    mode: FieldMode,
-}
 
 /// Why rules were refused, with file and line.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -69,114 +33,18 @@ pub struct RuleError {
     pub text: String,
 }
 
-impl RuleSet {
-    /// The rules that come with the program.
-    pub fn base() -> Self {
-        Self::compile(&[Layer::base()]).expect("the base layer is checked by a test")
-    }
-
-    /// Compiles layers, later ones over earlier ones.
-    ///
-    /// # Errors
-    /// The first wrong row, with layer, file and line.
-    pub fn compile(layers: &[Layer]) -> Result<Self, RuleError> {
-        let mut loader = Loader::default();
-        // Rows name code maps and structures of any layer, so those come first.
-        for phase in 0..3 {
-            for layer in layers {
-                for (file, text) in layer.files.iter().filter(|(file, _)| load_phase(file) == phase)
-                {
-                    loader.file(layer, file, text)?;
-                }
+/// Compiles layers, later ones over earlier ones.
+pub(super) fn load(layers: &[Layer]) -> Result<RuleSet, RuleError> {
+    let mut loader = Loader::default();
+    // Rows name code maps and structures of any layer, so those come first.
+    for phase in 0..3 {
+        for layer in layers {
+            for (file, text) in layer.files.iter().filter(|(file, _)| load_phase(file) == phase) {
+                loader.file(layer, file, text)?;
             }
         }
-        loader.finish(layers)
     }
-
-    /// Lower-case hexadecimal SHA-256 over the layers' names and files.
-    pub fn hash(&self) -> &Arc<str> {
-        &self.hash
-    }
-
-    /// The zone of a name such as `Europe/Berlin`, a fixed offset or a POSIX TZ text.
-    pub fn zone(&self, text: &str) -> Option<Zone> {
-        self.zones.get(text).cloned().or_else(|| Zone::parse(text))
-    }
-
-    /// Message types and trigger events that this rule set converts.
-    pub fn supported(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.events.keys().map(|(kind, event)| (kind.as_str(), event.as_str()))
-    }
-
-    pub(crate) fn programs(&self, segment: [u8; 3], kind: &str) -> Option<&[Program]> {
-        let all = &self.segments.get(&segment)?.by_resource;
-        all.iter().find(|(name, _)| **name == *kind).map(|(_, programs)| programs.as_slice())
-    }
-
-    pub(crate) fn ignores(&self, segment: [u8; 3]) -> &[Ignore] {
-        self.segments.get(&segment).map_or(&[], |s| &s.ignores)
-    }
-
-    /// The mark of a rule that a pass applies in code, by the segment and field it stands for.
-    pub(crate) fn mark_of(&self, segment: [u8; 3], field: u16) -> u16 {
-        let find = |i: &&Ignore| i.field == field;
-        self.ignores(segment).iter().find(find).map_or(0, |i| i.mark)
-    }
-
-    /// True for a rule that leaves its field out, false for one that a pass applies in code.
-    pub(crate) fn is_ignored(&self, mark: u16) -> bool {
-        self.names.rules.get(usize::from(mark)).is_some_and(|(_, ignores)| *ignores)
-    }
-
-    pub(crate) fn code(&self, map: &str, from: &str) -> Option<&Mapped> {
-        let map = self.maps.get(map)?;
-        map.get(from).or_else(|| map.get(&from.to_ascii_uppercase()))
-    }
-
-    pub(crate) fn system(&self, name: &str) -> Option<&str> {
-        let found = self.systems.get(name);
-        found.or_else(|| self.systems.get(&name.to_ascii_uppercase())).map(String::as_str)
-    }
-
-    pub(crate) fn namespace(&self, name: &str) -> Option<&str> {
-        if self.namespaces.is_empty() {
-            None
-        } else {
-            self.namespaces.get(name).map(String::as_str)
-        }
-    }
-
-    pub(crate) fn event(&self, kind: &str, event: &str) -> Option<&Event> {
-        self.events.get(&(kind.to_owned(), event.to_owned()))
-    }
-
-    pub(crate) fn knows_type(&self, kind: &str) -> bool {
-        self.events.keys().any(|(k, _)| k == kind)
-    }
-
-    pub(crate) fn structure(&self, name: &str) -> Option<&Structure> {
-        self.structures.get(name)
-    }
-
-    /// How a resource of a message joins the store; the first fitting row of `write.csv` wins for each element.
-    pub(crate) fn write_mode(&self, kind: &str, event: &str, resource: &str) -> WriteMode {
-        let exact = format!("{kind}_{event}");
-        let fits = |row: &&WriteRow| {
-            (row.family == "*" || row.family == kind || row.family == exact)
-                && (row.resource == "*" || row.resource == resource)
-        };
-        let mut mode = WriteMode::default();
-        for row in self.writes.iter().filter(fits) {
-            if row.element == "*" {
-                mode.default = row.mode;
-                break;
-            }
-            if !mode.fields.iter().any(|(name, _)| *name == row.element) {
-                mode.fields.push((row.element.clone(), row.mode));
-            }
-        }
-        mode
-    }
+    Ok(loader.finish(layers))
 }
 
 /// Structures, then tables, then mapping rows.
@@ -361,6 +229,15 @@ impl Loader {
             }
             _ => {}
         }
+        if let (Argument::Map, Some(set)) = (found.argument, element.binding)
+            && let Some(codes) = self.maps.get(argument)
+            && let Some(wrong) = codes.values().find(|m| !check::has_code(set, &m.code))
+        {
+            return Err(format!(
+                "code map `{argument}` gives `{}`, which {set} does not have",
+                wrong.code
+            ));
+        }
         let (resource, way) = target.split_once('.').ok_or("a target is Type.element")?;
         let mut path = resource.to_owned();
         let mut steps = Vec::new();
@@ -372,7 +249,7 @@ impl Loader {
         Ok((resource.into(), steps, found))
     }
 
-    fn finish(self, layers: &[Layer]) -> Result<RuleSet, RuleError> {
+    fn finish(self, layers: &[Layer]) -> RuleSet {
         let mut segments: HashMap<[u8; 3], SegmentPrograms> = HashMap::new();
         for row in self.rows {
             let programs = segments.entry(row.segment).or_default();
@@ -386,7 +263,7 @@ impl Loader {
                 }
             }
         }
-        Ok(RuleSet {
+        RuleSet {
             hash: hash(layers).into(),
             names: Arc::new(self.names),
             segments,
@@ -397,7 +274,7 @@ impl Loader {
             structures: self.structures,
             writes: self.writes,
             zones: self.zones,
-        })
+        }
     }
 }
 

@@ -9,6 +9,8 @@ pub(crate) mod condition;
 pub(crate) mod layer;
 pub(crate) mod load;
 pub(crate) mod program;
+pub(crate) mod set;
 
 pub use layer::Layer;
-pub use load::{RuleError, RuleSet};
+pub use load::RuleError;
+pub use set::RuleSet;

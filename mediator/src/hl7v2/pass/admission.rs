@@ -54,7 +54,7 @@ pub(crate) fn convert(work: &mut Work<'_>) -> Result<(), ConvertError> {
             _ => {}
         }
     }
-    super::result::loose_observations(work, &subject);
+    super::observation::loose_observations(work, &subject);
     Ok(())
 }
 

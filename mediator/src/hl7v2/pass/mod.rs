@@ -2,6 +2,7 @@
 
 pub(crate) mod admission;
 pub(crate) mod merge;
+pub(crate) mod observation;
 pub(crate) mod patient;
 pub(crate) mod provenance;
 pub(crate) mod result;
