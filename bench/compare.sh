@@ -5,7 +5,7 @@
 #
 # Environment: SEALWAY_BIN (default: a release build of this checkout), SEALWAY_PEER_DIR (default ~/.cache/sealway/peer; the
 # peer is built there once from the crate registry, 15 minutes or more), SEALWAY_DATA (default ../shared/data/synthea),
-# SEALWAY_CMD, HFS_CMD (how to start each server, if not as below). Needs cargo, npm, python3; --postgres needs PostgreSQL's binaries.
+# SEALWAY_CMD, HFS_CMD (how to start each server, if not as below; DIR, PORT and DATABASE are set for the first). Needs cargo, npm, python3; --postgres needs PostgreSQL's binaries.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 postgres=false rounds=2 seconds=10 import=4 clients=1,16,64 bundles= out=
@@ -101,12 +101,11 @@ start() {
   "$bench" wait --url "$url" --since "$since" || { tail -20 "$dir.log"; exit 1; }
   token=()
   if [ "$name" = sealway ]; then
-    for _ in $(seq 100); do [ -s "$dir/demo.json" ] && break; sleep 0.1; done
-    python3 - "$dir/demo.json" "$dir.token" <<'PY'
-import json, sys
-tokens = json.load(open(sys.argv[1]))["tokens"]
-open(sys.argv[2], "w").write(tokens.get("system") or tokens["clinician"])
-PY
+    if [ -s "$dir/demo.json" ]; then
+      python3 -c 'import json, sys; t = json.load(open(sys.argv[1]))["tokens"]; print(t.get("system") or t["clinician"])' "$dir/demo.json"
+    else
+      "$sealway" token --role system --data-dir "$dir"
+    fi >"$dir.token"
     token=(--token-file "$dir.token")
   fi
 }
