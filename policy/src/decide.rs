@@ -12,7 +12,7 @@
 //! | operator | none | the operator's plane |
 //!
 //! Accesses (`AuditEvent`) are for auditors and the patient concerned; nobody writes them.
-//! Not here: what a resource is a member of (`fhir`), how visibility is rendered (`registry`).
+//! Not here: the table's rows as code (`role`), compartments of a resource (`fhir`), how visibility is rendered (`registry`).
 
 use fhir::{ResourceKey, ResourceType};
 
@@ -20,6 +20,7 @@ use crate::permit::{Deny, Permit, Reason};
 use crate::predicate::{TypeSet, Visibility};
 use crate::principal::{Principal, Role};
 use crate::request::{AccessRequest, Operation, OperationTarget};
+use crate::role::{Level, allowed_types, data_types, level, why_not};
 use crate::scope::{Right, ScopeContext};
 
 /// Decides one request. A pure function of its arguments.
@@ -133,22 +134,24 @@ impl Reach {
     }
 
     /// The types of a permit are those granted at its own level or a wider one, so that an include
-    /// or a chain never sees more of a type than a search for it would.
+    /// or a chain never sees more of a type than a search for it would. Within a compartment there
+    /// are no groups: a member may not see who else is one.
     fn permit_at(&self, principal: &Principal, everywhere: bool) -> Permit {
         let of = |right: Right| {
             if everywhere { self.everywhere[right as usize] } else { self.anywhere(right) }
         };
-        let visibility = if everywhere {
-            Visibility::Everything
+        let (visibility, hidden) = if everywhere {
+            (Visibility::Everything, TypeSet::NONE)
         } else {
-            Visibility::Compartments(principal.patient().cloned().into_iter().collect())
+            let own = principal.patient().cloned().into_iter().collect();
+            (Visibility::Compartments(own), TypeSet::one(ResourceType::GROUP))
         };
-        let types = of(Right::Search);
+        let types = of(Right::Search).difference(&hidden);
         Permit {
             subject: principal.subject().into(),
             visibility,
             types,
-            included: types.union(&of(Right::Read)),
+            included: types.union(&of(Right::Read)).difference(&hidden),
             update_as_create: false,
         }
     }
@@ -160,6 +163,9 @@ impl Reach {
         }
         let missing = rights.iter().find(|right| !self.anywhere(**right).contains_all(types));
         match missing {
+            None if *types == TypeSet::one(ResourceType::GROUP) => {
+                Err(Deny::Forbidden(Reason::Role))
+            }
             None => Ok(self.permit_at(principal, false)),
             Some(right) => {
                 let only = types.iter().next().filter(|_| types.len() == 1);
@@ -182,14 +188,23 @@ impl Reach {
         self.on(principal, &[right], &data_types())
     }
 
-    /// Another patient than those visible is answered here as absent, without a look at the data.
+    /// Another patient than those visible, and any group for who sees a compartment only, is answered
+    /// here as absent, without a look at the data.
     fn instance(
         &self,
         principal: &Principal,
         right: Right,
         key: &ResourceKey,
     ) -> Result<Permit, Deny> {
-        let permit = self.on_type(principal, right, key.resource_type)?;
+        let of_type = TypeSet::one(key.resource_type);
+        if key.resource_type == ResourceType::GROUP
+            && self.anywhere(right).contains_all(&of_type)
+            && !self.is_everywhere(&[right], &of_type)
+        {
+            return Err(Deny::NotFound);
+        }
+        let mut permit = self.on(principal, &[right], &of_type)?;
+        permit.types = permit.types.union(&of_type);
         let own = std::slice::from_ref(&key.id);
         if key.resource_type == ResourceType::PATIENT
             && !permit.visibility.admits(ResourceType::PATIENT, own)
@@ -257,8 +272,8 @@ impl Reach {
             return self.instance(principal, Right::Read, key);
         }
         let mut permit = self.on_type(principal, Right::Read, ResourceType::AUDIT_EVENT)?;
-        permit.types = TypeSet::NONE;
-        permit.included = TypeSet::one(key.resource_type);
+        permit.types = TypeSet::one(key.resource_type);
+        permit.included = TypeSet::NONE;
         Ok(permit)
     }
 
@@ -314,83 +329,5 @@ impl Reach {
         } else {
             Err(Deny::Forbidden(Reason::Role))
         }
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Level {
-    Everywhere,
-    Compartment,
-}
-
-/// How far a context of scope reaches for a role; `None` where it does not count.
-fn level(principal: &Principal, role: Role, context: ScopeContext) -> Option<Level> {
-    match (role, context) {
-        (Role::Clinician, ScopeContext::User) if is_practitioner(principal) => {
-            Some(Level::Everywhere)
-        }
-        (Role::Clinician, ScopeContext::Patient) if principal.patient().is_some() => {
-            Some(Level::Compartment)
-        }
-        (Role::Patient, ScopeContext::Patient | ScopeContext::User)
-            if principal.patient().is_some() =>
-        {
-            Some(Level::Compartment)
-        }
-        (Role::System, ScopeContext::System) => Some(Level::Everywhere),
-        (Role::Auditor, ScopeContext::System) => Some(Level::Everywhere),
-        (Role::Auditor, ScopeContext::User) if principal.fhir_user().is_some() => {
-            Some(Level::Everywhere)
-        }
-        _ => None,
-    }
-}
-
-fn is_practitioner(principal: &Principal) -> bool {
-    let practitioners = [ResourceType::PRACTITIONER, ResourceType::PRACTITIONER_ROLE];
-    principal.fhir_user().is_some_and(|user| practitioners.contains(&user.resource_type))
-}
-
-/// The types on which a role may ever have a right.
-fn allowed_types(role: Role, right: Right) -> TypeSet {
-    let reads = matches!(right, Right::Read | Right::Search);
-    match role {
-        Role::Clinician | Role::System => data_types(),
-        Role::Patient if reads => TypeSet::all(),
-        Role::Auditor if reads => TypeSet::one(ResourceType::AUDIT_EVENT),
-        Role::Patient | Role::Auditor | Role::Operator => TypeSet::NONE,
-    }
-}
-
-/// Everything but the accesses.
-fn data_types() -> TypeSet {
-    TypeSet::all().difference(&TypeSet::one(ResourceType::AUDIT_EVENT))
-}
-
-/// The most helpful of the reasons why a right is missing.
-fn why_not(principal: &Principal, right: Right, resource_type: Option<ResourceType>) -> Reason {
-    let scopes = principal.scopes();
-    let role_allows = |role: &Role| {
-        let types = allowed_types(*role, right);
-        resource_type.map_or(!types.is_empty(), |rt| types.contains(rt))
-    };
-    if !principal.roles().iter().any(role_allows) {
-        return Reason::Role;
-    }
-    let in_vain = |context, has: bool| scopes.names(context) && !has;
-    if in_vain(ScopeContext::Patient, principal.patient().is_some()) {
-        return Reason::NoPatient;
-    }
-    let user_fits = if principal.has_role(Role::Clinician) {
-        is_practitioner(principal)
-    } else {
-        principal.has_role(Role::Patient) || principal.fhir_user().is_some()
-    };
-    if in_vain(ScopeContext::User, user_fits) {
-        return Reason::NoFhirUser;
-    }
-    match scopes.refused().first() {
-        Some(refused) => Reason::ScopeRefused(refused.reason),
-        None => Reason::NoScope { right, resource_type },
     }
 }

@@ -21,4 +21,5 @@ mod permit;
 mod predicate;
 mod principal;
 mod request;
+mod role;
 mod scope;

@@ -36,8 +36,8 @@ impl Permit {
         &self.visibility
     }
 
-    /// Types that the request may search: its own, and those of chains, reverse chains and conditions.
-    /// A leg of another type is answered with 403.
+    /// Types that the request may touch: its own, and those that may be searched, for chains, reverse
+    /// chains and conditions. A leg of another type is answered with 403.
     pub fn types(&self) -> &TypeSet {
         &self.types
     }

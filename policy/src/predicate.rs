@@ -15,6 +15,7 @@ pub enum Visibility {
     Everything,
     /// Those in the compartment of at least one of these patients, and those of
     /// [`universal_types`] that are in no compartment. An empty list sees only the latter.
+    /// Groups are no part of it: a permit with this visibility never names the type.
     Compartments(Vec<ResourceId>),
 }
 
@@ -25,6 +26,9 @@ impl Visibility {
             Self::Everything => true,
             Self::Compartments(_) if patients.is_empty() => {
                 universal_types().contains(resource_type)
+            }
+            Self::Compartments(own) if resource_type == ResourceType::GROUP => {
+                patients.iter().all(|patient| own.contains(patient))
             }
             Self::Compartments(own) => patients.iter().any(|patient| own.contains(patient)),
         }

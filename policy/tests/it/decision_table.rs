@@ -96,12 +96,12 @@ fn table(caller: Caller, words: &[Word], request: &AccessRequest) -> Expected {
             instance(on('r', version.key.resource_type.name()), &version.key)
         }
         AccessRequest::Search(rt) | AccessRequest::HistoryType(rt) | AccessRequest::Match(rt) => {
-            on('s', rt.name())
+            of_type(on('s', rt.name()), rt.name())
         }
         AccessRequest::AuditRead => on('s', "AuditEvent"),
         AccessRequest::SearchSystem | AccessRequest::HistorySystem => on('s', "*"),
         AccessRequest::Create(rt) if rt.name() == "AuditEvent" => NotOffered,
-        AccessRequest::Create(rt) => visible(on('c', rt.name()), caller, words),
+        AccessRequest::Create(rt) => visible(of_type(on('c', rt.name()), rt.name()), caller, words),
         AccessRequest::Update(key) if is_patient || key.resource_type.name() == "AuditEvent" => {
             NotOffered
         }
@@ -152,14 +152,22 @@ fn level(caller: Caller, words: &[Word], right: char, type_name: &str) -> Expect
 
 fn instance(level: Expected, key: &fhir::ResourceKey) -> Expected {
     let other = key.resource_type.name() == "Patient" && key.id.as_str() == "other";
-    if level == Own && other { NotFound } else { level }
+    let hidden = other || key.resource_type.name() == "Group";
+    if level == Own && hidden { NotFound } else { level }
+}
+
+/// Within a compartment there are no groups.
+fn of_type(level: Expected, type_name: &str) -> Expected {
+    if level == Own && type_name == "Group" { Forbidden } else { level }
 }
 
 /// A write permit within a compartment looks like one that sees nothing if nothing may be read.
 fn visible(level: Expected, caller: Caller, words: &[Word]) -> Expected {
     let reads = |right| {
         words.iter().any(|word| {
-            word.letters.contains(right) && level_of_word(caller, words, word, right) >= Own
+            word.type_name != "Group"
+                && word.letters.contains(right)
+                && level_of_word(caller, words, word, right) >= Own
         })
     };
     if level == Own && !reads('r') && !reads('s') { Nothing } else { level }
@@ -194,13 +202,14 @@ fn operation_table(
     match (operation, target) {
         (Operation::Everything, OperationTarget::Instance(key)) => {
             let name = key.resource_type.name();
-            if on('s', name) == Forbidden { Forbidden } else { instance(on('r', name), key) }
+            let searches = of_type(on('s', name), name);
+            if searches == Forbidden { Forbidden } else { instance(on('r', name), key) }
         }
         (Operation::Validate, OperationTarget::Instance(key)) => {
             instance(on('r', key.resource_type.name()), key)
         }
         (Operation::Validate, OperationTarget::Type(rt)) => {
-            visible(on('c', rt.name()), caller, words)
+            visible(of_type(on('c', rt.name()), rt.name()), caller, words)
         }
         (Operation::Match | Operation::Merge | Operation::Export, _) if patient => Forbidden,
         (Operation::Match, OperationTarget::Type(rt)) if rt.name() == "Patient" => {

@@ -1,7 +1,7 @@
 //! What holds for every set of scopes.
 
 use fhir::ResourceType;
-use policy::{AccessRequest, Deny, Principal, Reason, Role, Visibility, decide};
+use policy::{AccessRequest, Deny, OperationTarget, Principal, Reason, Role, Visibility, decide};
 use proptest::prelude::*;
 
 use crate::word::{Caller, WORDS, Word, callers, id, key, principal, requests};
@@ -86,13 +86,51 @@ proptest! {
         let principal = principal(caller, &words);
         for request in requests() {
             let Ok(permit) = decide(&principal, &request) else { continue };
-            for rt in permit.types().iter() {
+            let own_type = type_of(&request);
+            for rt in permit.types().iter().filter(|rt| Some(*rt) != own_type) {
                 let own = decide(&principal, &AccessRequest::Search(rt));
                 let own = own.expect("a type of a permit may be searched");
                 prop_assert!(
                     *permit.visibility() != Visibility::Everything
                         || *own.visibility() == Visibility::Everything
                 );
+            }
+        }
+    }
+}
+
+/// The type of the resource that a request names.
+fn type_of(request: &AccessRequest) -> Option<ResourceType> {
+    match request {
+        AccessRequest::Read(key)
+        | AccessRequest::HistoryInstance(key)
+        | AccessRequest::Update(key)
+        | AccessRequest::Patch(key)
+        | AccessRequest::Delete(key)
+        | AccessRequest::Operation { target: OperationTarget::Instance(key), .. } => {
+            Some(key.resource_type)
+        }
+        AccessRequest::Vread(version) | AccessRequest::Receipt(version) => {
+            Some(version.key.resource_type)
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn a_permit_for_a_resource_names_its_type_and_no_compartment_names_groups() {
+    for caller in callers() {
+        for word in WORDS {
+            let principal = principal(caller, &[word]);
+            for request in requests() {
+                let Ok(permit) = decide(&principal, &request) else { continue };
+                if let Some(own_type) = type_of(&request) {
+                    assert!(permit.types().contains(own_type), "{caller:?} {word:?} {request:?}");
+                }
+                if *permit.visibility() != Visibility::Everything {
+                    let types = permit.types().union(permit.included_types());
+                    assert!(!types.contains(ResourceType::GROUP), "{request:?}");
+                }
             }
         }
     }

@@ -22,7 +22,7 @@ const fn word(
 }
 
 /// Scopes that the tables combine; those without letters grant nothing.
-pub(crate) const WORDS: [Word; 32] = [
+pub(crate) const WORDS: [Word; 34] = [
     word("patient/*.rs", "patient", "*", "rs"),
     word("patient/*.cruds", "patient", "*", "cruds"),
     word("patient/*.*", "patient", "*", "cruds"),
@@ -53,6 +53,8 @@ pub(crate) const WORDS: [Word; 32] = [
     word("system/Provenance.cd", "system", "Provenance", "cd"),
     word("system/AuditEvent.rs", "system", "AuditEvent", "rs"),
     word("system/AuditEvent.cruds", "system", "AuditEvent", "cruds"),
+    word("patient/Group.cruds", "patient", "Group", "cruds"),
+    word("user/Group.rs", "user", "Group", "rs"),
     word("openid", "", "", ""),
     word("launch/patient", "", "", ""),
 ];
@@ -67,7 +69,7 @@ pub(crate) struct Caller {
 
 /// All combinations of role, patient in context and `fhirUser`.
 pub(crate) fn callers() -> Vec<Caller> {
-    let users = [None, Some("Practitioner/dr"), Some("Patient/own"), Some("RelatedPerson/kin")];
+    let users = [None, Some("Practitioner/dr"), Some("RelatedPerson/kin")];
     let mut callers = Vec::new();
     for role in Role::ALL {
         for patient in [false, true] {
@@ -108,6 +110,7 @@ pub(crate) fn requests() -> Vec<AccessRequest> {
         "Observation/o",
         "Organization/g",
         "Provenance/p",
+        "Group/g",
         "AuditEvent/a",
     ];
     for text in keys {
