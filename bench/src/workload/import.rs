@@ -19,6 +19,9 @@ pub(super) async fn run(bench: &mut Bench) -> Result<(), String> {
             let text = answer.map_or(String::new(), |answer| excerpt(client.body(&answer)));
             return Err(format!("{}: {failure} {text}", bundle.name));
         }
+        if let Some(refused) = answer.ok().and_then(|answer| first_refused(client.body(&answer))) {
+            return Err(format!("{}: an entry was refused: {refused}", bundle.name));
+        }
     }
     for clients in bench.options.clients.clone() {
         let limits = Limits { time: IMPORT_TIME_MAX, requests: bench.options.requests };
@@ -44,6 +47,19 @@ pub(super) async fn run(bench: &mut Bench) -> Result<(), String> {
         bench.record(row);
     }
     Ok(())
+}
+
+/// The first entry of a batch's answer that is not a success; a transaction has none.
+fn first_refused(body: &[u8]) -> Option<String> {
+    let bundle: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let refused = |entry: &&serde_json::Value| {
+        entry["response"]["status"].as_str().is_some_and(|status| !status.starts_with('2'))
+    };
+    bundle["entry"]
+        .as_array()?
+        .iter()
+        .find(refused)
+        .map(|entry| excerpt(entry.to_string().as_bytes()))
 }
 
 /// The beginning of an answer, on one line.
