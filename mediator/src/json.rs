@@ -143,22 +143,25 @@ impl<'a> Object<'a> {
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        out.push(b'{');
-        let mut first = true;
-        for (key, value) in &self.0 {
-            if value.is_empty() {
-                continue;
-            }
-            if !first {
-                out.push(b',');
-            }
-            first = false;
+        let start = out.len();
+        self.write_members(b'{', out);
+        if out.len() == start {
+            out.push(b'{');
+        }
+        out.push(b'}');
+    }
+
+    /// The members alone, `before` ahead of the first and commas between.
+    pub(crate) fn write_members(&self, before: u8, out: &mut Vec<u8>) {
+        let mut separator = before;
+        for (key, value) in self.0.iter().filter(|(_, value)| !value.is_empty()) {
+            out.push(separator);
+            separator = b',';
             out.push(b'"');
             out.extend_from_slice(key.as_bytes());
             out.extend_from_slice(b"\":");
             value.write(out);
         }
-        out.push(b'}');
     }
 }
 

@@ -6,7 +6,10 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use mediator::{Context, Conversion, RuleSet, Site, Source, convert};
+use mediator::{
+    Context, Conversion, RuleSet, Site, Source, convert,
+    hl7v2::{ack, batch, header::Header},
+};
 use serde_json::Value;
 use support::{convert_here, fixture};
 
@@ -124,6 +127,32 @@ fn an_embedded_document_is_stored_with_size_and_hash_of_its_bytes() {
     assert_eq!(attachment["url"], *url);
     let form = &all(&conversion, "DiagnosticReport")[0]["presentedForm"][0];
     assert_eq!(form["url"], *url);
+}
+
+#[test]
+fn a_batch_is_split_converted_and_answered_as_one() {
+    let rules = RuleSet::base();
+    let Some(bytes) = read("batch_bhs.hl7") else { return };
+    let whole = convert_here(&bytes, &rules).expect_err("a batch is split first");
+    assert_eq!(whole.reason.slug(), "batch-not-split");
+
+    let batch = batch::split(&bytes);
+    assert_eq!((batch.messages.len(), batch.count_differs()), (2, false));
+    let answers: Vec<_> = batch
+        .messages
+        .iter()
+        .map(|range| {
+            let message = &bytes[range.clone()];
+            convert_here(message, &rules).expect("applied");
+            let header = Header::read(message).expect("an MSH");
+            ack::acknowledge(Some(&header), ack::AckCode::ApplicationAccept, &[], "R", "2026")
+        })
+        .collect();
+    let answer = batch::acknowledge(&batch, &answers, "B2", "2026");
+    let text = String::from_utf8(answer).expect("ASCII");
+    let names: Vec<_> = text.split_terminator('\r').map(|line| &line[..3]).collect();
+    assert_eq!(names, ["BHS", "MSH", "MSA", "MSH", "MSA", "BTS"]);
+    assert!(text.ends_with("BTS|2\r"));
 }
 
 #[test]

@@ -10,17 +10,17 @@ use std::{
 use mediator::RuleSet;
 use support::{convert_here, fixture};
 
-/// Best mean of several batches, so that a busy machine disturbs little.
+/// Best mean of many short batches, so that a busy machine disturbs little.
 fn time(bytes: &[u8], rules: &RuleSet) -> Duration {
     let batch = || {
         let started = Instant::now();
-        for _ in 0..200 {
+        for _ in 0..10 {
             std::hint::black_box(convert_here(std::hint::black_box(bytes), rules))
                 .expect("applied");
         }
-        started.elapsed() / 200
+        started.elapsed() / 10
     };
-    (0..10).map(|_| batch()).min().unwrap_or_default()
+    (0..300).map(|_| batch()).min().unwrap_or_default()
 }
 
 fn long_report() -> Vec<u8> {

@@ -212,19 +212,24 @@ fn offsets(msh: SegmentView<'_>, site: &Site) -> Offsets {
     if agrees { by_zone } else { Offsets { message_minutes: Some(minutes), ..by_zone } }
 }
 
-/// EVN-6, else EVN-2, else MSH-7: microseconds and FHIR dateTime.
+/// EVN-6, EVN-2 or MSH-7: microseconds and FHIR dateTime.
+///
+/// The first with a time of day wins; a date alone would count as midnight and make the message look stale.
 fn event_time(work: &mut Work<'_>) -> Option<(i64, String)> {
     let message = work.message;
     let evn = message.first("EVN");
     let fields =
         [evn.map(|e| e.field(6)), evn.map(|e| e.field(2)), Some(message.segment(0).field(7))];
-    let stamps = fields.into_iter().flatten().filter_map(|f| f.component(1).peek());
-    for stamp in stamps {
-        if let Some(dtm) = Dtm::parse(&stamp) {
-            return Some((dtm.micros(&work.offsets), dtm.date_time(&work.offsets).0));
+    let mut date = None;
+    for stamp in fields.into_iter().flatten().filter_map(|f| f.component(1).peek()) {
+        let Some(dtm) = Dtm::parse(&stamp) else { continue };
+        let found = (dtm.micros(&work.offsets), dtm.date_time(&work.offsets).0);
+        if dtm.has_time() {
+            return Some(found);
         }
+        date.get_or_insert(found);
     }
-    None
+    date
 }
 
 /// A transfer starts the new location and ends the old one at the time of the event.
@@ -302,20 +307,14 @@ fn write_mode(rules: &RuleSet, kind: &Kind, building: &Building<'_>) -> WriteMod
 }
 
 fn finish(building: Building<'_>, write: Arc<WriteMode>, event_time_us: Option<i64>) -> Draft {
-    let mut body = Vec::with_capacity(512);
+    let mut body = Vec::with_capacity(768);
     body.extend_from_slice(b"{\"resourceType\":\"");
     body.extend_from_slice(building.kind.as_bytes());
     body.extend_from_slice(b"\",\"id\":\"");
     body.extend_from_slice(building.id.as_bytes());
     body.push(b'"');
-    let mut rest = Vec::with_capacity(512);
-    building.body.write(&mut rest);
-    if rest.len() > 2 {
-        body.push(b',');
-        body.extend_from_slice(&rest[1..]);
-    } else {
-        body.push(b'}');
-    }
+    building.body.write_members(b',', &mut body);
+    body.push(b'}');
     Draft {
         resource_type: building.kind,
         id: building.id,

@@ -24,7 +24,7 @@ pub fn unescape<'t>(
 ) -> (Cow<'t, str>, Oddities) {
     let raw = raw.trim();
     let plain = |b: u8| b >= 0x20 && b != delimiters.escape && b != 0x7F;
-    if raw.bytes().all(plain) && !raw.contains(is_c1) {
+    if raw.bytes().all(plain) && (raw.is_ascii() || !raw.contains(is_c1)) {
         return (Cow::Borrowed(raw), Oddities::default());
     }
     let mut out = String::with_capacity(raw.len());

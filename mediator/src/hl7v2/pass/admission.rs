@@ -92,6 +92,9 @@ pub(crate) fn encounter<'m>(
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let mut encounter = work.start("Encounter", &parts, pv1.place());
     apply(work, pv1, &mut encounter);
+    if let Some(pid) = pid {
+        apply(work, pid, &mut encounter);
+    }
     Some(encounter)
 }
 

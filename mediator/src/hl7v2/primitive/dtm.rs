@@ -77,6 +77,10 @@ impl<'t> Dtm<'t> {
         self.year > 0 && month_ok && day_ok && time_ok
     }
 
+    pub(crate) fn has_time(&self) -> bool {
+        self.time.is_some()
+    }
+
     pub(crate) fn offset_minutes(&self) -> Option<i16> {
         self.offset_minutes
     }
