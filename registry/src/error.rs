@@ -33,6 +33,9 @@ pub enum ReadError {
     /// The query is malformed; the text names the parameter.
     #[error("{0}")]
     Invalid(String),
+    /// The caller may not search a type that the query names.
+    #[error("{0}")]
+    Forbidden(String),
     /// The query would cost more than its budget.
     #[error("too costly: {0}")]
     TooCostly(String),

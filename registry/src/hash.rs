@@ -63,6 +63,8 @@ pub enum Domain {
     Unit = 7,
     /// Logical reference: system and value of its identifier.
     LogicalReference = 8,
+    /// Seal of a page cursor.
+    Cursor = 9,
 }
 
 #[cfg(test)]

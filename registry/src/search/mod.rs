@@ -1,6 +1,45 @@
-//! Search: query text to clauses to SQL.
+//! Search: query text → AST → SQL → page, the same on both engines.
+//!
+//! [`parse`] reads the query, [`run`] answers it on one snapshot under a permit. What is supported is
+//! told by [`supported`], from the same tables that [`parse`] reads with.
+//! Not here: payloads (`repository`), bundles and links (`gateway`).
 
-/// A parsed search.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct SearchQuery {}
+mod arm;
+mod ask;
+mod clause;
+mod condition;
+mod cursor;
+mod hits;
+mod matching;
+mod order;
+mod page;
+mod parse;
+mod parse_filter;
+mod plan;
+mod probe;
+mod query_string;
+mod resolve;
+mod row_test;
+mod scope;
+mod sql;
+mod supported;
+#[cfg(test)]
+mod visibility_tests;
+
+pub use ask::{Cell, Connection, Row};
+pub use clause::{
+    DateTest, Filter, Include, NumberTest, QuantityTest, ReferenceTest, SearchQuery, SortBy,
+    SortKey, StringTest, Table, Tests, TokenTest, Total, UriTest,
+};
+pub(crate) use condition::pair_hash;
+pub use hits::INCLUDES_MAX;
+pub use page::{matching_ids, run};
+pub use parse::{
+    COUNT_DEFAULT, COUNT_MAX, CURSOR, ParseOptions, SORT_KEYS_MAX, parse, parse_pairs,
+};
+pub use parse_filter::OR_VALUES_MAX;
+pub(crate) use plan::code_param;
+pub use query_string::{pairs, render};
+pub use resolve::{CHAIN_TARGETS_MAX, HAS_SOURCES_MAX};
+pub use sql::{Bind, Dialect, Statement};
+pub use supported::{SupportedParam, supported};

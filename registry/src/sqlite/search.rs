@@ -1,31 +1,36 @@
-//! Runs compiled searches on a connection and loads their hits.
+//! Runs searches on a connection; all statements of one see one snapshot.
 
 use fhir::{ResourceId, ResourceType};
+use futures::FutureExt;
 use policy::Permit;
 use rusqlite::Connection;
 
 use crate::error::ReadError;
 use crate::hash::IndexKey;
 use crate::page::Page;
-use crate::search::SearchQuery;
+use crate::search::{self, SearchQuery};
 
 /// One page of a search, on the snapshot of the connection.
 pub(super) fn search(
-    _conn: &Connection,
-    _index_key: &IndexKey,
-    _permit: &Permit,
-    _query: &SearchQuery,
+    mut conn: &Connection,
+    index_key: &IndexKey,
+    permit: &Permit,
+    query: &SearchQuery,
 ) -> Result<Page, ReadError> {
-    Err(ReadError::Unsupported("search".into()))
+    search::run(query, permit, index_key, &mut conn).now_or_never().expect(AT_ONCE)
 }
 
 /// At most two ids of resources that match a conditional query, ascending.
 pub(super) fn matches(
-    _conn: &Connection,
-    _index_key: &IndexKey,
-    _permit: &Permit,
-    _resource_type: ResourceType,
-    _query: &str,
+    mut conn: &Connection,
+    index_key: &IndexKey,
+    permit: &Permit,
+    resource_type: ResourceType,
+    query: &str,
 ) -> Result<Vec<ResourceId>, ReadError> {
-    Err(ReadError::Unsupported("conditional queries".into()))
+    search::matching_ids(resource_type, query, permit, index_key, &mut conn)
+        .now_or_never()
+        .expect(AT_ONCE)
 }
+
+const AT_ONCE: &str = "statements on SQLite are answered at once";

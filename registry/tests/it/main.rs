@@ -8,6 +8,7 @@ mod crash;
 mod engines;
 mod history;
 mod journal;
+mod oracle;
 mod outbox;
 mod races;
 mod reads;

@@ -1,0 +1,302 @@
+//! The leading table of a statement: one range of one index, as alias `d` with `rid`, `nsort`, `patient`.
+//!
+//! *Ordered* arms deliver (nsort, rid) in index order, so a page costs its own length; the others are
+//! sorted whole. A condition may need several arms: their results are merged.
+
+use fhir::{ResourceType, SearchPrefix};
+
+use super::clause::{DateTest, NumberTest, StringTest, Table, UriTest};
+use super::condition::{Condition, Keys, QuantityKey, TokenKey, regular_bounds};
+use super::probe::{id_of, name};
+use super::row_test;
+use super::sql::Sql;
+use crate::index::param::WIDE;
+
+/// One range of one index.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Arm {
+    /// All resources of the type.
+    Type,
+    /// Those in the compartment of one patient only.
+    Patient(i64),
+    /// Those in the compartments of several patients, of these among them.
+    SharedCompartments(Vec<i64>),
+    /// Those in no compartment.
+    NoCompartment,
+    Ids(Vec<(i64, String)>),
+    Rids(Vec<i64>),
+    Updated(Vec<DateTest>),
+    Token {
+        param: u16,
+        key: TokenKey,
+    },
+    Reference {
+        param: u16,
+        target: i64,
+        code: i64,
+    },
+    /// Regular rows of a date whose lower end is in `bounds`, or irregular ones.
+    Date {
+        param: u16,
+        tests: Vec<Vec<DateTest>>,
+        bounds: Option<(i64, i64)>,
+    },
+    Number {
+        param: u16,
+        test: NumberTest,
+    },
+    Quantity {
+        param: u16,
+        key: QuantityKey,
+    },
+    String {
+        param: u16,
+        test: StringTest,
+    },
+    Uri {
+        param: u16,
+        test: UriTest,
+    },
+    /// All values of an ordered parameter, one for each resource: the lowest or the highest.
+    Values {
+        table: Table,
+        param: u16,
+        descending: bool,
+    },
+    /// All resources of the type, to be walked by time of update.
+    ByUpdate,
+}
+
+impl Arm {
+    /// Whether rows come in the order (nsort, rid), or are few in any case.
+    pub(super) fn is_ordered(&self) -> bool {
+        match self {
+            Self::Type
+            | Self::Patient(_)
+            | Self::SharedCompartments(_)
+            | Self::NoCompartment
+            | Self::Reference { .. } => true,
+            Self::Token { key, .. } => key.code.is_some(),
+            Self::Uri { test, .. } => matches!(test, UriTest::Exact(_)),
+            _ => false,
+        }
+    }
+
+    /// Writes ` from … d where …` with the visibility of `d`.
+    pub(super) fn lead(&self, sql: &mut Sql<'_>, of: ResourceType) {
+        match self {
+            Self::Type => {
+                typed(sql, of, Some("resource_by_type"));
+            }
+            Self::Patient(rid) => {
+                typed(sql, of, Some("resource_by_patient"));
+                sql.push(" and d.patient = ").int(*rid).push(" and d.patient <> 0");
+            }
+            Self::NoCompartment => {
+                typed(sql, of, Some("resource_by_type"));
+                sql.push(" and d.patient = 0");
+            }
+            Self::SharedCompartments(patients) => {
+                typed(sql, of, None);
+                sql.push(" and d.rid in (select k.rid from compartment k where ");
+                sql.one_of("k.patient", patients);
+                sql.push(" and k.type = ").int(of.code()).push(")");
+            }
+            Self::Ids(ids) => {
+                typed(sql, of, Some("resource_by_khash"));
+                sql.push(" and ");
+                id_of(sql, "d", ids);
+            }
+            Self::Rids(rids) => {
+                typed(sql, of, None);
+                sql.push(" and ").one_of("d.rid", rids);
+            }
+            Self::ByUpdate => typed(sql, of, Some("resource_by_update")),
+            Self::Updated(tests) => {
+                typed(sql, of, Some("resource_by_update"));
+                sql.push(" and ");
+                row_test::updates(sql, "d", tests);
+            }
+            _ => self.lead_index(sql, of),
+        }
+        sql.visible("d", of);
+    }
+
+    fn lead_index(&self, sql: &mut Sql<'_>, of: ResourceType) {
+        let _ = of;
+        match self {
+            Self::Token { param, key } => {
+                from(sql, Table::Token, *param);
+                if let Some(code) = key.code {
+                    sql.push(" and d.code_hash = ").int(code);
+                }
+                if let Some(system) = key.system {
+                    sql.push(" and d.sys_hash = ").int(system);
+                }
+            }
+            Self::Reference { param, target, code } => {
+                from(sql, Table::Reference, *param);
+                sql.push(" and d.target_hash = ").int(*target);
+                sql.push(" and d.code_hash = ").int(*code);
+            }
+            Self::Date { param, tests, bounds } => {
+                from(sql, Table::Date, if bounds.is_some() { *param } else { *param | WIDE });
+                if let Some((from, below)) = bounds {
+                    bound(sql, "d.lo >= ", *from, i64::MIN);
+                    bound(sql, "d.lo < ", *below, i64::MAX);
+                }
+                for tests in tests {
+                    sql.push(" and ");
+                    row_test::dates(sql, "d", tests);
+                }
+            }
+            Self::Number { param, test } => {
+                from(sql, Table::Number, *param);
+                point_bounds(sql, *param, test);
+                sql.push(" and ");
+                row_test::numbers(sql, "d", std::slice::from_ref(test));
+            }
+            Self::Quantity { param, key } => {
+                from(sql, Table::Quantity, *param);
+                sql.push(" and d.code_hash = ").int(key.code);
+                point_bounds(sql, *param, &key.number);
+                sql.push(" and ");
+                row_test::quantities(sql, "d", std::slice::from_ref(key));
+            }
+            Self::String { param, test } => {
+                from(sql, Table::String, *param);
+                sql.push(" and ");
+                row_test::strings(sql, "d", std::slice::from_ref(test));
+            }
+            Self::Uri { param, test } => {
+                from(sql, Table::Uri, *param);
+                sql.push(" and ");
+                row_test::uris(sql, "d", std::slice::from_ref(test));
+            }
+            Self::Values { table, param, descending } => values(sql, *table, *param, *descending),
+            _ => {}
+        }
+    }
+}
+
+/// ` from resource d where d.type = … and d.deleted = 0`.
+fn typed(sql: &mut Sql<'_>, of: ResourceType, index: Option<&str>) {
+    sql.push(" from resource d");
+    if let Some(index) = index {
+        sql.indexed_by(index);
+    }
+    sql.push(" where d.type = ").int(of.code()).push(" and d.deleted = 0");
+}
+
+fn from(sql: &mut Sql<'_>, table: Table, param: u16) {
+    sql.push(" from ").push(name(table)).push(" d where d.param = ").int(param);
+}
+
+fn bound(sql: &mut Sql<'_>, test: &str, value: i64, open: i64) {
+    if value != open {
+        sql.push(" and ").push(test).int(value);
+    }
+}
+
+/// For regular rows `lo` is the value, so the range of the index can be narrowed by it.
+fn point_bounds(sql: &mut Sql<'_>, param: u16, test: &NumberTest) {
+    if param & WIDE != 0 {
+        return;
+    }
+    let range = &test.range;
+    let (from, to) = match test.prefix {
+        SearchPrefix::Equal | SearchPrefix::Approximate => (Some(range.lo), Some(range.hi)),
+        SearchPrefix::NotEqual => (None, None),
+        SearchPrefix::Greater | SearchPrefix::GreaterOrEqual | SearchPrefix::StartsAfter => {
+            (Some(range.value), None)
+        }
+        SearchPrefix::Less | SearchPrefix::LessOrEqual | SearchPrefix::EndsBefore => {
+            (None, Some(range.value))
+        }
+    };
+    if let Some(from) = from {
+        sql.push(" and d.lo >= ").real(from);
+    }
+    if let Some(to) = to {
+        sql.push(" and d.lo <= ").real(to);
+    }
+}
+
+/// Of several values of a resource only the one that its sort key takes.
+fn values(sql: &mut Sql<'_>, table: Table, param: u16, descending: bool) {
+    from(sql, table, param);
+    if table == Table::Quantity {
+        sql.push(" and d.code_hash = 0");
+    }
+    let column = sort_column(table);
+    let better = if descending { ">" } else { "<" };
+    sql.push(" and not exists (select 1 from ").push(name(table));
+    sql.push(" p where p.rid = d.rid and ");
+    super::probe::with_wide(sql, "p", &[param & !WIDE]);
+    if table == Table::Quantity {
+        sql.push(" and p.code_hash = 0");
+    }
+    sql.push(&format!(" and p.{column} {better} d.{column})"));
+}
+
+/// Column that a sort key compares.
+pub(super) fn sort_column(table: Table) -> &'static str {
+    match table {
+        Table::String => "norm",
+        Table::Uri => "uri",
+        _ => "lo",
+    }
+}
+
+/// Arms that together deliver all resources that pass the condition; `None` if it cannot lead.
+pub(super) fn arms(condition: &Condition) -> Option<Vec<Arm>> {
+    match condition {
+        Condition::Ids(ids) => Some(vec![Arm::Ids(ids.clone())]),
+        Condition::Rids(rids) => Some(vec![Arm::Rids(rids.clone())]),
+        Condition::LastUpdated(tests) => Some(vec![Arm::Updated(tests.clone())]),
+        Condition::Index { params, keys, not: false } => {
+            Some(params.iter().flat_map(|param| index_arms(*param, keys)).collect())
+        }
+        _ => None,
+    }
+}
+
+fn index_arms(param: u16, keys: &Keys) -> Vec<Arm> {
+    match keys {
+        Keys::Token(keys) => keys.iter().map(|key| Arm::Token { param, key: *key }).collect(),
+        Keys::Reference { targets, .. } => {
+            let one = |target: &i64| Arm::Reference { param, target: *target, code: 0 };
+            targets.iter().map(one).collect()
+        }
+        Keys::Date(tests) => date_arms(param, vec![tests.clone()]),
+        Keys::Number(tests) => both(param, tests, |param, test| Arm::Number { param, test: *test }),
+        Keys::Quantity(keys) => both(param, keys, |param, key| Arm::Quantity { param, key: *key }),
+        Keys::String(tests) => {
+            tests.iter().map(|test| Arm::String { param, test: test.clone() }).collect()
+        }
+        Keys::Uri(tests) => {
+            tests.iter().map(|test| Arm::Uri { param, test: test.clone() }).collect()
+        }
+    }
+}
+
+/// Arms for all date conditions on one parameter together: as a regular row is the only one of its
+/// resource, it must pass them all. The irregular arm holds the first only; the rest is probed.
+pub(super) fn date_arms(param: u16, tests: Vec<Vec<DateTest>>) -> Vec<Arm> {
+    let bounds = common_bounds(&tests);
+    let first = tests.first().cloned().unwrap_or_default();
+    vec![
+        Arm::Date { param, tests, bounds: Some(bounds) },
+        Arm::Date { param, tests: vec![first], bounds: None },
+    ]
+}
+
+/// Bounds of the lower end of a regular row that passes all tests.
+pub(super) fn common_bounds(tests: &[Vec<DateTest>]) -> (i64, i64) {
+    let meet = |(a, b): (i64, i64), (c, d): (i64, i64)| (a.max(c), b.min(d));
+    tests.iter().map(|tests| regular_bounds(tests)).fold((i64::MIN, i64::MAX), meet)
+}
+
+fn both<T>(param: u16, keys: &[T], arm: impl Fn(u16, &T) -> Arm) -> Vec<Arm> {
+    keys.iter().flat_map(|key| [arm(param, key), arm(param | WIDE, key)]).collect()
+}

@@ -1,0 +1,145 @@
+//! How statements reach a database: one small trait, one implementation an engine.
+//!
+//! The executor is written once as `async`; on SQLite every answer is there at once, so its future
+//! is complete when first polled ([`futures::FutureExt::now_or_never`]).
+
+use std::future::Future;
+
+use super::sql::{Bind, Dialect, Statement};
+use crate::error::ReadError;
+
+/// A connection inside one read snapshot.
+pub trait Connection {
+    /// What it speaks.
+    const DIALECT: Dialect;
+
+    /// Runs one statement and returns all its rows.
+    fn ask(&mut self, statement: Statement) -> impl Future<Output = Result<Vec<Row>, ReadError>>;
+}
+
+/// One row of an answer.
+pub type Row = Vec<Cell>;
+
+/// One value of a row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    /// null
+    Null,
+    /// Any integer or boolean.
+    Int(i64),
+    /// double precision
+    Real(f64),
+    /// text
+    Text(String),
+    /// bytes
+    Blob(Vec<u8>),
+}
+
+/// The integer in a column; 0 where there is none.
+pub(super) fn int(row: &[Cell], column: usize) -> i64 {
+    match row.get(column) {
+        Some(Cell::Int(value)) => *value,
+        _ => 0,
+    }
+}
+
+/// SQLite, inside a read transaction.
+impl Connection for &rusqlite::Connection {
+    const DIALECT: Dialect = Dialect::Sqlite;
+
+    fn ask(&mut self, statement: Statement) -> impl Future<Output = Result<Vec<Row>, ReadError>> {
+        std::future::ready(ask_sqlite(self, &statement))
+    }
+}
+
+fn ask_sqlite(
+    connection: &rusqlite::Connection,
+    statement: &Statement,
+) -> Result<Vec<Row>, ReadError> {
+    let failed = |error: rusqlite::Error| ReadError::Unavailable(error.to_string());
+    let mut prepared = connection.prepare_cached(&statement.text).map_err(failed)?;
+    for (at, bind) in statement.binds.iter().enumerate() {
+        let at = at + 1;
+        match bind {
+            Bind::Int(value) => prepared.raw_bind_parameter(at, value),
+            Bind::Real(value) => prepared.raw_bind_parameter(at, value),
+            Bind::Text(value) => prepared.raw_bind_parameter(at, value),
+            Bind::Ints(values) => prepared.raw_bind_parameter(at, json_of_ints(values)),
+            Bind::Texts(values) => {
+                prepared.raw_bind_parameter(at, serde_json::Value::from(values.clone()).to_string())
+            }
+        }
+        .map_err(failed)?;
+    }
+    let columns = prepared.column_count();
+    let mut rows = prepared.raw_query();
+    let mut out = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        let cell = |at| row.get_ref(at).map(cell_of);
+        out.push((0..columns).map(cell).collect::<Result<Row, _>>().map_err(failed)?);
+    }
+    Ok(out)
+}
+
+fn json_of_ints(values: &[i64]) -> String {
+    let mut out = String::with_capacity(values.len() * 20 + 2);
+    out.push('[');
+    for (at, value) in values.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        out.push_str(&value.to_string());
+    }
+    out.push(']');
+    out
+}
+
+fn cell_of(value: rusqlite::types::ValueRef<'_>) -> Cell {
+    use rusqlite::types::ValueRef;
+    match value {
+        ValueRef::Null => Cell::Null,
+        ValueRef::Integer(value) => Cell::Int(value),
+        ValueRef::Real(value) => Cell::Real(value),
+        ValueRef::Text(bytes) => Cell::Text(String::from_utf8_lossy(bytes).into_owned()),
+        ValueRef::Blob(bytes) => Cell::Blob(bytes.to_vec()),
+    }
+}
+
+/// PostgreSQL, inside a transaction of isolation level repeatable read.
+impl Connection for &mut sqlx::PgConnection {
+    const DIALECT: Dialect = Dialect::Postgres;
+
+    async fn ask(&mut self, statement: Statement) -> Result<Vec<Row>, ReadError> {
+        let failed = |error: sqlx::Error| ReadError::Unavailable(error.to_string());
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(statement.text));
+        for bind in statement.binds {
+            query = match bind {
+                Bind::Int(value) => query.bind(value),
+                Bind::Real(value) => query.bind(value),
+                Bind::Text(value) => query.bind(value),
+                Bind::Ints(values) => query.bind(values),
+                Bind::Texts(values) => query.bind(values),
+            };
+        }
+        let rows = query.fetch_all(&mut **self).await.map_err(failed)?;
+        rows.iter().map(cells_of).collect::<Result<_, _>>().map_err(failed)
+    }
+}
+
+fn cells_of(row: &sqlx::postgres::PgRow) -> Result<Row, sqlx::Error> {
+    use sqlx::{Column, Row as _, TypeInfo};
+    let cell = |column: &sqlx::postgres::PgColumn| {
+        let at = column.ordinal();
+        let of = |cell: Option<Cell>| cell.unwrap_or(Cell::Null);
+        Ok(match column.type_info().name() {
+            "INT2" => of(row.try_get::<Option<i16>, _>(at)?.map(|v| Cell::Int(v.into()))),
+            "INT4" => of(row.try_get::<Option<i32>, _>(at)?.map(|v| Cell::Int(v.into()))),
+            "INT8" => of(row.try_get::<Option<i64>, _>(at)?.map(Cell::Int)),
+            "BOOL" => of(row.try_get::<Option<bool>, _>(at)?.map(|v| Cell::Int(v.into()))),
+            "FLOAT8" => of(row.try_get::<Option<f64>, _>(at)?.map(Cell::Real)),
+            "BYTEA" => of(row.try_get::<Option<Vec<u8>>, _>(at)?.map(Cell::Blob)),
+            _ => of(row.try_get::<Option<String>, _>(at)?.map(Cell::Text)),
+        })
+    };
+    row.columns().iter().map(cell).collect()
+}

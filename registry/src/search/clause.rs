@@ -1,0 +1,243 @@
+//! The query AST: what a search asks for, checked against the parameters of R4.
+//!
+//! Spec: FHIR R4 search (`hl7.org/fhir/R4/search.html`). Made by [`super::parse`] only; the executor
+//! refuses nothing that this can hold. All filters must hold; the tests of one filter are alternatives.
+//! Not here: hashes and SQL (`plan`, `sql`).
+
+use fhir::{NumberRange, ResourceType, SearchPrefix, TimeRange};
+
+use crate::page::Cursor;
+
+/// One search, as parsed.
+#[derive(Clone, Debug)]
+pub struct SearchQuery {
+    /// Type that is searched.
+    pub resource_type: ResourceType,
+    /// All must hold.
+    pub filters: Vec<Filter>,
+    /// `_include`.
+    pub includes: Vec<Include>,
+    /// `_revinclude`.
+    pub revincludes: Vec<Include>,
+    /// `_sort`; empty for the default order (newest first by the type's clinical date).
+    pub sort: Vec<SortKey>,
+    /// Matches a page; 0 asks for the total only.
+    pub count: u32,
+    /// `_total`.
+    pub total: Total,
+    /// `_summary`, as given.
+    pub summary: Option<String>,
+    /// `_elements`, as given.
+    pub elements: Vec<String>,
+    /// Where the page starts.
+    pub cursor: Option<Cursor>,
+    /// Names and values that take effect, decoded, in their order: the `self` link. No cursor.
+    pub applied: Vec<(String, String)>,
+    /// Names that were left out, to be reported in the bundle.
+    pub ignored: Vec<String>,
+}
+
+/// How exact `Bundle.total` must be.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Total {
+    /// Not wanted.
+    None,
+    /// Present when it is cheap.
+    #[default]
+    Cheap,
+    /// Exact at any price within the budget.
+    Accurate,
+}
+
+/// One condition on a resource.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Filter {
+    /// Logical id is one of these.
+    Id(Vec<String>),
+    /// `meta.lastUpdated` passes one of these.
+    LastUpdated(Vec<DateTest>),
+    /// A value of one of the parameters passes one of the tests; with `not`, none does.
+    Value {
+        /// Index parameters whose rows are asked, as in the tables.
+        params: Vec<u16>,
+        /// Alternatives.
+        tests: Tests,
+        /// Modifier `:not`.
+        not: bool,
+    },
+    /// The resource has (or, with `missing`, has not) a value of the parameters.
+    Missing {
+        /// Index parameters.
+        params: Vec<u16>,
+        /// Table of the rows.
+        table: Table,
+        /// `:missing=true`.
+        missing: bool,
+    },
+    /// A resource that is referenced passes the filter.
+    Chain {
+        /// Index parameters of the reference.
+        params: Vec<u16>,
+        /// Types of the referenced resource with the filter as it reads there.
+        targets: Vec<(ResourceType, Filter)>,
+    },
+    /// A resource that refers here passes the filter.
+    Has {
+        /// Its type.
+        source: ResourceType,
+        /// Index parameters of its reference.
+        params: Vec<u16>,
+        /// What it must pass.
+        filter: Box<Filter>,
+    },
+}
+
+/// Tests by the kind of the parameter; one must pass.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Tests {
+    /// token
+    Token(Vec<TokenTest>),
+    /// reference
+    Reference(Vec<ReferenceTest>),
+    /// date
+    Date(Vec<DateTest>),
+    /// number
+    Number(Vec<NumberTest>),
+    /// quantity
+    Quantity(Vec<QuantityTest>),
+    /// string
+    String(Vec<StringTest>),
+    /// uri
+    Uri(Vec<UriTest>),
+    /// composite of token and quantity
+    TokenQuantity(Vec<(TokenTest, QuantityTest)>),
+    /// composite of two tokens
+    TokenToken(Vec<(TokenTest, TokenTest)>),
+}
+
+/// Index table of a kind of value.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Table {
+    /// `search_token`
+    Token,
+    /// `search_reference`
+    Reference,
+    /// `search_date`
+    Date,
+    /// `search_number`
+    Number,
+    /// `search_quantity`
+    Quantity,
+    /// `search_string`
+    String,
+    /// `search_uri`
+    Uri,
+}
+
+/// `system|code` in its forms.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum TokenTest {
+    /// `code`: in any system or none.
+    Code(String),
+    /// `system|code`.
+    SystemCode(String, String),
+    /// `|code`: without a system.
+    NoSystem(String),
+    /// `system|`: any code of the system.
+    System(String),
+    /// `:of-type`: type system, type code, value.
+    OfType(String, String, String),
+}
+
+/// What a reference must point to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ReferenceTest {
+    /// A resource here, by type and id.
+    Key(ResourceType, String),
+    /// Anything elsewhere, by absolute URL.
+    Url(String),
+    /// `:identifier`: the identifier in the reference itself.
+    Identifier(Option<String>, String),
+}
+
+/// A date with its prefix.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DateTest {
+    /// How to compare.
+    pub prefix: SearchPrefix,
+    /// Range of the precision given; for `ap` already widened.
+    pub range: TimeRange,
+}
+
+/// A number with its prefix.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NumberTest {
+    /// How to compare.
+    pub prefix: SearchPrefix,
+    /// The number and the range of its precision; for `ap` already widened.
+    pub range: NumberRange,
+}
+
+/// A number with an optional unit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QuantityTest {
+    /// The number.
+    pub number: NumberTest,
+    /// System of the unit, when given.
+    pub system: Option<String>,
+    /// Code or text of the unit, when given.
+    pub unit: Option<String>,
+}
+
+/// A text and how it must match.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum StringTest {
+    /// Starts with, after folding.
+    Prefix(String),
+    /// `:exact`.
+    Exact(String),
+    /// `:contains`, after folding.
+    Contains(String),
+}
+
+/// A uri and how it must match.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum UriTest {
+    /// Equal.
+    Exact(String),
+    /// `:below`: equal, or below it in the path.
+    Below(String),
+}
+
+/// `_include` or `_revinclude`: `Source:param[:Target]`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Include {
+    /// Type that holds the reference.
+    pub source: ResourceType,
+    /// Index parameters of the reference; empty for `*` (all references of the source).
+    pub params: Vec<u16>,
+    /// Only targets of this type.
+    pub target: Option<ResourceType>,
+}
+
+/// One key of `_sort`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SortKey {
+    /// What is compared.
+    pub by: SortBy,
+    /// Leading `-`.
+    pub descending: bool,
+}
+
+/// What a sort key compares. Resources without the value come last in both directions.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SortBy {
+    /// The type's clinical date, which the default order follows too.
+    Clinical,
+    /// `_id`
+    Id,
+    /// `_lastUpdated`
+    LastUpdated,
+    /// Lowest (or, descending, highest) value of an ordered parameter.
+    Value(Table, Vec<u16>),
+}

@@ -1,0 +1,371 @@
+//! Matches of one type: which resources pass all conditions, in order, from a place on.
+//!
+//! Used for the page, for its count, and for the inner searches of chains and `_has`. Every
+//! statement has one leading range ([`Lead`]), the caller's visibility and a probe for each
+//! condition the range does not hold.
+
+use std::collections::HashSet;
+
+use fhir::ResourceType;
+
+use super::arm::{Arm, sort_column};
+use super::ask::{Cell, Connection, int};
+use super::clause::{SortBy, SortKey, Table};
+use super::condition::Condition;
+use super::order::{Order, Place, bind_of};
+use super::plan::{
+    Candidate, Lead, ORDERED_ROWS_MAX, SMALL_ROWS, SORTED_ROWS_MAX, candidates, sort_date,
+};
+use super::probe::probe;
+use super::scope::Scope;
+use super::sql::{Sql, Statement};
+use crate::error::ReadError;
+use crate::index::param::WIDE;
+
+/// Conditions on resources of one type, for one caller.
+pub(super) struct Matching<'a> {
+    pub(super) of: ResourceType,
+    pub(super) conditions: &'a [Condition],
+    pub(super) scope: &'a Scope,
+}
+
+/// The chosen leads.
+pub(super) struct Plan {
+    leads: Vec<Lead>,
+    /// Few enough rows to be sorted whole in any order.
+    small: bool,
+}
+
+impl Matching<'_> {
+    /// Chooses what leads.
+    pub(super) async fn plan<C: Connection>(&self, connection: &mut C) -> Result<Plan, ReadError> {
+        let candidates = candidates(self.of, self.conditions, self.scope);
+        if let [only] = &candidates[..]
+            && only.is_ordered()
+            && only.leads.len() == 1
+        {
+            return self.streamed(only.clone(), connection).await;
+        }
+        let mut best: Option<(usize, Candidate)> = None;
+        let mut fallback = None;
+        for candidate in candidates {
+            let ordered = candidate.is_ordered();
+            let most = if ordered { ORDERED_ROWS_MAX } else { SORTED_ROWS_MAX };
+            let most = best.as_ref().map_or(most, |(size, _)| most.min(*size));
+            let size = match candidate.known_size() {
+                Some(size) => size,
+                None => self.size_up_to(&candidate.leads, most, connection).await?,
+            };
+            if ordered && (fallback.is_none() || candidate.is_own()) {
+                fallback = Some(candidate.clone());
+            }
+            if size < most {
+                best = Some((size, candidate));
+                if size <= SMALL_ROWS {
+                    break;
+                }
+            }
+        }
+        match best {
+            Some((_, candidate)) => Ok(Plan { leads: candidate.leads, small: true }),
+            None => self.streamed(fallback.unwrap_or_else(Candidate::whole_type), connection).await,
+        }
+    }
+
+    /// A large ordered range: bounded by the conditions on the sort date, if any.
+    async fn streamed<C: Connection>(
+        &self,
+        candidate: Candidate,
+        connection: &mut C,
+    ) -> Result<Plan, ReadError> {
+        let mut leads = candidate.leads;
+        if let Some((bounds, irregular)) = sort_date(self.of, self.conditions) {
+            let irregular = vec![irregular];
+            let count = self.size_up_to(&irregular, ORDERED_ROWS_MAX, connection).await?;
+            if count < ORDERED_ROWS_MAX {
+                leads.iter_mut().for_each(|lead| lead.bounds = Some(bounds));
+                leads.extend(irregular.into_iter().filter(|_| count > 0));
+            }
+        }
+        Ok(Plan { leads, small: false })
+    }
+
+    async fn size_up_to<C: Connection>(
+        &self,
+        leads: &[Lead],
+        most: usize,
+        connection: &mut C,
+    ) -> Result<usize, ReadError> {
+        let mut size = 0;
+        for lead in leads {
+            let mut sql = Sql::new(C::DIALECT, self.scope);
+            sql.push("select count(*) from (select 1");
+            lead.arm.lead(&mut sql, self.of);
+            let rest = i64::try_from(most - size).unwrap_or(i64::MAX);
+            sql.push(" limit ").int(rest).push(") n");
+            let rows = connection.ask(sql.finish()).await?;
+            size += rows.first().map_or(0, |row| usize::try_from(int(row, 0)).unwrap_or(0));
+            if size >= most {
+                return Ok(most);
+            }
+        }
+        Ok(size)
+    }
+
+    /// The first `count` matches after a place.
+    pub(super) async fn places<C: Connection>(
+        &self,
+        plan: &Plan,
+        order: &Order,
+        after: Option<&Place>,
+        count: usize,
+        connection: &mut C,
+    ) -> Result<Vec<Place>, ReadError> {
+        if let Some(walk) = self.walk(plan, order, after) {
+            return self.walked(&walk, order, after, count, connection).await;
+        }
+        let mut found: Vec<Place> = Vec::new();
+        for lead in &plan.leads {
+            let until = found.get(count.wrapping_sub(1)).cloned();
+            let until = until.filter(|_| order.is_default());
+            self.run(lead, order, after.cloned(), until.as_ref(), count, &mut found, connection)
+                .await?;
+            if plan.leads.len() > 1 {
+                found.sort_by(|a, b| order.compare(a, b));
+                dedup(&mut found);
+                found.truncate(count);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Adds the first `count` distinct matches of one lead.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one page of one lead")]
+    async fn run<C: Connection>(
+        &self,
+        lead: &Lead,
+        order: &Order,
+        mut after: Option<Place>,
+        until: Option<&Place>,
+        count: usize,
+        found: &mut Vec<Place>,
+        connection: &mut C,
+    ) -> Result<(), ReadError> {
+        let mut own = Vec::new();
+        loop {
+            let statement = self.statement::<C>(lead, order, after.as_ref(), until, count);
+            let rows = connection.ask(statement).await?;
+            let complete = rows.len() < count;
+            own.extend(rows.into_iter().map(Place::of_row));
+            dedup(&mut own);
+            if complete || own.len() >= count {
+                break;
+            }
+            after = own.last().cloned();
+        }
+        own.truncate(count);
+        found.append(&mut own);
+        Ok(())
+    }
+
+    fn statement<C: Connection>(
+        &self,
+        lead: &Lead,
+        order: &Order,
+        after: Option<&Place>,
+        until: Option<&Place>,
+        count: usize,
+    ) -> Statement {
+        let mut sql = Sql::new(C::DIALECT, self.scope);
+        if order.is_default() {
+            sql.push("select d.nsort, d.rid");
+            self.body(&mut sql, lead);
+            if let Some(after) = after {
+                order.after_default(&mut sql, after, false);
+            }
+            if let Some(until) = until {
+                order.after_default(&mut sql, until, true);
+            }
+            order.by_default(&mut sql);
+        } else {
+            sql.push("select m.* from (select d.nsort, d.rid");
+            order.key_columns(&mut sql);
+            self.body(&mut sql, lead);
+            sql.push(") m");
+            if let Some(after) = after {
+                order.after_keys(&mut sql, after);
+            }
+            order.by_keys(&mut sql);
+        }
+        sql.push(" limit ").int(i64::try_from(count).unwrap_or(i64::MAX));
+        sql.finish()
+    }
+
+    /// ` from … where …` of a lead with all its conditions.
+    fn body(&self, sql: &mut Sql<'_>, lead: &Lead) {
+        lead.arm.lead(sql, self.of);
+        if let Some((from, below)) = lead.bounds {
+            sql.push(" and d.nsort >= ").int(from).push(" and d.nsort < ").int(below);
+        }
+        for (at, condition) in self.conditions.iter().enumerate() {
+            if !lead.covers.contains(&at) {
+                sql.push(" and ");
+                probe(sql, "d", self.of, condition);
+            }
+        }
+    }
+
+    /// Number of matches; counting stops at `most`.
+    pub(super) async fn count<C: Connection>(
+        &self,
+        plan: &Plan,
+        most: Option<u64>,
+        connection: &mut C,
+    ) -> Result<u64, ReadError> {
+        let limit = most.map_or(i64::MAX, |most| i64::try_from(most).unwrap_or(i64::MAX));
+        if let [lead] = &plan.leads[..] {
+            let mut sql = Sql::new(C::DIALECT, self.scope);
+            sql.push("select count(*) from (select 1");
+            self.body(&mut sql, lead);
+            if !matches!(lead.arm, Arm::Type | Arm::Patient(_)) {
+                sql.push(" group by d.nsort, d.rid");
+            }
+            sql.push(" limit ").int(limit).push(") n");
+            let rows = connection.ask(sql.finish()).await?;
+            return Ok(rows.first().map_or(0, |row| int(row, 0).unsigned_abs()));
+        }
+        let mut seen = HashSet::new();
+        for lead in &plan.leads {
+            let mut sql = Sql::new(C::DIALECT, self.scope);
+            sql.push("select d.rid");
+            self.body(&mut sql, lead);
+            sql.push(" limit ").int(limit);
+            let rows = connection.ask(sql.finish()).await?;
+            seen.extend(rows.iter().map(|row| int(row, 0)));
+        }
+        let seen = u64::try_from(seen.len()).unwrap_or(u64::MAX);
+        Ok(most.map_or(seen, |most| seen.min(most)))
+    }
+
+    /// A large result in the order of one value: its index is walked.
+    fn walk(&self, plan: &Plan, order: &Order, after: Option<&Place>) -> Option<Vec<Arm>> {
+        let [SortKey { by, descending }] = &order.keys[..] else { return None };
+        if plan.small || order.reversed {
+            return None;
+        }
+        if after.is_some_and(|place| matches!(place.keys[..], [Cell::Null])) {
+            return Some(Vec::new());
+        }
+        match by {
+            SortBy::LastUpdated => Some(vec![Arm::ByUpdate]),
+            SortBy::Value(table, params) => {
+                let [param] = params[..] else { return None };
+                let arm = |param| Arm::Values { table: *table, param, descending: *descending };
+                let ranged = matches!(table, Table::Date | Table::Number | Table::Quantity);
+                let irregular = ranged.then(|| arm(param | WIDE));
+                Some([arm(param)].into_iter().chain(irregular).collect())
+            }
+            _ => None,
+        }
+    }
+
+    async fn walked<C: Connection>(
+        &self,
+        arms: &[Arm],
+        order: &Order,
+        after: Option<&Place>,
+        count: usize,
+        connection: &mut C,
+    ) -> Result<Vec<Place>, ReadError> {
+        let mut found = Vec::new();
+        for arm in arms {
+            let mut from = after.cloned();
+            let mut own = Vec::new();
+            loop {
+                let statement = self.walk_statement::<C>(arm, order, from.as_ref(), count);
+                let rows = connection.ask(statement).await?;
+                let complete = rows.len() < count;
+                own.extend(rows.into_iter().map(Place::of_row));
+                dedup(&mut own);
+                if complete || own.len() >= count {
+                    break;
+                }
+                from = own.last().cloned();
+            }
+            found.append(&mut own);
+        }
+        found.sort_by(|a, b| order.compare(a, b));
+        dedup(&mut found);
+        found.truncate(count);
+        let valueless = matches!(order.keys[..], [SortKey { by: SortBy::Value(..), .. }]);
+        if found.len() < count && valueless {
+            let after = after.filter(|place| matches!(place.keys[..], [Cell::Null]));
+            let missing = self.valueless_statement::<C>(order, after, count - found.len());
+            let rows = connection.ask(missing).await?;
+            found.extend(rows.into_iter().map(Place::of_row));
+        }
+        Ok(found)
+    }
+
+    fn walk_statement<C: Connection>(
+        &self,
+        arm: &Arm,
+        order: &Order,
+        after: Option<&Place>,
+        count: usize,
+    ) -> Statement {
+        let column = match arm {
+            Arm::Values { table, .. } => sort_column(*table),
+            _ => "updated_us",
+        };
+        let descending = order.keys.iter().any(|key| key.descending);
+        let (way, sign) = if descending { (" desc", "<") } else { ("", ">") };
+        let mut sql = Sql::new(C::DIALECT, self.scope);
+        sql.push(&format!("select d.nsort, d.rid, d.{column}"));
+        self.body(&mut sql, &Lead::new(arm.clone(), Vec::new()));
+        if let Some(place) = after
+            && let Some(value) = place.keys.first().and_then(bind_of)
+        {
+            sql.push(&format!(" and d.{column} {sign}= ")).bind(value.clone());
+            sql.push(&format!(" and (d.{column} {sign} ")).bind(value);
+            sql.push(" or d.rid > ").int(place.rid).push(")");
+        }
+        sql.push(&format!(" order by d.{column}{way}, d.rid limit "));
+        sql.int(i64::try_from(count).unwrap_or(i64::MAX));
+        sql.finish()
+    }
+
+    /// Matches without a value for the one sort key, which come last.
+    fn valueless_statement<C: Connection>(
+        &self,
+        order: &Order,
+        after: Option<&Place>,
+        count: usize,
+    ) -> Statement {
+        let mut sql = Sql::new(C::DIALECT, self.scope);
+        sql.push("select d.nsort, d.rid, null");
+        self.body(&mut sql, &Lead::new(Arm::Type, Vec::new()));
+        if let [SortKey { by: SortBy::Value(table, params), .. }] = &order.keys[..] {
+            let none = Condition::Missing { params: params.clone(), table: *table, missing: true };
+            sql.push(" and ");
+            probe(&mut sql, "d", self.of, &none);
+        }
+        if let Some(after) = after {
+            sql.push(" and d.rid > ").int(after.rid);
+        }
+        sql.push(" order by d.rid limit ").int(i64::try_from(count).unwrap_or(i64::MAX));
+        sql.finish()
+    }
+}
+
+impl Plan {
+    /// Whether counting costs no more than the rows it counts.
+    pub(super) fn counts_cheaply(&self, conditions: usize) -> bool {
+        matches!(&self.leads[..], [lead] if lead.covers.len() == conditions)
+    }
+}
+
+/// Removes repeated resources that follow each other.
+fn dedup(places: &mut Vec<Place>) {
+    places.dedup_by_key(|place| place.rid);
+}

@@ -1,0 +1,239 @@
+//! Which index leads: chosen by rules and by counts that stop early, never by planner statistics.
+//!
+//! A candidate is one condition (or several that one index answers together) as the leading table.
+//! Counting stops at the best candidate so far, so choosing costs at most about one small page.
+
+use fhir::{ResourceType, search_param};
+
+use super::arm::{Arm, arms, common_bounds, date_arms};
+use super::clause::DateTest;
+use super::condition::{Condition, Keys, QuantityKey, root_composites};
+use super::scope::Scope;
+use crate::index::param::{index_params, sort_index_param};
+
+/// One leading range and the conditions that it already holds.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Lead {
+    pub(super) arm: Arm,
+    /// Positions of conditions that need no probe.
+    pub(super) covers: Vec<usize>,
+    /// Bounds of `nsort`: first inclusive, second exclusive.
+    pub(super) bounds: Option<(i64, i64)>,
+}
+
+/// Leads that together deliver every match.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Candidate {
+    pub(super) leads: Vec<Lead>,
+    /// Lower is tried first.
+    rank: u8,
+}
+
+impl Lead {
+    pub(super) fn new(arm: Arm, covers: Vec<usize>) -> Self {
+        Self { arm, covers, bounds: None }
+    }
+}
+
+impl Candidate {
+    pub(super) fn is_ordered(&self) -> bool {
+        self.leads.iter().all(|lead| lead.arm.is_ordered())
+    }
+
+    /// The caller's compartments: no hidden row is read.
+    pub(super) fn is_own(&self) -> bool {
+        self.rank == OWN_RANK
+    }
+
+    /// Number of rows, where it is known without counting.
+    pub(super) fn known_size(&self) -> Option<usize> {
+        match &self.leads[..] {
+            [Lead { arm: Arm::Ids(ids), .. }] => Some(ids.len()),
+            [Lead { arm: Arm::Rids(rids), .. }] => Some(rids.len()),
+            leads if leads.len() > COUNTED_ARMS_MAX => Some(ORDERED_ROWS_MAX),
+            _ => None,
+        }
+    }
+
+    /// All resources of the type; always possible.
+    pub(super) fn whole_type() -> Self {
+        Self { leads: vec![Lead::new(Arm::Type, Vec::new())], rank: u8::MAX }
+    }
+}
+
+/// All candidates but the whole type, in the order in which they should be tried.
+pub(super) fn candidates(
+    of: ResourceType,
+    conditions: &[Condition],
+    scope: &Scope,
+) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    patient_and_code(of, conditions, &mut found);
+    code_and_quantity(of, conditions, &mut found);
+    date_groups(conditions, &mut found);
+    for (at, condition) in conditions.iter().enumerate() {
+        if let Some(rank) = rank(condition)
+            && let Some(arms) = arms(condition)
+        {
+            let leads = arms.into_iter().map(|arm| Lead::new(arm, vec![at])).collect();
+            found.push(Candidate { leads, rank });
+        }
+    }
+    if let Some(patients) = scope.patients()
+        && patients.len() <= COUNTED_ARMS_MAX
+    {
+        let mut arms: Vec<_> = patients.iter().map(|rid| Arm::Patient(*rid)).collect();
+        arms.push(Arm::SharedCompartments(patients.to_vec()));
+        if Scope::is_universal(of) {
+            arms.push(Arm::NoCompartment);
+        }
+        let leads = arms.into_iter().map(|arm| Lead::new(arm, Vec::new())).collect();
+        found.push(Candidate { leads, rank: OWN_RANK });
+    }
+    found.retain(|candidate| !candidate.leads.is_empty());
+    found.sort_by_key(|candidate| candidate.rank);
+    found
+}
+
+fn rank(condition: &Condition) -> Option<u8> {
+    match condition {
+        Condition::Ids(_) | Condition::Rids(_) => Some(0),
+        Condition::Index { keys, not: false, .. } => match keys {
+            Keys::Reference { .. } => Some(2),
+            Keys::Token(_) | Keys::Uri(_) => Some(3),
+            Keys::Quantity(_) | Keys::Number(_) => Some(4),
+            Keys::String(_) => Some(4),
+            Keys::Date(_) => None,
+        },
+        Condition::LastUpdated(_) => Some(4),
+        _ => None,
+    }
+}
+
+/// References to a patient also stand under each code of the resource.
+fn patient_and_code(of: ResourceType, conditions: &[Condition], found: &mut Vec<Candidate>) {
+    let Some(code_param) = code_param(of) else { return };
+    for (reference, condition) in conditions.iter().enumerate() {
+        let Condition::Index { params, keys, not: false } = condition else { continue };
+        let Keys::Reference { targets, patients: true } = keys else { continue };
+        for (code, condition) in conditions.iter().enumerate() {
+            let Condition::Index { params: other, keys: Keys::Token(tokens), not: false } =
+                condition
+            else {
+                continue;
+            };
+            if *other != [code_param] || tokens.iter().any(|token| token.code.is_none()) {
+                continue;
+            }
+            let exact = tokens.iter().all(|token| token.system.is_none());
+            let covers = if exact { vec![reference, code] } else { vec![reference] };
+            let mut leads = Vec::new();
+            for (param, target) in pairs(params, targets) {
+                for token in tokens {
+                    let code = token.code.unwrap_or_default();
+                    let arm = Arm::Reference { param, target, code };
+                    leads.push(Lead::new(arm, covers.clone()));
+                }
+            }
+            found.push(Candidate { leads, rank: 1 });
+        }
+    }
+}
+
+/// A code and a value of the resource are one range of their composite.
+fn code_and_quantity(of: ResourceType, conditions: &[Condition], found: &mut Vec<Candidate>) {
+    for composite in root_composites(of) {
+        let of_param = |param: u16| move |(_, condition): &(usize, &Condition)| matches!(condition, Condition::Index { params, not: false, .. } if *params == [param]);
+        let all = || conditions.iter().enumerate();
+        let Some((code, token)) = all().find(of_param(composite.token)) else { continue };
+        let Some((value, quantity)) = all().find(of_param(composite.quantity)) else { continue };
+        let Condition::Index { keys: Keys::Token(tokens), .. } = token else { continue };
+        let Condition::Index { keys: Keys::Quantity(quantities), .. } = quantity else { continue };
+        if tokens.iter().any(|token| token.code.is_none() || token.system == Some(0)) {
+            continue;
+        }
+        let mut keys = Vec::new();
+        for token in tokens {
+            let with_code = |key: &QuantityKey| QuantityKey { code: token.form, ..*key };
+            keys.extend(quantities.iter().map(with_code));
+        }
+        let params = vec![composite.param];
+        let together = Condition::Index { params, keys: Keys::Quantity(keys), not: false };
+        let leads = arms(&together).unwrap_or_default().into_iter();
+        let leads = leads.map(|arm| Lead::new(arm, vec![code, value])).collect();
+        found.push(Candidate { leads, rank: 2 });
+    }
+}
+
+/// All date conditions on one parameter lead together.
+fn date_groups(conditions: &[Condition], found: &mut Vec<Candidate>) {
+    let mut done = Vec::new();
+    for condition in conditions {
+        let Condition::Index { params, keys: Keys::Date(_), not: false } = condition else {
+            continue;
+        };
+        if done.contains(&params) {
+            continue;
+        }
+        done.push(params);
+        let leads = params.iter().flat_map(|param| date_leads(*param, params, conditions));
+        found.push(Candidate { leads: leads.collect(), rank: 4 });
+    }
+}
+
+fn date_leads(param: u16, params: &[u16], conditions: &[Condition]) -> Vec<Lead> {
+    let (places, tests) = dates_on(params, conditions);
+    if params.len() > 1 {
+        // A union of parameters: rows of the one say nothing about the other.
+        let arms = date_arms(param, tests.into_iter().take(1).collect());
+        return arms.into_iter().map(|arm| Lead::new(arm, vec![places[0]])).collect();
+    }
+    let regular_covers = places.clone();
+    let mut arms = date_arms(param, tests).into_iter();
+    let regular = arms.next().map(|arm| Lead::new(arm, regular_covers));
+    let irregular = arms.next().map(|arm| Lead::new(arm, vec![places[0]]));
+    regular.into_iter().chain(irregular).collect()
+}
+
+fn dates_on(params: &[u16], conditions: &[Condition]) -> (Vec<usize>, Vec<Vec<DateTest>>) {
+    let of = |(at, condition): (usize, &Condition)| match condition {
+        Condition::Index { params: own, keys: Keys::Date(tests), not: false } if own == params => {
+            Some((at, tests.clone()))
+        }
+        _ => None,
+    };
+    conditions.iter().enumerate().filter_map(of).unzip()
+}
+
+/// What date conditions on the type's sort date mean for an ordered lead: bounds of `nsort` for the
+/// regular rows, and the lead of the irregular ones.
+pub(super) fn sort_date(of: ResourceType, conditions: &[Condition]) -> Option<((i64, i64), Lead)> {
+    let params = vec![sort_index_param(of)?];
+    let (places, tests) = dates_on(&params, conditions);
+    let first = *places.first()?;
+    let (from, below) = common_bounds(&tests);
+    let irregular = Arm::Date { param: params[0], tests: vec![tests[0].clone()], bounds: None };
+    // nsort = -lo: lo in [from, below) is nsort in (-below, -from].
+    let nsort = (below.saturating_neg().saturating_add(1), from.saturating_neg().saturating_add(1));
+    Some((nsort, Lead::new(irregular, vec![first])))
+}
+
+/// The parameter whose codes the patient's reference rows repeat.
+pub(crate) fn code_param(of: ResourceType) -> Option<u16> {
+    let param = search_param(of, "code").filter(|param| param.kind == fhir::ParamKind::Token)?;
+    <[u16; 1]>::try_from(index_params(of, param)).ok().map(|[number]| number)
+}
+
+fn pairs<'a>(params: &'a [u16], targets: &'a [i64]) -> impl Iterator<Item = (u16, i64)> + 'a {
+    params.iter().flat_map(|param| targets.iter().map(|target| (*param, *target)))
+}
+
+const OWN_RANK: u8 = 5;
+/// Rows up to which an ordered candidate is counted.
+pub(super) const ORDERED_ROWS_MAX: usize = 1_000;
+/// Rows that are sorted whole; a larger range is streamed in the default order instead.
+pub(super) const SORTED_ROWS_MAX: usize = 4_000;
+/// A candidate as small as this is taken at once.
+pub(super) const SMALL_ROWS: usize = 32;
+/// Candidates with more arms are taken to be large without counting.
+const COUNTED_ARMS_MAX: usize = 16;

@@ -1,0 +1,232 @@
+//! A condition as a test of a resource that another alias stands for: `exists (…)` tied to it by `rid`.
+//!
+//! Tokens and references are probed by their full primary key, the kinds with an index by `rid` through it.
+//! What has neither (a system without code, a composite) is listed once: `rid in (select …)`.
+
+use super::clause::Table;
+use super::condition::{Condition, Keys, QuantityKey, TokenKey};
+use super::row_test;
+use super::sql::Sql;
+use crate::index::param::WIDE;
+use fhir::ResourceType;
+
+/// Writes a condition that row `d` (with `rid`, `nsort`) passes `condition`.
+pub(super) fn probe(sql: &mut Sql<'_>, d: &str, of: ResourceType, condition: &Condition) {
+    match condition {
+        Condition::Ids(ids) => {
+            sql.push("exists (select 1 from resource p where p.rid = ").push(d).push(".rid and ");
+            id_of(sql, "p", ids);
+            sql.push(")");
+        }
+        Condition::Rids(rids) => {
+            sql.one_of(&format!("{d}.rid"), rids);
+        }
+        Condition::LastUpdated(tests) => {
+            sql.push("exists (select 1 from resource p where p.rid = ").push(d).push(".rid and ");
+            row_test::updates(sql, "p", tests);
+            sql.push(")");
+        }
+        Condition::Index { params, keys, not } => {
+            if *not {
+                sql.push("not ");
+            }
+            index(sql, d, params, keys);
+        }
+        Condition::Missing { params, table, missing } => {
+            presence(sql, d, params, *table, *missing);
+        }
+        Condition::ReferredBy { source, params, inner } => {
+            referred_by(sql, d, *source, params, inner);
+        }
+        Condition::OfPatient { params, inner } => of_patient(sql, d, of, params, inner),
+    }
+}
+
+/// `resource` row `a` has one of the ids.
+pub(super) fn id_of(sql: &mut Sql<'_>, a: &str, ids: &[(i64, String)]) {
+    let hashes: Vec<_> = ids.iter().map(|(khash, _)| *khash).collect();
+    let names: Vec<_> = ids.iter().map(|(_, id)| id.as_str()).collect();
+    sql.one_of(&format!("{a}.khash"), &hashes).push(" and ");
+    sql.one_of_texts(&format!("{a}.id"), &names);
+}
+
+/// Condition that an index column is one of the parameters, their irregular rows included.
+pub(super) fn with_wide(sql: &mut Sql<'_>, a: &str, params: &[u16]) {
+    let both = params.iter().flat_map(|param| [i64::from(*param), i64::from(*param | WIDE)]);
+    sql.one_of(&format!("{a}.param"), &both.collect::<Vec<_>>());
+}
+
+/// Condition that an index column is one of the parameters.
+pub(super) fn param_of(sql: &mut Sql<'_>, a: &str, params: &[u16]) {
+    let params: Vec<_> = params.iter().map(|param| i64::from(*param)).collect();
+    sql.one_of(&format!("{a}.param"), &params);
+}
+
+fn index(sql: &mut Sql<'_>, d: &str, params: &[u16], keys: &Keys) {
+    if keys.len() == 0 {
+        sql.push("(1 = 0)");
+        return;
+    }
+    match keys {
+        Keys::Token(keys) => tokens(sql, d, params, keys),
+        Keys::Reference { targets, .. } => {
+            start(sql, Table::Reference);
+            param_of(sql, "p", params);
+            sql.push(" and ").one_of("p.target_hash", targets);
+            sql.push(" and p.code_hash = 0");
+            same_row(sql, d);
+        }
+        Keys::Quantity(keys) if keys.iter().any(|key| key.code != 0) => {
+            composite(sql, d, params, keys);
+        }
+        keys => {
+            start(sql, keys.table());
+            by_rid(sql, keys.table(), d);
+            match keys.table() {
+                Table::Date | Table::Number | Table::Quantity => with_wide(sql, "p", params),
+                _ => param_of(sql, "p", params),
+            }
+            sql.push(" and ");
+            match keys {
+                Keys::Date(tests) => row_test::dates(sql, "p", tests),
+                Keys::Number(tests) => row_test::numbers(sql, "p", tests),
+                Keys::Quantity(keys) => row_test::quantities(sql, "p", keys),
+                Keys::String(tests) => row_test::strings(sql, "p", tests),
+                Keys::Uri(tests) => row_test::uris(sql, "p", tests),
+                Keys::Token(_) | Keys::Reference { .. } => {}
+            }
+            sql.push(")");
+        }
+    }
+}
+
+/// One sub-select for each system asked for, as all its codes can be probed together.
+fn tokens(sql: &mut Sql<'_>, d: &str, params: &[u16], keys: &[TokenKey]) {
+    sql.push("(");
+    for (at, (system, codes)) in by_system(keys).into_iter().enumerate() {
+        if at > 0 {
+            sql.push(" or ");
+        }
+        match codes {
+            Some(codes) => {
+                start(sql, Table::Token);
+                param_of(sql, "p", params);
+                sql.push(" and ").one_of("p.code_hash", &codes);
+                if let Some(system) = system {
+                    sql.push(" and p.sys_hash = ").int(system);
+                }
+                same_row(sql, d);
+            }
+            None => {
+                sql.push(d).push(".rid in (select p.rid from search_token p where ");
+                param_of(sql, "p", params);
+                sql.push(" and p.sys_hash = ").int(system.unwrap_or(0)).push(")");
+            }
+        }
+    }
+    sql.push(")");
+}
+
+/// Codes by system; `None` for any code of the system.
+pub(super) fn by_system(keys: &[TokenKey]) -> Vec<(Option<i64>, Option<Vec<i64>>)> {
+    let mut groups: Vec<(Option<i64>, Option<Vec<i64>>)> = Vec::new();
+    for key in keys {
+        let Some(code) = key.code else {
+            groups.push((key.system, None));
+            continue;
+        };
+        let known =
+            groups.iter_mut().find(|(system, codes)| *system == key.system && codes.is_some());
+        match known {
+            Some((_, Some(codes))) => codes.push(code),
+            _ => groups.push((key.system, Some(vec![code]))),
+        }
+    }
+    groups
+}
+
+fn composite(sql: &mut Sql<'_>, d: &str, params: &[u16], keys: &[QuantityKey]) {
+    sql.push("(");
+    for (at, key) in keys.iter().enumerate() {
+        if at > 0 {
+            sql.push(" or ");
+        }
+        sql.push(d).push(".rid in (select p.rid from search_quantity p where ");
+        with_wide(sql, "p", params);
+        sql.push(" and p.code_hash = ").int(key.code).push(" and ");
+        row_test::quantities(sql, "p", std::slice::from_ref(key));
+        sql.push(")");
+    }
+    sql.push(")");
+}
+
+fn presence(sql: &mut Sql<'_>, d: &str, params: &[u16], table: Table, missing: bool) {
+    if matches!(table, Table::Token | Table::Reference) {
+        sql.push(d).push(if missing { ".rid not in (" } else { ".rid in (" });
+        sql.push("select p.rid from ").push(name(table)).push(" p where ");
+        param_of(sql, "p", params);
+        sql.push(")");
+        return;
+    }
+    sql.push(if missing { "not " } else { "" });
+    start(sql, table);
+    by_rid(sql, table, d);
+    with_wide(sql, "p", params);
+    sql.push(")");
+}
+
+fn referred_by(
+    sql: &mut Sql<'_>,
+    d: &str,
+    source: ResourceType,
+    params: &[u16],
+    inner: &Condition,
+) {
+    sql.push("exists (select 1 from resource t cross join search_reference s where t.rid = ");
+    sql.push(d).push(".rid and s.target_hash = t.khash and ");
+    param_of(sql, "s", params);
+    sql.push(" and s.code_hash = 0").visible("s", source).push(" and ");
+    probe(sql, "s", source, inner);
+    sql.push(")");
+}
+
+fn of_patient(sql: &mut Sql<'_>, d: &str, of: ResourceType, params: &[u16], inner: &Condition) {
+    let _ = of;
+    sql.push("exists (select 1 from resource t cross join search_reference s where t.rid = ");
+    sql.push(d).push(".patient and t.deleted = 0").visible("t", ResourceType::PATIENT);
+    sql.push(" and ");
+    probe(sql, "t", ResourceType::PATIENT, inner);
+    sql.push(" and s.target_hash = t.khash and ");
+    param_of(sql, "s", params);
+    sql.push(&format!(" and s.code_hash = 0 and s.nsort = {d}.nsort and s.rid = {d}.rid)"));
+}
+
+fn start(sql: &mut Sql<'_>, table: Table) {
+    sql.push("exists (select 1 from ").push(name(table)).push(" p where ");
+}
+
+/// The rest of a full primary key.
+fn same_row(sql: &mut Sql<'_>, d: &str) {
+    sql.push(&format!(" and p.nsort = {d}.nsort and p.rid = {d}.rid)"));
+}
+
+/// Leads through the index by `rid`; that of quantities holds the rows without code only.
+fn by_rid(sql: &mut Sql<'_>, table: Table, d: &str) {
+    sql.push(&format!("p.rid = {d}.rid and "));
+    if table == Table::Quantity {
+        sql.push("p.code_hash = 0 and ");
+    }
+}
+
+/// Name of the table.
+pub(super) fn name(table: Table) -> &'static str {
+    match table {
+        Table::Token => "search_token",
+        Table::Reference => "search_reference",
+        Table::Date => "search_date",
+        Table::Number => "search_number",
+        Table::Quantity => "search_quantity",
+        Table::String => "search_string",
+        Table::Uri => "search_uri",
+    }
+}

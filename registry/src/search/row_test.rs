@@ -1,0 +1,190 @@
+//! Comparisons of one index row with the values asked for: what `fhir::date_matches` and
+//! `fhir::number_matches` say, in SQL.
+//!
+//! Each function writes one parenthesised condition; no alternative at all is false.
+
+use fhir::SearchPrefix;
+
+use super::clause::{DateTest, NumberTest, StringTest, UriTest};
+use super::condition::QuantityKey;
+use super::sql::{Dialect, Sql};
+use crate::index::indexed_text;
+
+/// `search_date` row `a` passes one of the tests.
+pub(super) fn dates(sql: &mut Sql<'_>, a: &str, tests: &[DateTest]) {
+    any(sql, tests, |sql, test| {
+        let (lo, hi) = (test.range.lo_us, test.range.hi_us);
+        let lo_from = format!("{a}.lo >= ");
+        let hi_to = format!("{a}.hi <= ");
+        let lo_below = format!("{a}.lo < ");
+        let hi_above = format!("{a}.hi > ");
+        match test.prefix {
+            SearchPrefix::Equal => sql.push(&lo_from).int(lo).push(" and ").push(&hi_to).int(hi),
+            SearchPrefix::NotEqual => {
+                sql.push(&lo_below).int(lo).push(" or ").push(&hi_above).int(hi)
+            }
+            SearchPrefix::Greater => sql.push(&hi_above).int(hi),
+            SearchPrefix::Less => sql.push(&lo_below).int(lo),
+            SearchPrefix::GreaterOrEqual => {
+                sql.push(&hi_above).int(hi).push(" or ").push(&lo_from).int(lo)
+            }
+            SearchPrefix::LessOrEqual => {
+                sql.push(&lo_below).int(lo).push(" or ").push(&hi_to).int(hi)
+            }
+            SearchPrefix::StartsAfter => sql.push(&lo_from).int(hi),
+            SearchPrefix::EndsBefore => sql.push(&hi_to).int(lo),
+            SearchPrefix::Approximate => {
+                sql.push(&lo_below).int(hi).push(" and ").push(&hi_above).int(lo)
+            }
+        };
+    });
+}
+
+/// `resource` row `a` was updated at a time that passes one of the tests; the time is one microsecond long.
+pub(super) fn updates(sql: &mut Sql<'_>, a: &str, tests: &[DateTest]) {
+    let from = format!("{a}.updated_us >= ");
+    let below = format!("{a}.updated_us < ");
+    any(sql, tests, |sql, test| {
+        let (lo, hi) = (test.range.lo_us, test.range.hi_us);
+        match test.prefix {
+            SearchPrefix::Equal | SearchPrefix::Approximate => {
+                sql.push(&from).int(lo).push(" and ").push(&below).int(hi)
+            }
+            SearchPrefix::NotEqual => sql.push(&below).int(lo).push(" or ").push(&from).int(hi),
+            SearchPrefix::Greater | SearchPrefix::StartsAfter => sql.push(&from).int(hi),
+            SearchPrefix::GreaterOrEqual => sql.push(&from).int(lo),
+            SearchPrefix::Less | SearchPrefix::EndsBefore => sql.push(&below).int(lo),
+            SearchPrefix::LessOrEqual => sql.push(&below).int(hi),
+        };
+    });
+}
+
+/// `search_number` row `a` passes one of the tests.
+pub(super) fn numbers(sql: &mut Sql<'_>, a: &str, tests: &[NumberTest]) {
+    any(sql, tests, |sql, test| number(sql, a, test));
+}
+
+/// `search_quantity` row `a` passes one of the keys; its code is not looked at.
+pub(super) fn quantities(sql: &mut Sql<'_>, a: &str, keys: &[QuantityKey]) {
+    any(sql, keys, |sql, key| {
+        sql.push("(");
+        number(sql, a, &key.number);
+        sql.push(")");
+        if let Some(unit) = key.unit {
+            sql.push(&format!(" and {a}.unit_hash = ")).int(unit);
+        }
+        if let Some(system) = key.system {
+            sql.push(&format!(" and {a}.sys_hash = ")).int(system);
+        }
+    });
+}
+
+fn number(sql: &mut Sql<'_>, a: &str, test: &NumberTest) {
+    let range = &test.range;
+    let lo = format!("{a}.lo ");
+    let hi = format!("{a}.hi ");
+    match test.prefix {
+        SearchPrefix::Equal => {
+            sql.push(&lo).push(">= ").real(range.lo).push(" and ");
+            sql.push(&hi).push("< ").real(range.hi)
+        }
+        SearchPrefix::NotEqual => {
+            sql.push(&lo).push("< ").real(range.lo).push(" or ");
+            sql.push(&hi).push(">= ").real(range.hi)
+        }
+        SearchPrefix::Greater => sql.push(&hi).push("> ").real(range.value),
+        SearchPrefix::Less => sql.push(&lo).push("< ").real(range.value),
+        SearchPrefix::GreaterOrEqual => sql.push(&hi).push(">= ").real(range.value),
+        SearchPrefix::LessOrEqual => sql.push(&lo).push("<= ").real(range.value),
+        SearchPrefix::StartsAfter => sql.push(&lo).push("> ").real(range.value),
+        SearchPrefix::EndsBefore => sql.push(&hi).push("< ").real(range.value),
+        SearchPrefix::Approximate => {
+            sql.push(&hi).push(">= ").real(range.lo).push(" and ");
+            sql.push(&lo).push("<= ").real(range.hi)
+        }
+    };
+}
+
+/// `search_string` row `a` passes one of the tests.
+pub(super) fn strings(sql: &mut Sql<'_>, a: &str, tests: &[StringTest]) {
+    any(sql, tests, |sql, test| {
+        match test {
+            StringTest::Prefix(text) => {
+                sql.push(&format!("{a}.norm >= ")).text(text);
+                match end_of_prefix(text) {
+                    Some(end) => sql.push(&format!(" and {a}.norm < ")).text(&end),
+                    None => sql,
+                }
+            }
+            StringTest::Exact(text) => {
+                sql.push(&format!("{a}.norm = ")).text(indexed_text(&fhir::fold(text)));
+                sql.push(&format!(" and {a}.exact = ")).text(indexed_text(text))
+            }
+            StringTest::Contains(text) => match sql.dialect {
+                Dialect::Sqlite => sql.push(&format!("instr({a}.norm, ")).text(text).push(") > 0"),
+                Dialect::Postgres => {
+                    sql.push("position(").text(text).push(&format!(" in {a}.norm) > 0"))
+                }
+            },
+        };
+    });
+}
+
+/// `search_uri` row `a` passes one of the tests.
+pub(super) fn uris(sql: &mut Sql<'_>, a: &str, tests: &[UriTest]) {
+    any(sql, tests, |sql, test| {
+        match test {
+            UriTest::Exact(uri) => sql.push(&format!("{a}.uri = ")).text(uri),
+            UriTest::Below(uri) => {
+                // "0" is the character after "/".
+                let stem = uri.strip_suffix('/').unwrap_or(uri);
+                sql.push(&format!("({a}.uri = ")).text(uri);
+                sql.push(&format!(" or {a}.uri >= ")).text(&format!("{stem}/"));
+                sql.push(&format!(" and {a}.uri < ")).text(&format!("{stem}0")).push(")")
+            }
+        };
+    });
+}
+
+/// First text after all that start with `prefix`, in code point order; `None` if there is none.
+pub(super) fn end_of_prefix(prefix: &str) -> Option<String> {
+    let mut chars: Vec<char> = prefix.chars().collect();
+    while let Some(last) = chars.pop() {
+        let next = match last {
+            '\u{d7ff}' => Some('\u{e000}'),
+            other => char::from_u32(u32::from(other) + 1),
+        };
+        if let Some(next) = next {
+            chars.push(next);
+            return Some(chars.into_iter().collect());
+        }
+    }
+    None
+}
+
+fn any<T>(sql: &mut Sql<'_>, tests: &[T], mut one: impl FnMut(&mut Sql<'_>, &T)) {
+    if tests.is_empty() {
+        sql.push("(1 = 0)");
+        return;
+    }
+    sql.push("(");
+    for (at, test) in tests.iter().enumerate() {
+        sql.push(if at == 0 { "(" } else { " or (" });
+        one(sql, test);
+        sql.push(")");
+    }
+    sql.push(")");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_prefix_is_the_next_text_of_its_length() {
+        assert_eq!(end_of_prefix("smi").as_deref(), Some("smj"));
+        assert_eq!(end_of_prefix("a\u{10ffff}").as_deref(), Some("b"));
+        assert_eq!(end_of_prefix("\u{d7ff}").as_deref(), Some("\u{e000}"));
+        assert_eq!(end_of_prefix("\u{10ffff}"), None);
+    }
+}

@@ -1,0 +1,191 @@
+//! Statement text and its values, in both dialects: the only place where SQL text is made at run time.
+//!
+//! Values are always bound; the text holds nothing but names of ours. Every alias that stands for a
+//! resource of its own is followed by [`Sql::visible`]; a sub-select tied to such an alias by `rid` needs none.
+//! SQL here does not depend on planner statistics: one leading table each, probes by full key.
+//! Not here: which statement is made (`plan`, `run`), how it is sent (`ask`).
+
+use std::fmt::Write;
+
+use super::scope::Scope;
+use fhir::ResourceType;
+
+/// Which SQL is spoken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Dialect {
+    /// SQLite 3.
+    Sqlite,
+    /// PostgreSQL 15 or newer.
+    Postgres,
+}
+
+/// A value of a statement.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Bind {
+    /// bigint
+    Int(i64),
+    /// double precision
+    Real(f64),
+    /// text
+    Text(String),
+    /// A set of integers: JSON text on SQLite, `bigint[]` on PostgreSQL.
+    Ints(Vec<i64>),
+    /// A set of texts: JSON text on SQLite, `text[]` on PostgreSQL.
+    Texts(Vec<String>),
+}
+
+/// A statement that reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statement {
+    /// Its text.
+    pub text: String,
+    /// Values of its placeholders, in order.
+    pub binds: Vec<Bind>,
+}
+
+/// A statement in the making.
+pub(super) struct Sql<'a> {
+    pub(super) dialect: Dialect,
+    scope: &'a Scope,
+    text: String,
+    binds: Vec<Bind>,
+}
+
+impl<'a> Sql<'a> {
+    pub(super) fn new(dialect: Dialect, scope: &'a Scope) -> Self {
+        Self { dialect, scope, text: String::with_capacity(512), binds: Vec::new() }
+    }
+
+    pub(super) fn finish(self) -> Statement {
+        Statement { text: self.text, binds: self.binds }
+    }
+
+    /// Text of ours, never of a client.
+    pub(super) fn push(&mut self, text: &str) -> &mut Self {
+        self.text.push_str(text);
+        self
+    }
+
+    /// Placeholder of one value.
+    pub(super) fn bind(&mut self, value: Bind) -> &mut Self {
+        self.binds.push(value);
+        match self.dialect {
+            Dialect::Sqlite => self.text.push('?'),
+            Dialect::Postgres => {
+                let _ = write!(self.text, "${}", self.binds.len());
+            }
+        }
+        self
+    }
+
+    pub(super) fn int(&mut self, value: impl Into<i64>) -> &mut Self {
+        self.bind(Bind::Int(value.into()))
+    }
+
+    pub(super) fn real(&mut self, value: f64) -> &mut Self {
+        self.bind(Bind::Real(value))
+    }
+
+    pub(super) fn text(&mut self, value: &str) -> &mut Self {
+        self.bind(Bind::Text(value.to_owned()))
+    }
+
+    /// Condition that the expression is one of the integers.
+    pub(super) fn one_of(&mut self, expression: &str, values: &[i64]) -> &mut Self {
+        match values {
+            [] => self.push("1 = 0"),
+            [one] => self.push(expression).push(" = ").int(*one),
+            few if few.len() <= LISTED_MAX => {
+                self.push(expression).push(" in (");
+                for (at, value) in few.iter().enumerate() {
+                    self.push(if at == 0 { "" } else { ", " }).int(*value);
+                }
+                self.push(")")
+            }
+            many => {
+                self.push(expression);
+                self.set(Bind::Ints(many.to_vec()))
+            }
+        }
+    }
+
+    /// Condition that the expression is one of the texts.
+    pub(super) fn one_of_texts(&mut self, expression: &str, values: &[&str]) -> &mut Self {
+        match values {
+            [one] => self.push(expression).push(" = ").text(one),
+            many => {
+                self.push(expression);
+                self.set(Bind::Texts(many.iter().map(|text| (*text).to_owned()).collect()))
+            }
+        }
+    }
+
+    /// ` = any($n)`, or membership in a bound JSON array.
+    fn set(&mut self, values: Bind) -> &mut Self {
+        match self.dialect {
+            Dialect::Sqlite => {
+                self.push(" in (select value from json_each(").bind(values).push("))")
+            }
+            Dialect::Postgres => self.push(" = any(").bind(values).push(")"),
+        }
+    }
+
+    /// ` and …`: the alias, which has a column `patient`, stands for a visible resource of this type.
+    pub(super) fn visible(&mut self, alias: &str, of: ResourceType) -> &mut Self {
+        let Some(patients) = self.scope.patients() else { return self };
+        let patients = patients.to_vec();
+        let _ = write!(self.text, " and (");
+        self.one_of(&format!("{alias}.patient"), &patients);
+        let _ = write!(
+            self.text,
+            " or ({alias}.patient = -1 and exists (select 1 from compartment k \
+             where k.rid = {alias}.rid and "
+        );
+        self.one_of("k.patient", &patients);
+        self.push("))");
+        if Scope::is_universal(of) {
+            let _ = write!(self.text, " or {alias}.patient = 0");
+        }
+        self.push(")")
+    }
+
+    /// As [`Sql::visible`] for an alias of `resource` whose type only the row knows; only of
+    /// types that may be included.
+    pub(super) fn visible_of_any_type(&mut self, alias: &str) -> &mut Self {
+        if let Some(types) = self.scope.included_types() {
+            self.push(" and ").one_of(&format!("{alias}.type"), &types);
+        }
+        let Some(patients) = self.scope.patients() else { return self };
+        let patients = patients.to_vec();
+        let _ = write!(self.text, " and (");
+        self.one_of(&format!("{alias}.patient"), &patients);
+        let _ = write!(
+            self.text,
+            " or ({alias}.patient = -1 and exists (select 1 from compartment k \
+             where k.rid = {alias}.rid and "
+        );
+        self.one_of("k.patient", &patients);
+        let _ = write!(self.text, ")) or ({alias}.patient = 0 and ");
+        self.one_of(&format!("{alias}.type"), &Scope::universal_codes());
+        self.push("))")
+    }
+
+    /// ` from` the values of a bound list, as `j.value`.
+    pub(super) fn each(&mut self, values: Bind) -> &mut Self {
+        match self.dialect {
+            Dialect::Sqlite => self.push(" from json_each(").bind(values).push(") j"),
+            Dialect::Postgres => self.push(" from unnest(").bind(values).push(") j (value)"),
+        }
+    }
+
+    /// Names the index that SQLite must use; PostgreSQL has but one that fits.
+    pub(super) fn indexed_by(&mut self, index: &str) -> &mut Self {
+        if self.dialect == Dialect::Sqlite {
+            let _ = write!(self.text, " indexed by {index}");
+        }
+        self
+    }
+}
+
+/// Longer lists are bound as one value, so that the text, and its plan, stay the same.
+const LISTED_MAX: usize = 4;
