@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs the object-store tests against a real S3-API server (moto, installed into a private folder).
-# usage: tests/s3.sh [CARGO TEST ARGUMENTS]
+# Runs a command with a real S3-API server beside it (moto, installed into a private folder), its URL in
+# SEALWAY_TEST_S3. usage: tests/s3.sh [COMMAND...]; without one, the object-store tests.
 set -eu
 cd "$(dirname "$0")/.."
 home="${SEALWAY_S3_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/sealway/moto}"
@@ -26,4 +26,5 @@ for attempt in range(100):
 else:
     sys.exit("the S3-API server did not start")
 PYTHON
-cargo test -p repository --test it s3 -- "$@"
+if [ $# -eq 0 ]; then set -- cargo test -p repository --test it s3; fi
+"$@"
