@@ -6,6 +6,8 @@
 
 mod classes;
 
+use serde::Deserialize;
+
 use super::Bench;
 use crate::{
     drive::{Turn, workers},
@@ -25,12 +27,13 @@ pub(super) struct Found {
     pub(super) id: String,
 }
 
-/// Each class alone, then the mix.
+/// Each class alone, then pages to the end, then the mix.
 pub(super) async fn run(bench: &mut Bench) -> Result<(), String> {
     let classes = classes::all(&look_up(bench).await?);
     for class in &classes {
         ask(bench, "search", class.name, &class.queries).await;
     }
+    page(bench).await;
     ask(bench, "search", "mix", &classes::mixed(&classes)).await;
     Ok(())
 }
@@ -85,6 +88,46 @@ async fn ask(bench: &mut Bench, workload: &str, class: &str, queries: &[String])
             .await;
         bench.record(row);
     }
+}
+
+/// One client follows `next` links until there are none.
+async fn page(bench: &mut Bench) {
+    let first = "Observation?code=http://loinc.org%7C8302-2&_count=100".to_owned();
+    let mut workers = workers(&bench.target, [Some(first)]);
+    let row = bench
+        .measuring("search", "paging")
+        .measure(&mut workers, async |worker| {
+            let Some(query) = worker.state.take() else { return Turn::Finished };
+            let answer = worker.client.get(&query).await;
+            let next = answer.as_ref().ok().and_then(|answer| {
+                let url = next_link(worker.client.body(answer))?;
+                let path = url.splitn(4, '/').nth(3)?;
+                let base = bench.target.base.trim_start_matches('/');
+                Some(path.strip_prefix(base)?.trim_start_matches('/').to_owned())
+            });
+            worker.state = next;
+            Turn::of(&answer, 100)
+        })
+        .await;
+    bench.record(row);
+}
+
+/// The URL of a bundle's `next` link; reads nothing else of it.
+fn next_link(body: &[u8]) -> Option<String> {
+    let page: Page = serde_json::from_slice(body).ok()?;
+    page.link.into_iter().find(|link| link.relation == "next").map(|link| link.url)
+}
+
+#[derive(Deserialize)]
+struct Page {
+    #[serde(default)]
+    link: Vec<Link>,
+}
+
+#[derive(Deserialize)]
+struct Link {
+    relation: String,
+    url: String,
 }
 
 /// Finds the data's patients on the server.
