@@ -1,3 +1,31 @@
-//! gateway
+//! gateway: composes everything: HTTP, MLLP, configuration, telemetry, command line.
+//!
+//! One write path ([`ingest::submit`]), one application ([`app::App`]), one table of refusals ([`error::FaultKind`]).
+//! Not here: FHIR (`fhir`), decisions (`policy`), SQL (`registry`), payloads (`repository`), the log (`ledger`).
 
+pub mod access;
+pub mod app;
 pub mod auth;
+pub mod cli;
+pub mod clock;
+mod condition;
+pub mod config;
+pub mod error;
+mod finish;
+pub mod fsck;
+pub mod http;
+pub mod ingest;
+mod keyfile;
+pub mod limits;
+pub mod load;
+pub mod mllp;
+pub mod outcome;
+pub mod payload;
+mod plan;
+mod prepare;
+pub mod sealer;
+mod snapshot;
+pub mod submission;
+pub mod telemetry;
+pub mod tls;
+mod work;

@@ -1,7 +1,7 @@
 //! `sealway send mllp|fhir FILE`: a test sender that prints what came back.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -64,7 +64,7 @@ fn failed(exit_code: u8) -> impl Fn(String) -> FailedSend {
     move |reason| FailedSend { exit_code, reason }
 }
 
-fn read(file: &PathBuf) -> Result<Vec<Item>, FailedSend> {
+fn read(file: &Path) -> Result<Vec<Item>, FailedSend> {
     let items = items(file).map_err(|e| failed(1)(e.to_string()))?;
     if items.is_empty() {
         return Err(failed(1)(format!("{} holds nothing to send", file.display())));

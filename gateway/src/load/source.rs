@@ -238,9 +238,7 @@ impl Batch {
 /// Cuts a file at its MSH segments; batch envelopes (FHS, BHS, BTS, FTS) and framing bytes fall away.
 fn messages(bytes: &[u8]) -> Vec<Item> {
     let mut found: Vec<Item> = Vec::new();
-    let mut line = 0;
-    for segment in bytes.split(|b| matches!(b, b'\r' | b'\n')) {
-        line += 1;
+    for (line, segment) in (1..).zip(bytes.split(|b| matches!(b, b'\r' | b'\n'))) {
         let segment = trim_framing(segment);
         if segment.starts_with(b"MSH") {
             let body = Vec::with_capacity(512);

@@ -1,0 +1,208 @@
+//! AuditEvents, rendered from the access journal when asked for.
+//!
+//! `GET AuditEvent?date=…&patient=…&agent=…&_count=…`, newest first. An auditor sees all; a patient those
+//! that concern the own record. Who looks at them is recorded like any access.
+//! Not here: how records are written (`super`), the AuditEvent's form (`fhir_typed`).
+
+use bytes::Bytes;
+use fhir::{Instant, ResourceKey, ResourceType, SearchPrefix, TimeRange, date_matches};
+use fhir_typed::{AuditEvent, AuditInteraction, AuditOutcome, audit_event_json};
+use policy::{AccessRequest, Principal, Visibility};
+use registry::page::HitMode;
+use registry::search::pairs;
+
+use super::{Access, Record, record};
+use crate::error::{Answered, Fault, FaultKind};
+use crate::http::bundle::Writer;
+use crate::http::call::{Call, refusal};
+use crate::telemetry::metrics::Interaction;
+
+/// What to look for.
+#[derive(Default)]
+struct Filter {
+    dates: Vec<(SearchPrefix, TimeRange)>,
+    patients: Vec<String>,
+    agents: Vec<String>,
+    count: usize,
+    before: Option<u64>,
+}
+
+/// The searchset for a query on AuditEvents.
+pub(crate) async fn searchset(call: &Call, query: &str, principal: &Principal) -> Answered<Bytes> {
+    let request = AccessRequest::AuditRead;
+    let permit = match policy::decide(principal, &request) {
+        Ok(permit) => permit,
+        Err(deny) => {
+            super::denied(&call.app, principal, &request, &call.request_id).await;
+            return Err(refusal(&deny));
+        }
+    };
+    let filter = Filter::parse(query, call.app.config.search.count_default as usize)?;
+    let base = call.base();
+    let mut out = Writer::new("searchset", None);
+    let (found, next) = find(call, &filter, permit.visibility()).await?;
+    let own = format!("{base}/AuditEvent");
+    out.link("self", &if query.is_empty() { own.clone() } else { format!("{own}?{query}") });
+    if let Some(next) = next {
+        out.link("next", &next_link(&own, query, next));
+    }
+    for (id, one) in &found {
+        let key = super::record_key(id);
+        let body = render(&key, one, &call.app.config.ledger.origin)?;
+        out.hit(&base, &key, HitMode::Match, &body);
+    }
+    let access = Access::of(principal, Interaction::Search, &call.request_id)
+        .of_type(ResourceType::AUDIT_EVENT)
+        .query(query);
+    record(&call.app, access).await?;
+    Ok(out.finish().into())
+}
+
+/// Matching records, newest first, and where the next page starts.
+async fn find(
+    call: &Call,
+    filter: &Filter,
+    visibility: &Visibility,
+) -> Answered<(Vec<([u8; 16], Record)>, Option<u64>)> {
+    let journal = &call.app.journal;
+    let mut before = filter.before.unwrap_or(journal.position() + 1);
+    let mut found = Vec::new();
+    while before > 1 && found.len() <= filter.count {
+        let first = before.saturating_sub(SCAN_RECORDS as u64).max(1);
+        let span = usize::try_from(before - first).unwrap_or(SCAN_RECORDS);
+        let batch = journal.records(first - 1, span).await.map_err(|error| {
+            tracing::error!(cause = %error, "the access journal cannot be read");
+            Fault::new(FaultKind::Unavailable, "the access records cannot be read now")
+        })?;
+        for entry in batch.into_iter().rev().filter(|entry| entry.position < before) {
+            let body = match call.app.payloads.open_record(&entry.salt_id, &entry.body).await {
+                Ok(body) => body,
+                Err(fault) if fault.kind == FaultKind::Deleted => continue,
+                Err(fault) => return Err(fault),
+            };
+            let Some(one) = Record::parse(&body) else { continue };
+            let Some(one) = visible_part(one, visibility) else { continue };
+            if !filter.holds(&one) {
+                continue;
+            }
+            if found.len() == filter.count {
+                return Ok((found, Some(entry.position + 1)));
+            }
+            found.push((entry.salt_id, one));
+        }
+        before = first;
+    }
+    Ok((found, None))
+}
+
+/// The record as this caller may see it. An access that touched several patients names to each only that one,
+/// and neither the query nor the resources, which would tell of the others.
+fn visible_part(mut record: Record, visibility: &Visibility) -> Option<Record> {
+    let Visibility::Compartments(own) = visibility else { return Some(record) };
+    let touched = record.patients.len();
+    record.patients.retain(|patient| own.iter().any(|id| id.as_str() == patient));
+    if record.patients.is_empty() {
+        return None;
+    }
+    if record.patients.len() < touched {
+        record.resources.clear();
+        record.query = None;
+    }
+    Some(record)
+}
+
+impl Filter {
+    fn parse(query: &str, count_default: usize) -> Answered<Self> {
+        let mut filter = Self { count: count_default, ..Self::default() };
+        for (name, value) in pairs(query)? {
+            let wrong = || Fault::new(FaultKind::Invalid, format!("{name} is malformed"));
+            match name.as_str() {
+                "date" => filter.dates.push(date(&value).ok_or_else(wrong)?),
+                "patient" => {
+                    let id = value.rsplit('/').next().unwrap_or_default().to_owned();
+                    filter.patients.push(id);
+                }
+                "agent" | "agent-name" => filter.agents.push(value),
+                "_count" => {
+                    let count: usize = value.parse().map_err(|_| wrong())?;
+                    filter.count = count.min(AUDIT_COUNT_MAX);
+                }
+                PAGE => filter.before = Some(value.parse().map_err(|_| wrong())?),
+                name if name.starts_with('_') => {}
+                _ => {
+                    let text = format!("AuditEvent has no search parameter {name:?} here");
+                    return Err(Fault::new(FaultKind::Invalid, text));
+                }
+            }
+        }
+        Ok(filter)
+    }
+
+    fn holds(&self, record: &Record) -> bool {
+        let at = TimeRange { lo_us: record.at_us, hi_us: record.at_us + 1 };
+        let in_time = self.dates.iter().all(|(prefix, range)| date_matches(*prefix, *range, at));
+        let any = |wanted: &[String], known: &[&str]| {
+            wanted.is_empty() || wanted.iter().any(|one| known.contains(&one.as_str()))
+        };
+        let patients: Vec<&str> = record.patients.iter().map(String::as_str).collect();
+        let client = record.client.as_deref().unwrap_or_default();
+        in_time && any(&self.patients, &patients) && any(&self.agents, &[&record.subject, client])
+    }
+}
+
+fn date(value: &str) -> Option<(SearchPrefix, TimeRange)> {
+    let (prefix, rest) = SearchPrefix::split(value);
+    Some((prefix, TimeRange::parse(rest)?))
+}
+
+fn next_link(own: &str, query: &str, next: u64) -> String {
+    let kept = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with(PAGE));
+    let kept: Vec<&str> = kept.collect();
+    let separator = if kept.is_empty() { "" } else { "&" };
+    format!("{own}?{}{separator}{PAGE}={next}", kept.join("&"))
+}
+
+fn render(key: &ResourceKey, record: &Record, observer: &str) -> Answered<Vec<u8>> {
+    let event = AuditEvent {
+        id: key.id.as_str().to_owned(),
+        recorded: Instant::from_micros(record.at_us).to_string(),
+        interaction: interaction(&record.interaction),
+        outcome: match record.status {
+            0 => AuditOutcome::Success,
+            500.. => AuditOutcome::SeriousFailure,
+            _ => AuditOutcome::MinorFailure,
+        },
+        user: record.subject.clone(),
+        role: record.role.clone(),
+        client: record.client.clone().unwrap_or_else(|| "unknown".to_owned()),
+        address: String::new(),
+        observer: observer.to_owned(),
+        request_id: record.request_id.clone(),
+        resources: record.resources.clone(),
+        patients: record.patients.iter().map(|id| format!("Patient/{id}")).collect(),
+        query: record.query.clone(),
+    };
+    audit_event_json(&event).map_err(|error| {
+        tracing::error!(cause = %error, "an AuditEvent cannot be rendered");
+        Fault::new(FaultKind::Internal, "an access record cannot be rendered")
+    })
+}
+
+fn interaction(word: &str) -> AuditInteraction {
+    match word {
+        "read" => AuditInteraction::Read,
+        "vread" => AuditInteraction::VersionRead,
+        "history" => AuditInteraction::History,
+        "search" => AuditInteraction::Search,
+        "create" => AuditInteraction::Create,
+        "update" => AuditInteraction::Update,
+        "delete" => AuditInteraction::Delete,
+        "transaction" | "message" => AuditInteraction::Transaction,
+        _ => AuditInteraction::Operation,
+    }
+}
+
+const PAGE: &str = "_page";
+/// Records opened at a time while looking.
+const SCAN_RECORDS: usize = 512;
+const AUDIT_COUNT_MAX: usize = 1000;

@@ -1,0 +1,277 @@
+//! The application: every part opened in order, shared by HTTP, MLLP and the command line, closed in order.
+//!
+//! Open: folder → keys → registry → tenant key → journal → log (with recovery) → sealer thread → auth.
+//! Close: listeners first (their owners), then the sealer seals what is left, then the store goes.
+//! Tests open it in a temporary folder and use it in process.
+//! Not here: sockets (`http::server`, `mllp`).
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use moka::sync::Cache;
+use registry::access::Journal;
+use registry::sqlite::{SqliteOptions, SqliteStore};
+use registry::store::Store;
+use registry::write_set::WriteSet;
+use repository::{Bucket, Keyring, PayloadStore};
+use tokio::sync::watch;
+
+use crate::auth::{Authenticator, DevIssuer, IssuerSettings, KeySource};
+use crate::clock;
+use crate::config::Config;
+use crate::error::Fault;
+use crate::http::hosts::Hosts;
+use crate::payload::{Payloads, TENANT};
+use crate::sealer::{Ledger, Sealer};
+use crate::telemetry::metrics::Metrics;
+
+/// Why the application did not open. The text says what and how to mend it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// A setting cannot be used.
+    #[error("{0}")]
+    Config(#[from] crate::config::ConfigError),
+    /// A folder or file cannot be used.
+    #[error("{0}")]
+    Folder(String),
+    /// A key file cannot be used.
+    #[error("key {0}")]
+    Key(String),
+    /// The registry cannot be used.
+    #[error("registry: {0}")]
+    Registry(String),
+    /// The log cannot be used.
+    #[error("ledger: {0}")]
+    Ledger(String),
+}
+
+/// Everything a request needs.
+pub struct App {
+    /// Settings.
+    pub config: Config,
+    /// Accepted host names.
+    pub hosts: Hosts,
+    /// Metadata and indexes.
+    pub store: Arc<dyn Store>,
+    /// Payloads and their keys.
+    pub payloads: Payloads,
+    /// Access records.
+    pub journal: Arc<Journal>,
+    /// The log, for readers.
+    pub ledger: Arc<Ledger>,
+    /// Token checks.
+    pub auth: Authenticator,
+    /// The development issuer, when it runs.
+    pub dev_issuer: Option<DevIssuer>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Conditional matches that held on their own bytes: (resource, criteria).
+    pub(crate) verified: Cache<(String, String), ()>,
+    stop: watch::Sender<bool>,
+    sealing: std::sync::Mutex<Option<JoinHandle<()>>>,
+}
+
+impl App {
+    /// Opens everything in `config.data_dir`. Start-up recovery is done when it returns.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing keeps running then.
+    pub async fn open(config: Config) -> Result<Arc<Self>, OpenError> {
+        let hosts = Hosts::of(&config)?;
+        let data = config.data_dir.clone();
+        for folder in [data.clone(), data.join("keys"), data.join("objects")] {
+            make_folder(&folder)?;
+        }
+        let metrics = Arc::new(Metrics::default());
+        let store = open_store(&config).await?;
+        let keyring = Keyring::open(&config.kek_file())
+            .map_err(|error| OpenError::Key(format!("{}: {error}", config.kek_file().display())))?;
+        let payloads = Payloads::new(keyring, open_objects(&config)?, Arc::clone(&store));
+        make_tenant_key(&payloads, &*store).await?;
+        let journal = Journal::open(&data.join("access"))
+            .map_err(|error| OpenError::Folder(format!("access journal: {error}")))?;
+        let journal = Arc::new(journal);
+        let (sealer, ledger) = Sealer::open(
+            &data.join("log"),
+            &data.join("keys/log"),
+            &config.ledger,
+            Arc::clone(&store),
+            Arc::clone(&journal),
+            Arc::clone(&metrics),
+        )
+        .await?;
+        let dev_issuer = start_dev_issuer(&config)?;
+        let auth = open_auth(&config, dev_issuer.as_ref())?;
+        let (stop, stopped) = watch::channel(false);
+        let sealing = start_sealer(sealer, stopped)?;
+        Ok(Arc::new(Self {
+            hosts,
+            store,
+            payloads,
+            journal,
+            ledger,
+            auth,
+            dev_issuer,
+            metrics,
+            verified: Cache::new(VERIFIED_MAX),
+            stop,
+            sealing: std::sync::Mutex::new(Some(sealing)),
+            config,
+        }))
+    }
+
+    /// Lets the sealer finish. Call it after the listeners have stopped.
+    pub async fn close(&self) {
+        let _nobody_listens = self.stop.send(true);
+        let handle = self.sealing.lock().ok().and_then(|mut handle| handle.take());
+        if let Some(handle) = handle {
+            let joined = tokio::task::spawn_blocking(move || handle.join()).await;
+            if !matches!(joined, Ok(Ok(()))) {
+                tracing::error!("the sealer ended badly; the next start repairs what it left");
+            }
+        }
+    }
+}
+
+async fn open_store(config: &Config) -> Result<Arc<dyn Store>, OpenError> {
+    if config.database.url.is_some() {
+        let text = "database.url: PostgreSQL is not in this build; unset it for SQLite";
+        return Err(OpenError::Registry(text.to_owned()));
+    }
+    let mut options =
+        SqliteOptions::new(config.data_dir.join("registry.sqlite"), Arc::new(clock::now));
+    if config.database.readers > 0 {
+        options.readers = config.database.readers;
+    }
+    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(options)).await;
+    let opened = opened.map_err(|error| OpenError::Registry(error.to_string()))?;
+    let store = opened.map_err(|error| OpenError::Registry(error.to_string()))?;
+    Ok(Arc::new(store))
+}
+
+fn open_objects(config: &Config) -> Result<Arc<dyn PayloadStore>, OpenError> {
+    let folder = match config.payload.url.as_deref() {
+        None => config.data_dir.join("objects"),
+        Some(url) if url.contains("://") => {
+            let text = "payload.url: only folders are served by this build";
+            return Err(OpenError::Folder(text.to_owned()));
+        }
+        Some(folder) => folder.into(),
+    };
+    make_folder(&folder)?;
+    let bucket = Bucket::folder(&folder).map_err(|error| OpenError::Folder(error.to_string()))?;
+    Ok(Arc::new(bucket))
+}
+
+/// The tenant's own key exists before the first record needs it.
+async fn make_tenant_key(payloads: &Payloads, store: &dyn Store) -> Result<(), OpenError> {
+    let refused = |error: Fault| OpenError::Registry(error.to_string());
+    let keys = payloads.keys([TENANT.to_owned()].into()).await.map_err(refused)?;
+    let (new_keys, made) = keys.into_made();
+    if new_keys.is_empty() {
+        return Ok(());
+    }
+    let set = WriteSet {
+        writes: Vec::new(),
+        depends: Vec::new(),
+        new_keys,
+        idempotency: None,
+        extra_entries: Vec::new(),
+    };
+    match store.commit(set).await {
+        Ok(_) => payloads.keep(&made),
+        // Another process made it first: the next use reads that one.
+        Err(registry::error::CommitError::Stale) => {}
+        Err(error) => return Err(OpenError::Registry(error.to_string())),
+    }
+    Ok(())
+}
+
+/// `aud` that tokens must carry unless their issuer is configured otherwise.
+fn audience(config: &Config) -> String {
+    let server = &config.server;
+    match (&config.auth.audience, &server.public_url, server.listen.port()) {
+        (Some(audience), ..) => audience.clone(),
+        (None, Some(url), _) => format!("{}/fhir", url.trim_end_matches('/')),
+        // With a port that is not known yet there is no URL to name.
+        (None, None, 0) => "urn:sealway:local".to_owned(),
+        (None, None, _) => format!("http://{}/fhir", server.listen),
+    }
+}
+
+/// The development issuer, with its key left for `sealway token`; on loopback only.
+fn start_dev_issuer(config: &Config) -> Result<Option<DevIssuer>, OpenError> {
+    if !config.auth.dev_issuer {
+        return Ok(None);
+    }
+    if !config.server.listen.ip().is_loopback() {
+        let text = "auth.dev_issuer is for loopback only: listen on 127.0.0.1, or configure [[auth.issuer]]";
+        return Err(crate::config::ConfigError(text.to_owned()).into());
+    }
+    let refused = |error: &dyn std::fmt::Display| OpenError::Key(format!("dev-issuer: {error}"));
+    let issuer = DevIssuer::generate("urn:sealway:dev-issuer", &audience(config))
+        .map_err(|error| refused(&error))?;
+    issuer.save(&dev_issuer_file(&config.data_dir)).map_err(|error| refused(&error))?;
+    Ok(Some(issuer))
+}
+
+/// Where a running development issuer leaves its key.
+pub fn dev_issuer_file(data_dir: &Path) -> std::path::PathBuf {
+    data_dir.join("keys/dev-issuer.json")
+}
+
+fn open_auth(config: &Config, dev: Option<&DevIssuer>) -> Result<Authenticator, OpenError> {
+    let mut settings: Vec<IssuerSettings> = dev.map(DevIssuer::settings).into_iter().collect();
+    for one in &config.auth.issuer {
+        let keys = match (&one.jwks_file, &one.jwks_url) {
+            (Some(file), None) => KeySource::File(file.clone()),
+            (None, Some(url)) => KeySource::Url(url.clone()),
+            _ => {
+                let text = format!("issuer {}: set jwks_file or jwks_url, one of them", one.issuer);
+                return Err(crate::config::ConfigError(text).into());
+            }
+        };
+        let audience = one.audience.clone().unwrap_or_else(|| audience(config));
+        let mut accepted = IssuerSettings::new(&one.issuer, &audience, keys);
+        if let Some(claim) = &one.roles_claim {
+            accepted.roles_claim.clone_from(claim);
+        }
+        settings.push(accepted);
+    }
+    let listen = config.server.listen;
+    let mut bases = vec![format!("http://{listen}/fhir"), format!("https://{listen}/fhir")];
+    bases.extend(config.server.public_url.iter().map(|url| format!("{url}/fhir")));
+    Authenticator::new(settings, bases, clock::now())
+        .map_err(|error| crate::config::ConfigError(format!("auth: {error}")).into())
+}
+
+fn start_sealer(
+    sealer: Sealer,
+    stopped: watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, OpenError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(|error| OpenError::Ledger(error.to_string()))?;
+    std::thread::Builder::new()
+        .name("sealer".to_owned())
+        .spawn(move || runtime.block_on(sealer.run(stopped)))
+        .map_err(|error| OpenError::Ledger(error.to_string()))
+}
+
+fn make_folder(folder: &Path) -> Result<(), OpenError> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .create(folder)
+        .map_err(|error| OpenError::Folder(format!("{}: {error}", folder.display())))
+}
+
+/// How long idle data keys stay in memory between sweeps.
+pub(crate) const KEY_SWEEP: Duration = Duration::from_secs(60);
+const VERIFIED_MAX: u64 = 20_000;

@@ -1,0 +1,108 @@
+//! The command line: one subcommand a file.
+//!
+//! Data goes to stdout, narration to stderr; errors end with what to do next. Exit codes: 0 done, 1 unexpected,
+//! 2 usage, 3 configuration, 4 authentication, 5 unreachable, 10 to 13 from `verify`, 20 partly done.
+//! Not here: what the commands start (`app`, `http::server`).
+
+pub mod config;
+pub mod doctor;
+pub mod health;
+pub mod ledger;
+pub mod load;
+pub mod send;
+pub mod serve;
+pub mod token;
+pub mod verify;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{ConfigError, Loaded, Sources};
+
+/// FHIR gateway that seals every record and every access.
+#[derive(Debug, Parser)]
+#[command(name = "sealway", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway
+    Serve(serve::ServeArgs),
+    /// Load files into a running gateway
+    Load(load::LoadArgs),
+    /// Send one file and print the acknowledgement
+    Send(send::SendArgs),
+    /// Make a token of the development issuer
+    Token(token::TokenArgs),
+    /// Verify a receipt offline
+    Verify(verify::VerifyArgs),
+    /// Look after the log
+    Ledger(ledger::LedgerArgs),
+    /// Show the configuration
+    Config(config::ConfigArgs),
+    /// Check an installation
+    Doctor(doctor::DoctorArgs),
+    /// Exit 0 when the local gateway is ready
+    Health(health::HealthArgs),
+}
+
+/// Options that choose the configuration.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ConfigOptions {
+    /// Configuration file [default: sealway.toml here, if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Folder of database, log and keys
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+impl ConfigOptions {
+    /// Reads all layers, with further flags.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with its place.
+    pub fn load(&self, mut flags: Vec<(&'static str, String)>) -> Result<Loaded, ConfigError> {
+        if let Some(folder) = &self.data_dir {
+            flags.push(("data_dir", folder.display().to_string()));
+        }
+        crate::config::load(&Sources::from_environment(self.config.clone(), flags))
+    }
+}
+
+/// Runs the process's command; gives the exit code.
+pub fn run() -> u8 {
+    let cli = Cli::parse();
+    match cli.command {
+        Command::Serve(args) => serve::run(args),
+        Command::Load(args) => block_on(load::run(args)),
+        Command::Send(args) => block_on(send::run(args)),
+        Command::Token(args) => token::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Ledger(args) => ledger::run(args),
+        Command::Config(args) => config::run(&args),
+        Command::Doctor(args) => block_on(doctor::run(args)),
+        Command::Health(args) => health::run(&args),
+    }
+}
+
+/// Says what is wrong with the configuration; exit code 3.
+pub(crate) fn refuse_config(error: &dyn std::fmt::Display) -> u8 {
+    eprintln!("sealway: {error}");
+    eprintln!("  `sealway config show --origin` lists every setting and where it comes from");
+    3
+}
+
+fn block_on(command: impl Future<Output = u8>) -> u8 {
+    match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime.block_on(command),
+        Err(error) => {
+            eprintln!("sealway: cannot start: {error}");
+            1
+        }
+    }
+}

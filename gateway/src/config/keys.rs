@@ -1,0 +1,119 @@
+//! Every configuration key, once: name, kind, default, whether it is secret, and what it does.
+//!
+//! The rows fill `Config`, its origins, `config show` and the "did you mean" suggestions.
+//! Not here: reading the layers (`layer`).
+
+/// One key.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Dotted name.
+    pub name: &'static str,
+    /// What its value must be.
+    pub kind: Kind,
+    /// Default in the form a variable would have; empty means unset (or an empty list).
+    pub default: &'static str,
+    /// Its value is never printed.
+    pub secret: bool,
+    /// One line for people.
+    pub help: &'static str,
+}
+
+/// What a value must be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// Text, also paths, addresses and URLs.
+    Text,
+    /// Whole number, not negative.
+    Number,
+    /// `true` or `false`.
+    Flag,
+    /// List of texts; separated by commas in a variable.
+    List,
+    /// List of tables; only in the file.
+    Tables,
+}
+
+/// All keys, by name within their section.
+pub const KEYS: &[Key] = &[
+    text("data_dir", "sealway-data", "folder of database, log, journal and keys"),
+    text("server.listen", "127.0.0.1:8080", "address of the HTTP side; port 0 takes a free one"),
+    text("server.public_url", "", "URL that clients use, when a proxy changes it"),
+    list("server.hosts", "further accepted host names"),
+    number("server.workers", "0", "worker threads; 0 takes one for each core"),
+    number("server.body_bytes_max", "52428800", "largest body of one resource, decompressed"),
+    number("server.bundle_bytes_max", "52428800", "largest body of a bundle, decompressed"),
+    number("server.connections_max", "4096", "open connections a worker"),
+    number("server.header_timeout_ms", "10000", "time for the request head"),
+    number("server.body_timeout_ms", "60000", "time for the whole body"),
+    number("server.request_timeout_ms", "300000", "time for an answer"),
+    number("server.shutdown_timeout_ms", "10000", "time given to running requests at shutdown"),
+    text("tls.certificate", "", "PEM file of the certificate chain, leaf first"),
+    text("tls.key", "", "PEM file of the private key"),
+    text("mllp.listen", "", "address of the HL7 v2 listener; unset means none"),
+    number("mllp.connections_max", "256", "open HL7 v2 connections"),
+    secret("database.url", "postgres://…; unset takes SQLite in the data folder"),
+    number("database.readers", "0", "reader threads or connections; 0 chooses"),
+    text("payload.url", "", "s3://bucket/prefix or a folder for large payloads"),
+    text("payload.kek", "", "file of the key-encryption key"),
+    flag("auth.dev_issuer", "false", "start the development issuer (loopback only)"),
+    text("auth.audience", "", "aud that tokens must carry; unset takes the base URL"),
+    Key {
+        name: "auth.issuer",
+        kind: Kind::Tables,
+        default: "",
+        secret: false,
+        help: "accepted issuers",
+    },
+    text("ledger.origin", "sealway.local/gateway", "name of the log in its checkpoints"),
+    number("ledger.checkpoint_ms", "1000", "longest time between checkpoints when entries wait"),
+    number("ledger.checkpoint_loaded_ms", "200", "the same under load"),
+    number("search.count_default", "50", "page size when _count is absent"),
+    number("search.count_max", "1000", "largest page"),
+    text("telemetry.log_format", "auto", "auto, json or pretty"),
+    text("telemetry.log_filter", "info", "log directive, for instance info or gateway=debug"),
+    text("telemetry.otlp_endpoint", "", "OTLP/HTTP collector; unset exports nothing"),
+    number("telemetry.trace_per_mille", "100", "share of requests traced without a traceparent"),
+];
+
+/// Variables with our prefix that are not configuration: client commands and tests read them.
+pub const OTHER_VARIABLES: &[&str] = &[
+    "SEALWAY_CONFIG",
+    "SEALWAY_URL",
+    "SEALWAY_TOKEN",
+    "SEALWAY_TOKEN_FILE",
+    "SEALWAY_SHARED",
+    "SEALWAY_TRUST",
+    "SEALWAY_MLLP",
+];
+
+/// The key of this name.
+pub fn key(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+impl Key {
+    /// Its environment variable.
+    pub fn variable(&self) -> String {
+        format!("SEALWAY_{}", self.name.to_uppercase().replace('.', "__"))
+    }
+}
+
+const fn text(name: &'static str, default: &'static str, help: &'static str) -> Key {
+    Key { name, kind: Kind::Text, default, secret: false, help }
+}
+
+const fn secret(name: &'static str, help: &'static str) -> Key {
+    Key { name, kind: Kind::Text, default: "", secret: true, help }
+}
+
+const fn number(name: &'static str, default: &'static str, help: &'static str) -> Key {
+    Key { name, kind: Kind::Number, default, secret: false, help }
+}
+
+const fn flag(name: &'static str, default: &'static str, help: &'static str) -> Key {
+    Key { name, kind: Kind::Flag, default, secret: false, help }
+}
+
+const fn list(name: &'static str, help: &'static str) -> Key {
+    Key { name, kind: Kind::List, default: "", secret: false, help }
+}

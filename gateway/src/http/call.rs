@@ -1,0 +1,162 @@
+//! One request as its handler sees it: application, base URL, caller, permit, body.
+//!
+//! A handler starts with [`Call::as_interaction`], asks for a [`Permit`] and answers through `reply`.
+//! Not here: host names and request ids (`guard`), the decision itself (`policy`).
+
+use std::future::{Ready, ready};
+use std::sync::Arc;
+
+use actix_web::dev::Payload;
+use actix_web::http::header;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use fhir::{ResourceId, ResourceKey, ResourceType};
+use policy::{AccessRequest, Deny, Permit, Principal};
+
+use super::guard::RequestId;
+use super::prefer::Prefer;
+use super::{body, negotiate};
+use crate::app::App;
+use crate::clock;
+use crate::error::{Answered, Fault, FaultKind};
+use crate::telemetry::metrics::Interaction;
+
+/// A request on its way through a handler.
+pub struct Call {
+    /// The application.
+    pub app: Arc<App>,
+    /// The request itself.
+    pub http: HttpRequest,
+    /// Its id.
+    pub request_id: String,
+    /// What it does, for metrics.
+    pub interaction: Interaction,
+}
+
+impl FromRequest for Call {
+    type Error = Fault;
+    type Future = Ready<Result<Self, Fault>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let app = request.app_data::<web::Data<App>>().expect("the app is registered").clone();
+        let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
+        ready(Ok(Self {
+            app: app.into_inner(),
+            http: request.clone(),
+            request_id: request_id.unwrap_or_default(),
+            interaction: Interaction::Other,
+        }))
+    }
+}
+
+impl Call {
+    /// Names the interaction, and refuses a client that cannot take the answer.
+    ///
+    /// # Errors
+    /// 406.
+    pub fn as_interaction(mut self, interaction: Interaction) -> Answered<Self> {
+        self.interaction = interaction;
+        negotiate::expect_accepts_json(&self.http)?;
+        Ok(self)
+    }
+
+    /// Base URL of the FHIR service as this client names it, without a slash at the end.
+    pub fn base(&self) -> String {
+        let path = self.http.path();
+        let prefix =
+            if path == "/fhir/R4" || path.starts_with("/fhir/R4/") { "/fhir/R4" } else { "/fhir" };
+        format!("{}{prefix}", self.root())
+    }
+
+    /// Scheme and authority as this client names them.
+    pub fn root(&self) -> String {
+        let from_header = self.http.headers().get(header::HOST).and_then(|v| v.to_str().ok());
+        let authority = self.http.uri().authority().map(|authority| authority.as_str());
+        self.app.hosts.root(from_header.or(authority).unwrap_or("localhost"))
+    }
+
+    /// The authenticated caller.
+    ///
+    /// # Errors
+    /// 401.
+    pub async fn principal(&self) -> Answered<Arc<Principal>> {
+        let bearer = self.http.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+        Ok(self.app.auth.authenticate(bearer, clock::now()).await?)
+    }
+
+    /// Leave for what is asked.
+    ///
+    /// # Errors
+    /// 401, 403, 404, 405 or 503.
+    pub async fn permit(&self, request: &AccessRequest) -> Answered<(Arc<Principal>, Permit)> {
+        let principal = self.principal().await?;
+        match policy::decide(&principal, request) {
+            Ok(permit) => Ok((principal, permit)),
+            Err(deny) => {
+                crate::access::denied(&self.app, &principal, request, &self.request_id).await;
+                Err(refusal(&deny))
+            }
+        }
+    }
+
+    /// `Prefer` of this request.
+    pub fn prefer(&self) -> Prefer {
+        Prefer::of(self.http.headers())
+    }
+
+    /// The body as FHIR JSON bytes, bounded.
+    ///
+    /// # Errors
+    /// 408, 413, 415.
+    pub async fn json_body(&self, payload: web::Payload, bytes_max: usize) -> Answered<Vec<u8>> {
+        body::expect_json(&self.http)?;
+        self.body(payload, bytes_max).await
+    }
+
+    /// The body, bounded.
+    ///
+    /// # Errors
+    /// 408, 413, 415.
+    pub async fn body(&self, payload: web::Payload, bytes_max: usize) -> Answered<Vec<u8>> {
+        body::read(&self.http, payload, bytes_max, self.app.config.server.body_timeout_ms).await
+    }
+}
+
+/// What a denial tells the caller.
+pub fn refusal(deny: &Deny) -> Fault {
+    match deny {
+        Deny::NotFound => Fault::not_found(),
+        Deny::Forbidden(reason) => Fault::new(FaultKind::Forbidden, reason.to_string()),
+        Deny::NotOffered => Fault::new(
+            FaultKind::MethodNotAllowed,
+            "this interaction is not offered to this caller",
+        ),
+        Deny::Unavailable => Fault::new(FaultKind::Unavailable, "access cannot be decided now"),
+    }
+}
+
+/// The type in a path.
+///
+/// # Errors
+/// 404: an unknown type is an unknown place.
+pub fn resource_type(name: &str) -> Answered<ResourceType> {
+    ResourceType::parse(name).ok_or_else(|| {
+        Fault::new(FaultKind::NotFound, format!("{:?} is no resource type of FHIR R4", brief(name)))
+    })
+}
+
+/// Type and id in a path.
+///
+/// # Errors
+/// 404 for an unknown type, 400 for a malformed id.
+pub fn resource_key(name: &str, id: &str) -> Answered<ResourceKey> {
+    let resource_type = resource_type(name)?;
+    let id = ResourceId::parse(id).map_err(|_| {
+        Fault::new(FaultKind::Invalid, "an id is 1 to 64 of A-Z, a-z, 0-9, - and .")
+    })?;
+    Ok(ResourceKey { resource_type, id })
+}
+
+/// A path segment that is safe to echo.
+fn brief(text: &str) -> String {
+    text.chars().filter(char::is_ascii_graphic).take(40).collect()
+}

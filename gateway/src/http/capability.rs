@@ -1,0 +1,133 @@
+//! `GET metadata`: what the executor really does (FHIR R4 capabilitystatement.html).
+//!
+//! Search parameters come from `registry::search::supported`, the tables the parser itself reads, so nothing is
+//! listed that would be refused. Readable without login, as clients ask for it first.
+//! Not here: routes (`super`).
+
+use std::sync::OnceLock;
+
+use fhir::{Instant, ParamKind, ResourceType};
+use registry::search::{SupportedParam, supported};
+use serde_json::{Value, json};
+
+use super::call::Call;
+use super::reply::{self, Reply};
+use crate::clock;
+use crate::error::Answered;
+use crate::telemetry::metrics::Interaction;
+
+/// Answers the CapabilityStatement.
+///
+/// # Errors
+/// 406.
+pub async fn capability(call: Call) -> Reply {
+    static PROCESS_STARTED: OnceLock<Instant> = OnceLock::new();
+    let call: Answered<Call> = call.as_interaction(Interaction::Capabilities);
+    let call = call?;
+    let date = *PROCESS_STARTED.get_or_init(clock::now);
+    let statement = statement(&call.base(), date);
+    Ok(reply::json(&call, 200, statement.to_string()))
+}
+
+fn statement(base: &str, date: Instant) -> Value {
+    json!({
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": date.to_string(),
+        "publisher": "Sealway",
+        "kind": "instance",
+        "software": {"name": "Sealway", "version": env!("CARGO_PKG_VERSION")},
+        "implementation": {"description": "Sealway FHIR gateway", "url": base},
+        "fhirVersion": "4.0.1",
+        "format": ["application/fhir+json", "json"],
+        "rest": [{
+            "mode": "server",
+            "security": {
+                "cors": false,
+                "service": [{"coding": [{
+                    "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
+                    "code": "SMART-on-FHIR",
+                }]}],
+                "description": "Bearer tokens (JWT) of the configured issuers, with SMART scopes.",
+            },
+            "resource": resources(),
+            "interaction": [
+                {"code": "transaction"}, {"code": "batch"}, {"code": "history-system"},
+            ],
+        }],
+    })
+}
+
+/// The same for every request; made once.
+fn resources() -> Value {
+    static RESOURCES: OnceLock<Value> = OnceLock::new();
+    RESOURCES.get_or_init(|| ResourceType::all().map(resource).collect()).clone()
+}
+
+fn resource(resource_type: ResourceType) -> Value {
+    if resource_type == ResourceType::AUDIT_EVENT {
+        return json!({
+            "type": resource_type.name(),
+            "documentation": "Rendered from the access journal; nobody writes them.",
+            "interaction": [{"code": "search-type"}],
+            "searchParam": [
+                {"name": "date", "type": "date"},
+                {"name": "patient", "type": "reference"},
+                {"name": "agent", "type": "token"},
+            ],
+        });
+    }
+    let codes = [
+        "read",
+        "vread",
+        "update",
+        "delete",
+        "history-instance",
+        "history-type",
+        "create",
+        "search-type",
+    ];
+    let interactions: Vec<Value> = codes.iter().map(|code| json!({"code": code})).collect();
+    let params: Vec<Value> = supported(resource_type).iter().map(param).collect();
+    json!({
+        "type": resource_type.name(),
+        "interaction": interactions,
+        "versioning": "versioned-update",
+        "readHistory": true,
+        "updateCreate": true,
+        "conditionalCreate": true,
+        "conditionalRead": "not-match",
+        "conditionalUpdate": true,
+        "conditionalDelete": "single",
+        "referencePolicy": ["literal", "local"],
+        "searchInclude": includes(resource_type),
+        "searchParam": params,
+    })
+}
+
+fn includes(resource_type: ResourceType) -> Vec<String> {
+    let params = supported(resource_type);
+    let references = params.iter().filter(|one| one.param.kind == ParamKind::Reference);
+    std::iter::once("*".to_owned())
+        .chain(references.map(|one| format!("{}:{}", resource_type.name(), one.param.code)))
+        .collect()
+}
+
+fn param(supported: &SupportedParam) -> Value {
+    let kind = match supported.param.kind {
+        ParamKind::Token => "token",
+        ParamKind::Reference => "reference",
+        ParamKind::Date => "date",
+        ParamKind::Number => "number",
+        ParamKind::Quantity => "quantity",
+        ParamKind::String => "string",
+        ParamKind::Uri => "uri",
+        ParamKind::Composite => "composite",
+        ParamKind::Special => "special",
+    };
+    let mut value = json!({"name": supported.param.code, "type": kind});
+    if !supported.param.url().is_empty() {
+        value["definition"] = json!(supported.param.url());
+    }
+    value
+}

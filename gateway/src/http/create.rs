@@ -1,0 +1,59 @@
+//! `POST [type]` (FHIR R4 http.html#create), with `If-None-Exist`.
+//!
+//! 201 with `Location` and `ETag`; a conditional create that finds one match answers 200 with it.
+//! Not here: the write itself (`ingest`).
+
+use actix_web::web::{Path, Payload};
+use policy::AccessRequest;
+
+use super::call::{Call, resource_type};
+use super::reply::{self, Reply};
+use crate::error::{Answered, Fault, FaultKind};
+use crate::ingest::{self, Outcome, Written};
+use crate::submission::{Submission, Verb};
+use crate::telemetry::metrics::Interaction;
+
+/// Stores a new resource.
+///
+/// # Errors
+/// 400, 401, 403, 412, 413, 415, 422, 429, 503.
+pub async fn create(call: Call, path: Path<String>, payload: Payload) -> Reply {
+    let call = call.as_interaction(Interaction::Create)?;
+    let resource_type = resource_type(&path)?;
+    let (principal, _) = call.permit(&AccessRequest::Create(resource_type)).await?;
+    let body = call.json_body(payload, call.app.config.server.body_bytes_max).await?;
+    let verb = Verb::Create { resource_type, if_none_exist: if_none_exist(&call)? };
+    let submission = Submission::single(verb, Some(body), &call.base(), &call.request_id).await?;
+    let outcome = ingest::submit(&call.app, submission, &principal).await?;
+    answer(&call, outcome)
+}
+
+/// The answer to a write of one resource.
+///
+/// # Errors
+/// 500 when the write path answered for no entry, which it never does.
+pub fn answer(call: &Call, outcome: Outcome) -> Reply {
+    Ok(reply::written(call, &call.base(), &only(outcome)?))
+}
+
+/// The one entry of an outcome.
+///
+/// # Errors
+/// 500 as above.
+pub fn only(outcome: Outcome) -> Answered<Written> {
+    let lost = || Fault::new(FaultKind::Internal, "the write has no outcome");
+    outcome.entries.into_iter().next().ok_or_else(lost)
+}
+
+fn if_none_exist(call: &Call) -> Answered<Option<String>> {
+    let Some(value) = call.http.headers().get("if-none-exist") else { return Ok(None) };
+    match value.to_str() {
+        Ok(text) if !text.trim().is_empty() => Ok(Some(criteria(text))),
+        _ => Err(Fault::new(FaultKind::Invalid, "If-None-Exist must hold search criteria")),
+    }
+}
+
+/// `http://base/Patient?identifier=x` and `?identifier=x` → `identifier=x`.
+pub fn criteria(text: &str) -> String {
+    text.trim().rsplit_once('?').map_or(text.trim(), |(_, query)| query).to_owned()
+}

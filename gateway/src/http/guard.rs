@@ -1,0 +1,206 @@
+//! Round every request: request id, accepted host, time limit, panic, metrics, refusals with a body.
+//!
+//! A request id from the client is kept when it is short and plain; otherwise a fresh one is made.
+//! Every refusal, also one of the framework's own (404, 405, …), leaves as an OperationOutcome.
+//! Not here: authentication (`call`), routes (`super`).
+
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, web};
+use futures::FutureExt;
+
+use crate::app::App;
+use crate::error::{Fault, FaultKind};
+use crate::limits::URL_BYTES_MAX;
+use crate::outcome;
+use crate::telemetry::metrics::Interaction;
+
+/// Id of one request, echoed in `X-Request-Id` and in every OperationOutcome.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub String);
+
+/// The middleware; see the module.
+///
+/// # Errors
+/// Only what the framework renders itself: a refusal that happened before or instead of a handler.
+pub async fn guard(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let started = Instant::now();
+    let app = request.app_data::<web::Data<App>>().expect("the app is registered").clone();
+    let id = request_id(&request);
+    request.extensions_mut().insert(RequestId(id.clone()));
+    app.metrics.active.add(1);
+    let answer = answer(request, next, &app, &id).await;
+    app.metrics.active.add(-1);
+    let mut response = match answer {
+        Ok(response) => response,
+        Err(refusal) => {
+            app.metrics.answered(Interaction::Other, refusal.fault.status(), started.elapsed());
+            return Err(refusal.into());
+        }
+    };
+    let interaction = response.response().extensions().get::<Interaction>().copied();
+    let status = response.status().as_u16();
+    app.metrics.answered(interaction.unwrap_or(Interaction::Other), status, started.elapsed());
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    Ok(response)
+}
+
+async fn answer(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+    app: &App,
+    id: &str,
+) -> Result<ServiceResponse<BoxBody>, Refusal> {
+    let refuse = |fault| Refusal { fault, id: id.to_owned() };
+    if request.uri().path_and_query().is_some_and(|path| path.as_str().len() > URL_BYTES_MAX) {
+        return Err(refuse(Fault::new(
+            FaultKind::UriTooLong,
+            "the URL is too long; use POST _search",
+        )));
+    }
+    if !app.hosts.accepts(host(&request)) {
+        return Err(refuse(Fault::new(
+            FaultKind::Misdirected,
+            "this host name is not served here; set server.public_url or server.hosts",
+        )));
+    }
+    let limit = Duration::from_millis(app.config.server.request_timeout_ms);
+    let running = AssertUnwindSafe(tokio::time::timeout(limit, next.call(request))).catch_unwind();
+    match running.await {
+        Ok(Ok(Ok(response))) => Ok(with_outcome(response, id)),
+        Ok(Ok(Err(error))) => Err(refuse(of_framework(&error))),
+        Ok(Err(_elapsed)) => {
+            Err(refuse(Fault::new(FaultKind::Unavailable, "the answer took too long; retry later")))
+        }
+        Err(_panic) => {
+            tracing::error!(request.id = id, "a handler panicked");
+            Err(refuse(Fault::new(FaultKind::Internal, "the request failed")))
+        }
+    }
+}
+
+/// Gives a refusal its body: the fault's, or one made from the framework's bare status.
+fn with_outcome(
+    response: ServiceResponse<impl MessageBody + 'static>,
+    id: &str,
+) -> ServiceResponse<BoxBody> {
+    let status = response.status();
+    let response = response.map_into_boxed_body();
+    if !status.is_client_error() && !status.is_server_error() {
+        return response;
+    }
+    let fault = match response.response().error() {
+        Some(error) => of_framework(error),
+        None if response.headers().contains_key(header::CONTENT_TYPE) => return response,
+        None => of_status(status),
+    };
+    let interaction = response.response().extensions().get::<Interaction>().copied();
+    let allowed = response.headers().get(header::ALLOW).cloned();
+    let mut rendered = render(&fault, id);
+    if let Some(interaction) = interaction {
+        rendered.extensions_mut().insert(interaction);
+    }
+    if let Some(allowed) = allowed {
+        rendered.headers_mut().insert(header::ALLOW, allowed);
+    }
+    response.into_response(rendered)
+}
+
+fn render(fault: &Fault, id: &str) -> HttpResponse {
+    let status = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = HttpResponse::build(status);
+    response.insert_header((header::CONTENT_TYPE, super::reply::FHIR_JSON));
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
+    if let Some(seconds) = fault.retry_after_s() {
+        response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+    }
+    if let Some(challenge) = &fault.challenge {
+        response.insert_header((header::WWW_AUTHENTICATE, challenge.to_string()));
+    }
+    response.body(outcome::of_fault(fault, id))
+}
+
+fn of_framework(error: &Error) -> Fault {
+    match error.as_error::<Fault>() {
+        Some(fault) => fault.clone(),
+        None => of_status(error.as_response_error().status_code()),
+    }
+}
+
+fn of_status(status: StatusCode) -> Fault {
+    let (kind, text) = match status.as_u16() {
+        404 => (FaultKind::NotFound, "nothing is served at this path"),
+        405 => (FaultKind::MethodNotAllowed, "this method is not offered at this path"),
+        408 => (FaultKind::Timeout, "the request came too slowly"),
+        413 => (FaultKind::TooLarge, "the body is too large"),
+        414 => (FaultKind::UriTooLong, "the URL is too long"),
+        415 => (FaultKind::UnsupportedMediaType, "this media type is not understood"),
+        status if status < 500 => (FaultKind::Invalid, "the request is malformed"),
+        _ => (FaultKind::Internal, "the request failed"),
+    };
+    Fault::new(kind, text)
+}
+
+fn request_id(request: &ServiceRequest) -> String {
+    let plain = |text: &&str| {
+        (1..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    given.filter(plain).map_or_else(|| uuid::Uuid::now_v7().simple().to_string(), str::to_owned)
+}
+
+fn host(request: &ServiceRequest) -> Option<&str> {
+    let from_header = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
+    from_header.or_else(|| request.uri().authority().map(|authority| authority.as_str()))
+}
+
+/// A fault on its way out of the middleware.
+#[derive(Debug)]
+struct Refusal {
+    fault: Fault,
+    id: String,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.fault.fmt(out)
+    }
+}
+
+impl ResponseError for Refusal {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.fault.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = render(&self.fault, &self.id);
+        if let Ok(value) = HeaderValue::from_str(&self.id) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        response
+    }
+}
+
+impl ResponseError for Fault {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::new(self.status_code())
+    }
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

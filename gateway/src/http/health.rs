@@ -1,0 +1,104 @@
+//! `/livez`, `/readyz[?verbose]`, `/health`, `/metrics`.
+//!
+//! Live: the process answers. Ready: the registry writes and sealing goes on. Nothing here names a patient.
+//! Not here: the checks of an installation (`cli::doctor`).
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::header;
+
+use super::call::Call;
+use super::reply::Reply;
+use crate::app::App;
+use crate::clock;
+
+/// The process answers.
+///
+/// # Errors
+/// None.
+pub async fn livez(_call: Call) -> Reply {
+    Ok(text(true, "ok\n".to_owned()))
+}
+
+/// Requests can be served; with `?verbose` one line a check.
+///
+/// # Errors
+/// None: 503 is an answer here.
+pub async fn readyz(call: Call) -> Reply {
+    let checks = checks(&call.app).await;
+    let ready = checks.iter().all(|check| check.passed);
+    if !call.http.query_string().starts_with("verbose") {
+        return Ok(text(ready, if ready { "ok\n" } else { "not ready\n" }.to_owned()));
+    }
+    let lines = checks.iter().map(|check| {
+        let mark = if check.passed { "✓" } else { "✗" };
+        format!("{mark} {}: {}\n", check.name, check.detail)
+    });
+    Ok(text(ready, lines.collect()))
+}
+
+/// The same as `application/health+json`.
+///
+/// # Errors
+/// None.
+pub async fn health(call: Call) -> Reply {
+    let checks = checks(&call.app).await;
+    let status = |passed: bool| if passed { "pass" } else { "fail" };
+    let ready = checks.iter().all(|check| check.passed);
+    let list: serde_json::Map<String, serde_json::Value> = checks
+        .iter()
+        .map(|check| {
+            let value =
+                serde_json::json!([{"status": status(check.passed), "output": check.detail}]);
+            (check.name.to_owned(), value)
+        })
+        .collect();
+    let body = serde_json::json!({
+        "status": status(ready), "version": env!("CARGO_PKG_VERSION"), "checks": list,
+    });
+    Ok(answer(ready, "application/health+json", body.to_string()))
+}
+
+/// Prometheus text.
+///
+/// # Errors
+/// None.
+pub async fn metrics(call: Call) -> Reply {
+    let body = call.app.metrics.render(clock::now_us());
+    Ok(answer(true, "text/plain; version=0.0.4; charset=utf-8", body))
+}
+
+struct Check {
+    name: &'static str,
+    passed: bool,
+    detail: String,
+}
+
+async fn checks(app: &App) -> Vec<Check> {
+    let ping = tokio::time::timeout(PING_TIMEOUT, app.store.ping()).await;
+    let registry = match ping {
+        Ok(Ok(())) => (true, "reads and writes".to_owned()),
+        Ok(Err(_)) => (false, "does not write".to_owned()),
+        Err(_) => (false, "does not answer".to_owned()),
+    };
+    let sealing = match app.ledger.stopped() {
+        None => (true, format!("{} entries published", app.metrics.ledger_size.value())),
+        Some(_) => (false, "stopped; see the log".to_owned()),
+    };
+    let check = |name, (passed, detail)| Check { name, passed, detail };
+    vec![check("registry", registry), check("ledger", sealing)]
+}
+
+fn text(passed: bool, body: String) -> HttpResponse {
+    answer(passed, "text/plain; charset=utf-8", body)
+}
+
+fn answer(passed: bool, media: &'static str, body: String) -> HttpResponse {
+    let mut response = if passed { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    response.insert_header((header::CONTENT_TYPE, media));
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
+    response.body(body)
+}
+
+const PING_TIMEOUT: Duration = Duration::from_secs(2);

@@ -1,0 +1,38 @@
+//! `GET` and `HEAD` of `[type]/[id]` (FHIR R4 http.html#read).
+//!
+//! The access record is durable before the body leaves. A deleted resource is 410, an absent or
+//! invisible one the same 404; `If-None-Match` answers 304.
+//! Not here: versions (`vread`).
+
+use actix_web::web::Path;
+use policy::AccessRequest;
+
+use super::call::{Call, resource_key};
+use super::reply::{self, Reply};
+use crate::access::{self, Access};
+use crate::error::Fault;
+use crate::telemetry::metrics::Interaction;
+
+/// Answers the current version.
+///
+/// # Errors
+/// 401, 403, 404, 410, 503.
+pub async fn read(call: Call, path: Path<(String, String)>) -> Reply {
+    let call = call.as_interaction(Interaction::Read)?;
+    let key = resource_key(&path.0, &path.1)?;
+    let (principal, permit) = call.permit(&AccessRequest::Read(key.clone())).await?;
+    let found = call.app.store.read(&permit, &key).await?;
+    let access = Access::of(&principal, Interaction::Read, &call.request_id).on(key);
+    let Some(stored) = found else {
+        access::record(&call.app, access.refused(404)).await?;
+        return Err(Fault::not_found());
+    };
+    if stored.is_tombstone() {
+        access::record(&call.app, access.refused(410)).await?;
+        return Err(reply::gone());
+    }
+    let body = call.app.payloads.open(&stored).await?;
+    access::record(&call.app, access.version(stored.version).seeing(&call.app.payloads, &stored))
+        .await?;
+    Ok(reply::resource(&call, stored.version, stored.updated, body))
+}

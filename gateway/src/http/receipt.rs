@@ -1,0 +1,85 @@
+//! `GET [type]/[id]/_history/[version]/$receipt`: the self-contained proof of one version.
+//!
+//! The receipt discloses the salt of its commitment, so it is for those who may see the content. Before the
+//! entry is under a checkpoint the receipt says so (it verifies as pending).
+//! Not here: verification (`ledger::verify`), the log's public files (`ledger_files`).
+
+use actix_web::web::Path;
+use fhir::VersionKey;
+use ledger::{ContentHash, EntryBody, Kind, Receipt, ResourceReference, Salt, Sealed};
+use policy::AccessRequest;
+use registry::page::StoredVersion;
+use repository::SaltKey;
+
+use super::call::Call;
+use super::reply::{self, Reply};
+use super::vread::version_key;
+use crate::access::{self, Access};
+use crate::app::App;
+use crate::error::{Answered, Fault, FaultKind};
+use crate::telemetry::metrics::Interaction;
+use crate::work;
+
+/// Answers the receipt of one version, tombstones included.
+///
+/// # Errors
+/// 401, 403, 404, 410 after erasure, 503.
+pub async fn receipt(call: Call, path: Path<(String, String, String)>) -> Reply {
+    let call = call.as_interaction(Interaction::Operation)?;
+    let version = version_key(&path.0, &path.1, &path.2)?;
+    let (principal, permit) = call.permit(&AccessRequest::Receipt(version.clone())).await?;
+    let found = call.app.store.vread(&permit, &version).await?;
+    let access = Access::of(&principal, Interaction::Operation, &call.request_id)
+        .on(version.key.clone())
+        .version(version.version);
+    let Some(stored) = found else {
+        access::record(&call.app, access.refused(404)).await?;
+        return Err(Fault::not_found());
+    };
+    let (body, salt_key) = call.app.payloads.open_with_salt(&stored).await?;
+    let receipt = make(&call.app, &version, &stored, &body, &salt_key).await?;
+    access::record(&call.app, access.seeing(&call.app.payloads, &stored)).await?;
+    Ok(reply::plain(&call, "application/json", receipt.to_json()))
+}
+
+/// The receipt of a stored version whose content was opened.
+///
+/// # Errors
+/// 500 when the stored entry or the log does not hold together, 503 when the registry is away.
+pub async fn make(
+    app: &App,
+    version: &VersionKey,
+    stored: &StoredVersion,
+    body: &[u8],
+    salt_key: &SaltKey,
+) -> Answered<Receipt> {
+    let broken = |text: &dyn std::fmt::Display| {
+        tracing::error!(cause = %text, "a receipt cannot be made");
+        Fault::new(FaultKind::Internal, "the receipt cannot be made; run `sealway ledger fsck`")
+    };
+    let key = &version.key;
+    let resource =
+        ResourceReference::new(key.resource_type.name(), key.id.as_str(), version.version.number())
+            .map_err(|error| broken(&error))?;
+    let index = app.store.log_index(version).await?;
+    let sealed = match index {
+        None => None,
+        Some(index) => {
+            let ledger = std::sync::Arc::clone(&app.ledger);
+            let proof = work::run(true, move || ledger.prove(index)).await?;
+            proof.map_err(|error| broken(&error))?.map(|(proof, checkpoint)| Sealed {
+                index,
+                path: proof.path,
+                checkpoint: checkpoint.note().to_owned(),
+            })
+        }
+    };
+    Ok(Receipt {
+        origin: app.ledger.origin().to_owned(),
+        resource: Some(resource),
+        content: ContentHash::of(body),
+        salt: Salt::derive(salt_key.as_bytes(), Kind::ResourceVersion, &stored.salt_id),
+        body: EntryBody::parse(&stored.entry).map_err(|error| broken(&error))?,
+        sealed,
+    })
+}

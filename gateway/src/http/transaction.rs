@@ -1,0 +1,169 @@
+//! `POST [base]`: batch and transaction (FHIR R4 http.html#transaction).
+//!
+//! A transaction is one submission, all or nothing; a batch is one submission an entry, each for itself, several
+//! at a time. Reads inside either are answered after the writes. Responses stand in the order of the entries.
+//! Not here: the order of writes and the references between entries (`plan`, `prepare`).
+
+use std::sync::Arc;
+
+use actix_web::web::Payload;
+use fhir::{BundleKind, Tree};
+use futures::StreamExt;
+use policy::{AccessRequest, Principal};
+
+use super::bundle::Writer;
+use super::call::Call;
+use super::entry_read;
+use super::prefer::Return;
+use super::reply::{self, Reply};
+use crate::error::{Answered, Fault, FaultKind};
+use crate::ingest::{self, Written};
+use crate::limits::BATCH_PARALLEL_MAX;
+use crate::outcome;
+use crate::submission::{Operation, PostedBundle, Submission, Verb};
+use crate::telemetry::metrics::Interaction;
+
+/// Applies a posted bundle.
+///
+/// # Errors
+/// 400, 401, 403, 412, 413, 415, 422, 429, 503; for a batch only what concerns the bundle as a whole.
+pub async fn post(call: Call, payload: Payload) -> Reply {
+    let call = call.as_interaction(Interaction::Bundle)?;
+    let (principal, _) = call.permit(&AccessRequest::Bundle).await?;
+    let body = call.json_body(payload, call.app.config.server.bundle_bytes_max).await?;
+    let base = call.base();
+    let posted = PostedBundle::read(body, &base).await?;
+    match posted.kind {
+        BundleKind::Transaction => transaction(&call, posted, &base, &principal).await,
+        BundleKind::Batch => batch(&call, posted, &base, &principal).await,
+        _ => Err(Fault::new(
+            FaultKind::Invalid,
+            "only bundles of type batch or transaction are posted to the base",
+        )
+        .at("Bundle.type")),
+    }
+}
+
+async fn transaction(
+    call: &Call,
+    posted: PostedBundle,
+    base: &str,
+    principal: &Principal,
+) -> Reply {
+    let submission = Submission::transaction(posted, base, &call.request_id)?;
+    let verbs: Vec<Verb> =
+        submission.operations().iter().map(|operation| operation.verb.clone()).collect();
+    let outcome = ingest::submit(&call.app, submission, principal).await?;
+    let mut out = Writer::new("transaction-response", None);
+    for (verb, written) in verbs.iter().zip(&outcome.entries) {
+        let answer = match verb {
+            Verb::Read { url } => entry_read::read(call, url, principal).await?,
+            _ => EntryAnswer::of(written, base, call),
+        };
+        answer.write(&mut out);
+    }
+    Ok(reply::json(call, 200, out.finish()))
+}
+
+async fn batch(call: &Call, posted: PostedBundle, base: &str, principal: &Principal) -> Reply {
+    let PostedBundle { document, operations, .. } = posted;
+    let answers: Vec<EntryAnswer> = futures::stream::iter(operations)
+        .map(|operation| one(call, &document, operation, base, principal))
+        .buffered(BATCH_PARALLEL_MAX)
+        .collect()
+        .await;
+    let mut out = Writer::new("batch-response", None);
+    answers.iter().for_each(|answer| answer.write(&mut out));
+    Ok(reply::json(call, 200, out.finish()))
+}
+
+async fn one(
+    call: &Call,
+    document: &Arc<Tree>,
+    operation: Answered<Operation>,
+    base: &str,
+    principal: &Principal,
+) -> EntryAnswer {
+    match try_one(call, document, operation, base, principal).await {
+        Ok(answer) => answer,
+        Err(fault) => EntryAnswer::refused(&fault, &call.request_id),
+    }
+}
+
+async fn try_one(
+    call: &Call,
+    document: &Arc<Tree>,
+    operation: Answered<Operation>,
+    base: &str,
+    principal: &Principal,
+) -> Answered<EntryAnswer> {
+    let operation = operation?;
+    if let Verb::Read { url } = &operation.verb {
+        return entry_read::read(call, url, principal).await;
+    }
+    let submission =
+        Submission::batch_entry(Arc::clone(document), operation, base, &call.request_id);
+    let outcome = ingest::submit(&call.app, submission, principal).await?;
+    Ok(EntryAnswer::of(&super::create::only(outcome)?, base, call))
+}
+
+/// One entry of the response.
+pub(super) struct EntryAnswer {
+    /// `fullUrl` of its resource.
+    pub(super) full_url: Option<String>,
+    /// The resource.
+    pub(super) resource: Option<bytes::Bytes>,
+    /// Its `response` object.
+    pub(super) response: Vec<u8>,
+}
+
+impl EntryAnswer {
+    fn of(written: &Written, base: &str, call: &Call) -> Self {
+        let status = status_line(written.status);
+        let mut response = format!("{{\"status\":\"{status}\"");
+        let mut full_url = None;
+        if let (Some(key), Some(version), Some(updated)) =
+            (&written.key, written.version, written.updated)
+        {
+            // Types, ids and versions hold no character that JSON escapes; the base is a plain URL.
+            response.push_str(&format!(
+                ",\"location\":\"{base}/{key}/_history/{version}\",\"etag\":\"W/\\\"{version}\\\"\",\
+                 \"lastModified\":\"{updated}\""
+            ));
+            full_url = Some(format!("{base}/{key}"));
+        }
+        let wanted = call.prefer().returns;
+        let resource = match wanted {
+            Some(Return::Representation) => written.body(),
+            _ => None,
+        };
+        if wanted == Some(Return::Outcome) {
+            let body = outcome::of_success("done", &call.request_id);
+            response.push_str(",\"outcome\":");
+            response.push_str(&String::from_utf8_lossy(&body));
+        }
+        response.push('}');
+        Self { full_url, resource, response: response.into_bytes() }
+    }
+
+    /// A refused entry, with its outcome.
+    pub(super) fn refused(fault: &Fault, request_id: &str) -> Self {
+        let mut response =
+            format!("{{\"status\":\"{}\",\"outcome\":", status_line(fault.status())).into_bytes();
+        response.extend_from_slice(&outcome::of_fault(fault, request_id));
+        response.push(b'}');
+        Self { full_url: None, resource: None, response }
+    }
+
+    fn write(&self, out: &mut Writer) {
+        out.response(self.full_url.as_deref(), self.resource.as_deref(), &self.response);
+    }
+}
+
+fn status_line(status: u16) -> String {
+    let reason = actix_web::http::StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or_default();
+    format!("{status} {reason}")
+}

@@ -1,0 +1,232 @@
+//! The write path: every change of data goes through [`submit`].
+//!
+//! decode → permit → look up → prepare → COMMIT → record the access → answer. Preparation runs outside the
+//! write lock against a snapshot whose lookups the writer checks again; a mismatch prepares again, a bounded
+//! number of times. A positive answer needs a [`Committed`], which only the commit makes, with the ledger
+//! entries inside it.
+//! Not here: decoding (`submission`), the answer's form (`http`, `mllp`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fhir::{Instant, ResourceKey, Template, VersionId};
+use policy::Principal;
+use registry::error::CommitError;
+use registry::write_set::Committed;
+
+use crate::access::{self, Access};
+use crate::app::App;
+use crate::error::{Answered, Fault, FaultKind};
+use crate::limits::{PREPARE_ATTEMPTS_MAX, PREPARE_PAUSE_MS_MAX};
+use crate::plan::Plan;
+use crate::prepare::{Prepared, prepare};
+use crate::snapshot::{self, Decision, Snapshot};
+use crate::submission::{Submission, Verb};
+use crate::telemetry::metrics::Interaction;
+
+/// What became of a submission.
+pub struct Outcome {
+    /// One for each operation, in the submission's order.
+    pub entries: Vec<Written>,
+    /// Proof of the commit; `None` when there was nothing to write.
+    pub committed: Option<Committed>,
+    /// The first answer to the same (sender, control id), when this is a repetition; nothing else was done.
+    pub repeated: Option<Vec<u8>>,
+}
+
+/// What became of one operation.
+#[derive(Clone)]
+pub struct Written {
+    /// Whose resource; for a deletion that found nothing, `None`.
+    pub key: Option<ResourceKey>,
+    /// Current version after it.
+    pub version: Option<VersionId>,
+    /// When that version was made.
+    pub updated: Option<Instant>,
+    /// HTTP status.
+    pub status: u16,
+    content: Content,
+}
+
+/// Bytes of the version, made when asked for.
+#[derive(Clone)]
+enum Content {
+    None,
+    Template(Arc<Template>),
+    Stored(Bytes),
+}
+
+impl Written {
+    /// The version's bytes as stored; `None` after a deletion or for a read.
+    pub fn body(&self) -> Option<Bytes> {
+        match (&self.content, self.version, self.updated) {
+            (Content::Template(template), Some(version), Some(updated)) => {
+                Some(template.fill(version, updated).into())
+            }
+            (Content::Stored(bytes), ..) => Some(bytes.clone()),
+            _ => None,
+        }
+    }
+
+    fn nothing(status: u16) -> Self {
+        Self { key: None, version: None, updated: None, status, content: Content::None }
+    }
+}
+
+/// Commits a submission on behalf of a caller, and records the access, before it answers.
+///
+/// # Errors
+/// Any [`Fault`]; then nothing of the submission was written.
+pub async fn submit(app: &App, submission: Submission, principal: &Principal) -> Answered<Outcome> {
+    let access = access_of(&submission, principal);
+    match write(app, submission, principal).await {
+        Ok((outcome, touched)) => {
+            if outcome.repeated.is_none() {
+                access::record(app, access.touching(touched)).await?;
+            }
+            Ok(outcome)
+        }
+        Err(fault) => {
+            access::record(app, access.refused(fault.status())).await?;
+            Err(fault)
+        }
+    }
+}
+
+/// What a write touched, for its access record.
+pub(crate) struct Touched {
+    /// Versions made.
+    pub(crate) versions: Vec<(ResourceKey, VersionId)>,
+    /// Patients in whose compartments they are.
+    pub(crate) patients: Vec<fhir::ResourceId>,
+}
+
+async fn write(
+    app: &App,
+    submission: Submission,
+    principal: &Principal,
+) -> Answered<(Outcome, Touched)> {
+    let plan = Arc::new(Plan::of(&submission, principal)?);
+    let submission = Arc::new(submission);
+    for attempt in 0..PREPARE_ATTEMPTS_MAX {
+        let snapshot = Snapshot::take(app, &plan, &submission).await?;
+        let prepared = prepare(app, &submission, &plan, &snapshot).await?;
+        refuse_foreign_compartments(&plan, &prepared)?;
+        let Prepared { set, made_keys, decisions, contents, patients } = prepared;
+        let committed = if set.writes.is_empty() && set.idempotency.is_none() {
+            None
+        } else {
+            match app.store.commit(set).await {
+                Ok(committed) => Some(committed),
+                Err(CommitError::Stale) => {
+                    app.metrics.prepared_again.add(1);
+                    pause(attempt).await;
+                    continue;
+                }
+                Err(CommitError::AlreadyAnswered(answer)) => return Ok(repeated(answer)),
+                Err(error) => return Err(error.into()),
+            }
+        };
+        app.payloads.keep(&made_keys);
+        let versions = committed.as_ref().map_or(&[][..], |committed| &committed.versions);
+        app.metrics.versions_written.add(versions.len() as u64);
+        let touched = Touched {
+            versions: versions.iter().map(|made| (made.key.clone(), made.version)).collect(),
+            patients: patients.into_iter().collect(),
+        };
+        let mut entries: Vec<Written> = Vec::with_capacity(decisions.len());
+        for (at, decision) in decisions.into_iter().enumerate() {
+            let written = match decision {
+                Decision::Write { status, .. } => {
+                    let (place, template) = &contents[&at];
+                    let made = &versions[*place];
+                    let content = match status {
+                        204 => Content::None,
+                        _ => Content::Template(Arc::clone(template)),
+                    };
+                    Written {
+                        key: Some(made.key.clone()),
+                        version: Some(made.version),
+                        updated: Some(made.updated),
+                        status,
+                        content,
+                    }
+                }
+                Decision::Exists(key) => existing(app, &plan, at, key).await?,
+                Decision::SameAs(first) => Written { status: 200, ..entries[first].clone() },
+                Decision::Nothing => Written::nothing(204),
+                Decision::Read => Written::nothing(200),
+            };
+            entries.push(written);
+        }
+        return Ok((Outcome { entries, committed, repeated: None }, touched));
+    }
+    Err(CommitError::Stale.into())
+}
+
+/// A write must stay within the compartments that the caller may write to.
+fn refuse_foreign_compartments(plan: &Plan, prepared: &Prepared) -> Answered<()> {
+    for (operation, (place, _)) in &prepared.contents {
+        let write = &prepared.set.writes[*place];
+        let deletes = write.action == registry::write_set::Action::Delete;
+        if !deletes && !plan.steps[*operation].permit.admits_write(&write.patients) {
+            let text = "the resource would not be in a compartment that this caller may write to";
+            return Err(Fault::new(FaultKind::Forbidden, text));
+        }
+    }
+    Ok(())
+}
+
+async fn existing(app: &App, plan: &Plan, at: usize, key: ResourceKey) -> Answered<Written> {
+    let condition = plan.steps[at].condition.expect("only a conditional create finds a resource");
+    let stored = snapshot::current(app, &plan.asks[condition].permit, &key).await?;
+    let body = app.payloads.open(&stored).await?;
+    Ok(Written {
+        key: Some(key),
+        version: Some(stored.version),
+        updated: Some(stored.updated),
+        status: 200,
+        content: Content::Stored(body),
+    })
+}
+
+fn repeated(answer: Vec<u8>) -> (Outcome, Touched) {
+    let outcome = Outcome { entries: Vec::new(), committed: None, repeated: Some(answer) };
+    (outcome, Touched { versions: Vec::new(), patients: Vec::new() })
+}
+
+fn access_of(submission: &Submission, principal: &Principal) -> Access {
+    let interaction = match (submission.is_bundle, submission.operations.first()) {
+        (true, _) | (_, None) => Interaction::Bundle,
+        (false, Some(operation)) => match &operation.verb {
+            Verb::Create { .. } => Interaction::Create,
+            Verb::Update { .. } | Verb::UpdateWhere { .. } => Interaction::Update,
+            Verb::Delete { .. } | Verb::DeleteWhere { .. } => Interaction::Delete,
+            Verb::Read { .. } => Interaction::Read,
+        },
+    };
+    let access = Access::of(principal, interaction, &submission.request_id);
+    match submission.operations.first().map(|operation| &operation.verb) {
+        Some(Verb::Update { key, .. } | Verb::Delete { key, .. }) if !submission.is_bundle => {
+            access.on(key.clone())
+        }
+        Some(
+            Verb::Create { resource_type, .. }
+            | Verb::UpdateWhere { resource_type, .. }
+            | Verb::DeleteWhere { resource_type, .. },
+        ) if !submission.is_bundle => access.of_type(*resource_type),
+        _ => access,
+    }
+}
+
+/// A short pause, longer with each attempt and different for each contender.
+async fn pause(attempt: u32) {
+    if attempt == 0 {
+        return;
+    }
+    let mut noise = [0; 1];
+    aws_lc_rs::rand::fill(&mut noise).expect("the system gives randomness");
+    let limit_ms = (1_u64 << attempt.min(10)).min(PREPARE_PAUSE_MS_MAX);
+    tokio::time::sleep(Duration::from_millis(u64::from(noise[0]) % (limit_ms + 1))).await;
+}

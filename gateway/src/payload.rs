@@ -1,0 +1,218 @@
+//! Payloads at rest: opening stored versions, and the data keys that new ones are sealed under.
+//!
+//! Keys are fetched by id or compartment and kept by the keyring; a compartment without a key gets one,
+//! which the commit stores with the data. Large contents come from the object store.
+//! Not here: envelopes and key wrapping (`repository`), where wrapped keys are kept (`registry`).
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fhir::{ResourceId, VersionId, VersionKey};
+use registry::page::StoredVersion;
+use registry::store::Store;
+use registry::write_set::WrappedKey;
+use repository::{DataKey, Keyring, Opened, PayloadStore, SaltKey};
+
+use crate::error::{Answered, Fault, FaultKind};
+
+/// Opens and seals payloads of one installation.
+pub struct Payloads {
+    keyring: Keyring,
+    objects: Arc<dyn PayloadStore>,
+    store: Arc<dyn Store>,
+}
+
+/// Data keys for one write set.
+pub(crate) struct Keys {
+    known: HashMap<String, Arc<DataKey>>,
+    made: Vec<(WrappedKey, Arc<DataKey>)>,
+}
+
+impl Payloads {
+    /// Over an open keyring, object store and registry.
+    pub fn new(keyring: Keyring, objects: Arc<dyn PayloadStore>, store: Arc<dyn Store>) -> Self {
+        Self { keyring, objects, store }
+    }
+
+    /// Content of a stored version: exactly the bytes that were sealed.
+    ///
+    /// # Errors
+    /// 410 when its key was erased, 503 when the store is away, 500 when it does not authenticate.
+    pub async fn open(&self, stored: &StoredVersion) -> Answered<Bytes> {
+        Ok(self.open_with_salt(stored).await?.0)
+    }
+
+    /// Content of a stored version with its subject's key for salts, for a receipt.
+    ///
+    /// # Errors
+    /// As [`Payloads::open`].
+    pub async fn open_with_salt(&self, stored: &StoredVersion) -> Answered<(Bytes, SaltKey)> {
+        self.fetch(std::slice::from_ref(stored)).await?;
+        let version = VersionKey { key: stored.key.clone(), version: stored.version };
+        let key_of = |id| self.keyring.key(id);
+        match repository::open(&stored.payload, &version, key_of).map_err(|e| unopened(&e))? {
+            Opened::Inline(content, salt) => Ok((content.into(), salt)),
+            Opened::Object(object, salt) => {
+                let content =
+                    object.fetch(&stored.key, &*self.objects, key_of).await.map_err(|error| {
+                        tracing::error!(cause = %error, "an object was not fetched");
+                        Fault::new(
+                            FaultKind::Unavailable,
+                            "the content is unavailable; retry later",
+                        )
+                    })?;
+                Ok((content.into(), salt))
+            }
+            _ => Err(Fault::new(FaultKind::Internal, "a payload of an unknown form")),
+        }
+    }
+
+    /// Brings the keys of many versions into memory with one query.
+    ///
+    /// # Errors
+    /// 503 when the registry is away.
+    pub async fn fetch(&self, versions: &[StoredVersion]) -> Answered<()> {
+        let mut missing = BTreeSet::new();
+        for stored in versions {
+            let ids = repository::key_ids(&stored.payload).map_err(|error| unopened(&error))?;
+            if !ids.iter().any(|id| self.keyring.key(*id).is_some()) {
+                missing.extend(ids);
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<u64> = missing.into_iter().collect();
+        for wrapped in self.store.data_keys(&ids).await? {
+            self.unwrap(&wrapped)?;
+        }
+        Ok(())
+    }
+
+    /// A data key for each compartment (`Patient/id`; empty for the tenant), made where there is none.
+    pub(crate) async fn keys(&self, compartments: BTreeSet<String>) -> Answered<Keys> {
+        let mut keys = Keys { known: HashMap::new(), made: Vec::new() };
+        let mut missing = Vec::new();
+        for compartment in compartments {
+            match self.keyring.key_of(&compartment) {
+                Some(key) => {
+                    keys.known.insert(compartment, key);
+                }
+                None => missing.push(compartment),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(keys);
+        }
+        for wrapped in self.store.compartment_keys(&missing).await? {
+            let key = self.unwrap(&wrapped)?;
+            keys.known.insert(wrapped.compartment, key);
+        }
+        for compartment in missing {
+            let Entry::Vacant(place) = keys.known.entry(compartment) else { continue };
+            let (wrapped, key) = self.keyring.make(place.key());
+            let wrapped = WrappedKey {
+                key_id: wrapped.key_id,
+                compartment: wrapped.compartment,
+                wrapped: wrapped.wrapped,
+            };
+            place.insert(Arc::clone(&key));
+            keys.made.push((wrapped, key));
+        }
+        Ok(keys)
+    }
+
+    /// Keeps keys whose wrapped form is now committed.
+    pub(crate) fn keep(&self, made: &[Arc<DataKey>]) {
+        made.iter().for_each(|key| self.keyring.keep(key));
+    }
+
+    /// A compartment's key, when it is in memory; it is for every record of a patient that was just read.
+    pub(crate) fn known_key(&self, compartment: &str) -> Option<Arc<DataKey>> {
+        self.keyring.key_of(compartment)
+    }
+
+    /// The tenant's own key, which start-up has made.
+    pub(crate) async fn tenant_key(&self) -> Answered<Arc<DataKey>> {
+        if let Some(key) = self.keyring.key_of(TENANT) {
+            return Ok(key);
+        }
+        match self.store.compartment_keys(&[TENANT.to_owned()]).await?.first() {
+            Some(wrapped) => self.unwrap(wrapped),
+            None => Err(Fault::new(FaultKind::Unavailable, "the tenant has no key")),
+        }
+    }
+
+    /// Patients in whose compartments a version is, by the keys in its envelope. Its content was opened before.
+    pub(crate) fn patients(&self, stored: &StoredVersion) -> Vec<ResourceId> {
+        let ids = repository::key_ids(&stored.payload).unwrap_or_default();
+        let keys = ids.into_iter().filter_map(|id| self.keyring.key(id));
+        keys.filter_map(|key| ResourceId::parse(key.compartment().strip_prefix("Patient/")?).ok())
+            .collect()
+    }
+
+    /// Opens an access record.
+    pub(crate) async fn open_record(&self, id: &[u8; 16], envelope: &[u8]) -> Answered<Vec<u8>> {
+        let ids = repository::key_ids(envelope).map_err(|error| unopened(&error))?;
+        let missing: Vec<u64> =
+            ids.into_iter().filter(|id| self.keyring.key(*id).is_none()).collect();
+        if !missing.is_empty() {
+            for wrapped in self.store.data_keys(&missing).await? {
+                self.unwrap(&wrapped)?;
+            }
+        }
+        let version = VersionKey { key: crate::access::record_key(id), version: VersionId::FIRST };
+        match repository::open(envelope, &version, |id| self.keyring.key(id)) {
+            Ok(Opened::Inline(body, _)) => Ok(body),
+            Ok(_) => Err(Fault::new(FaultKind::Internal, "an access record of an unknown form")),
+            Err(error) => Err(unopened(&error)),
+        }
+    }
+
+    /// Where large contents go.
+    pub(crate) fn objects(&self) -> &dyn PayloadStore {
+        &*self.objects
+    }
+
+    /// Drops keys that were in memory for long.
+    pub fn expire(&self) {
+        self.keyring.expire();
+    }
+
+    fn unwrap(&self, wrapped: &WrappedKey) -> Answered<Arc<DataKey>> {
+        let own = repository::WrappedKey {
+            key_id: wrapped.key_id,
+            compartment: wrapped.compartment.clone(),
+            wrapped: wrapped.wrapped.clone(),
+        };
+        self.keyring.unwrap(&own).map_err(|error| {
+            tracing::error!(cause = %error, "a data key does not unwrap");
+            Fault::new(FaultKind::Unavailable, "a data key cannot be used")
+        })
+    }
+}
+
+impl Keys {
+    /// Keys of a resource in these compartments; the tenant's for none.
+    pub(crate) fn of(&self, compartments: &[String]) -> Vec<Arc<DataKey>> {
+        compartments.iter().filter_map(|name| self.known.get(name).cloned()).collect()
+    }
+
+    /// What the commit has to store, and what may be kept after it.
+    pub(crate) fn into_made(self) -> (Vec<WrappedKey>, Vec<Arc<DataKey>>) {
+        self.made.into_iter().unzip()
+    }
+}
+
+fn unopened(error: &repository::OpenError) -> Fault {
+    if *error == repository::OpenError::KeyMissing {
+        return Fault::new(FaultKind::Deleted, "the content has been erased");
+    }
+    tracing::error!(cause = %error, "a stored payload does not open");
+    Fault::new(FaultKind::Internal, "a stored payload is damaged")
+}
+
+/// Compartment of what belongs to no patient.
+pub(crate) const TENANT: &str = "";

@@ -1,0 +1,253 @@
+//! The plan of a submission: a permit for each operation, the lookups it needs, the references it rewrites.
+//!
+//! Made once from the document alone; it asks nothing of the registry. New ids are chosen here, so that
+//! they stay the same however often the submission is prepared.
+//! Not here: the answers to the lookups (`snapshot`), the rewriting (`prepare`).
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use fhir::{Node, ParsedReference, ResourceId, ResourceKey, ResourceType, references};
+use policy::{AccessRequest, Permit, Principal};
+use registry::write_set::Match;
+
+use crate::error::{Answered, Fault, FaultKind};
+use crate::http::call::refusal;
+use crate::submission::{Operation, Submission, Verb, body_id};
+
+/// What is to be looked up and done.
+pub(crate) struct Plan {
+    /// In the order of the submission's operations.
+    pub(crate) steps: Vec<Step>,
+    /// Each lookup once.
+    pub(crate) asks: Vec<Ask>,
+}
+
+/// One operation.
+pub(crate) struct Step {
+    /// Leave to do it.
+    pub(crate) permit: Permit,
+    /// The key of a new resource, should one be made.
+    pub(crate) new_key: Option<ResourceKey>,
+    /// Lookup of its criteria.
+    pub(crate) condition: Option<usize>,
+    /// Lookup of its current version.
+    pub(crate) current: Option<usize>,
+    /// References to rewrite.
+    pub(crate) links: Vec<Link>,
+}
+
+/// One lookup with the permit it is asked under.
+#[derive(Clone)]
+pub(crate) struct Ask {
+    /// Under which permit.
+    pub(crate) permit: Permit,
+    /// What.
+    pub(crate) asked: Match,
+}
+
+/// One reference to rewrite.
+pub(crate) struct Link {
+    /// The JSON string in the document.
+    pub(crate) span: Range<usize>,
+    /// What it will name.
+    pub(crate) target: LinkTarget,
+}
+
+/// What a reference will name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum LinkTarget {
+    /// The resource of another operation.
+    Step(usize),
+    /// The one match of a lookup.
+    Ask(usize),
+}
+
+/// Builds the list of lookups without doubles.
+struct Asks<'p> {
+    principal: &'p Principal,
+    list: Vec<Ask>,
+    queries: HashMap<(ResourceType, String), usize>,
+    keys: HashMap<ResourceKey, usize>,
+}
+
+impl Plan {
+    /// Plans a submission for a caller.
+    ///
+    /// # Errors
+    /// The first operation that the caller may not do.
+    pub(crate) fn of(submission: &Submission, principal: &Principal) -> Answered<Self> {
+        let mut asks =
+            Asks { principal, list: Vec::new(), queries: HashMap::new(), keys: HashMap::new() };
+        let resources = submission.resources();
+        let full_urls: HashMap<&str, usize> = submission
+            .operations
+            .iter()
+            .enumerate()
+            .filter_map(|(at, operation)| Some((operation.full_url.as_deref()?, at)))
+            .collect();
+        let mut steps = Vec::with_capacity(submission.operations.len());
+        for (operation, node) in submission.operations.iter().zip(&resources) {
+            let planned = asks.step(operation, *node).and_then(|mut step| {
+                if let Some(node) = node {
+                    step.links = asks.links(*node, operation, &full_urls, &submission.base)?;
+                }
+                Ok(step)
+            });
+            steps.push(planned.map_err(|fault| match submission.place(operation) {
+                Some(place) => fault.at(&place),
+                None => fault,
+            })?);
+        }
+        Ok(Self { steps, asks: asks.list })
+    }
+}
+
+impl Asks<'_> {
+    fn step(&mut self, operation: &Operation, node: Option<Node<'_>>) -> Answered<Step> {
+        let step = |permit| Step {
+            permit,
+            new_key: None,
+            condition: None,
+            current: None,
+            links: Vec::new(),
+        };
+        match &operation.verb {
+            Verb::Create { resource_type, if_none_exist } => {
+                let mut step = step(self.permit(&AccessRequest::Create(*resource_type))?);
+                step.new_key = Some(new_key(*resource_type));
+                if let Some(query) = if_none_exist {
+                    step.condition = Some(self.query(*resource_type, query)?);
+                }
+                Ok(step)
+            }
+            Verb::Update { key, .. } => {
+                let mut step = step(self.permit(&AccessRequest::Update(key.clone()))?);
+                step.current = Some(self.key(key, &step.permit));
+                Ok(step)
+            }
+            Verb::UpdateWhere { resource_type, query, .. } => {
+                let key = match node.and_then(body_id) {
+                    Some(id) => ResourceKey { resource_type: *resource_type, id },
+                    None => new_key(*resource_type),
+                };
+                let mut step = step(self.permit(&AccessRequest::Update(key.clone()))?);
+                step.condition = Some(self.query(*resource_type, query)?);
+                step.current = Some(self.key(&key, &step.permit));
+                step.new_key = Some(key);
+                Ok(step)
+            }
+            Verb::Delete { key, .. } => {
+                let mut step = step(self.permit(&AccessRequest::Delete(key.clone()))?);
+                step.current = Some(self.key(key, &step.permit));
+                Ok(step)
+            }
+            Verb::DeleteWhere { resource_type, query } => {
+                let request = AccessRequest::Delete(new_key(*resource_type));
+                let mut step = step(self.permit(&request)?);
+                step.condition = Some(self.query(*resource_type, query)?);
+                Ok(step)
+            }
+            Verb::Read { .. } => Ok(step(self.permit(&AccessRequest::Capability)?)),
+        }
+    }
+
+    fn links(
+        &mut self,
+        node: Node<'_>,
+        operation: &Operation,
+        full_urls: &HashMap<&str, usize>,
+        base: &str,
+    ) -> Answered<Vec<Link>> {
+        let mut links = Vec::new();
+        for at in references(node) {
+            let target = match self.link(&at.text, operation, full_urls, base) {
+                Ok(None) => continue,
+                Ok(Some(target)) => target,
+                Err(fault) => return Err(fault),
+            };
+            links.push(Link { span: at.span, target });
+        }
+        Ok(links)
+    }
+
+    fn link(
+        &mut self,
+        text: &str,
+        operation: &Operation,
+        full_urls: &HashMap<&str, usize>,
+        base: &str,
+    ) -> Answered<Option<LinkTarget>> {
+        if text.starts_with('#') {
+            return Ok(None);
+        }
+        if let Some(step) = full_urls.get(text) {
+            return Ok(Some(LinkTarget::Step(*step)));
+        }
+        match ParsedReference::parse(text, base) {
+            ParsedReference::Conditional { resource_type, query } => {
+                self.query(resource_type, &query).map(|ask| Some(LinkTarget::Ask(ask)))
+            }
+            ParsedReference::Local { version: None, key } => {
+                let beside = operation.full_url.as_deref().and_then(service_root);
+                let url = format!("{}/{key}", beside.unwrap_or(base));
+                Ok(full_urls.get(url.as_str()).map(|step| LinkTarget::Step(*step)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn query(&mut self, resource_type: ResourceType, query: &str) -> Answered<usize> {
+        if let Some(known) = self.queries.get(&(resource_type, query.to_owned())) {
+            return Ok(*known);
+        }
+        let permit = self.permit(&AccessRequest::Match(resource_type))?;
+        let asked = Match::Query(resource_type, query.to_owned());
+        self.list.push(Ask { permit, asked });
+        let at = self.list.len() - 1;
+        self.queries.insert((resource_type, query.to_owned()), at);
+        Ok(at)
+    }
+
+    fn key(&mut self, key: &ResourceKey, permit: &Permit) -> usize {
+        if let Some(known) = self.keys.get(key) {
+            return *known;
+        }
+        self.list.push(Ask { permit: permit.clone(), asked: Match::Key(key.clone()) });
+        let at = self.list.len() - 1;
+        self.keys.insert(key.clone(), at);
+        at
+    }
+
+    fn permit(&self, request: &AccessRequest) -> Answered<Permit> {
+        policy::decide(self.principal, request).map_err(|deny| refusal(&deny))
+    }
+}
+
+/// A key that nobody has: the id is a UUID of version 7, so new keys lie side by side in the indexes.
+fn new_key(resource_type: ResourceType) -> ResourceKey {
+    let text = uuid::Uuid::now_v7().to_string();
+    let id = ResourceId::parse(&text).expect("a UUID is 36 of the allowed characters");
+    ResourceKey { resource_type, id }
+}
+
+/// `http://host/fhir/Patient/1` → `http://host/fhir`.
+fn service_root(full_url: &str) -> Option<&str> {
+    if !full_url.starts_with("http") {
+        return None;
+    }
+    let (rest, _id) = full_url.rsplit_once('/')?;
+    rest.rsplit_once('/').map(|(root, _type)| root)
+}
+
+/// Refuses a transaction that writes one resource twice (FHIR R4 http.html#trules).
+pub(crate) fn refuse_doubles<'k>(keys: impl Iterator<Item = &'k ResourceKey>) -> Answered<()> {
+    let mut seen = std::collections::HashSet::new();
+    for key in keys {
+        if !seen.insert(key) {
+            let text = format!("{key} is written twice in one transaction");
+            return Err(Fault::new(FaultKind::Invalid, text));
+        }
+    }
+    Ok(())
+}

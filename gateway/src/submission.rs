@@ -1,0 +1,365 @@
+//! What comes in: one interaction or one transaction, decoded but not yet decided.
+//!
+//! Stages: `Submission → WriteSet → Committed` (STYLE section 4). Decoding is the strict read and the
+//! grammar of bundle entries; it asks nothing of the registry. Large documents are read off the I/O thread.
+//! Not here: permits, conditions, references (`plan`, `ingest`).
+
+use std::sync::Arc;
+
+use fhir::{
+    BatchRead, Bundle, BundleKind, Entry, EntryRequest, Issue, Method, Node, ReadLimits,
+    ResourceId, ResourceKey, ResourceType, Tree, VersionId,
+};
+use registry::write_set::Idempotency;
+
+use crate::error::{Answered, Fault, FaultKind};
+use crate::limits::{BUNDLE_ENTRIES_MAX, CRITERIA_BYTES_MAX, PREPARE_INLINE_BYTES_MAX};
+use crate::work;
+
+/// A unit that is committed whole or not at all.
+pub struct Submission {
+    /// The document: one resource, or the bundle whose entries the operations name.
+    pub(crate) document: Option<Arc<Tree>>,
+    /// Whether the document is a bundle.
+    pub(crate) is_bundle: bool,
+    /// What is to be done.
+    pub(crate) operations: Vec<Operation>,
+    /// Base URL under which the client knows us.
+    pub(crate) base: String,
+    /// Id of the request or message.
+    pub(crate) request_id: String,
+    /// The message's identity, and the answer to repeat for it.
+    pub(crate) idempotency: Option<Idempotency>,
+}
+
+/// One interaction of a submission.
+#[derive(Clone, Debug)]
+pub struct Operation {
+    /// What is to be done.
+    pub verb: Verb,
+    /// Index of its entry in the bundle; 0 for a single interaction.
+    pub entry: usize,
+    /// `fullUrl` of its entry.
+    pub full_url: Option<String>,
+}
+
+/// A write as the client asks for it.
+#[derive(Clone, Debug)]
+pub enum Verb {
+    /// `POST`
+    Create {
+        /// Type of the new resource.
+        resource_type: ResourceType,
+        /// Criteria; nothing is created when one resource matches.
+        if_none_exist: Option<String>,
+    },
+    /// `PUT` to an id.
+    Update {
+        /// Which resource.
+        key: ResourceKey,
+        /// Version that must be current.
+        if_match: Option<VersionId>,
+        /// Only when it does not exist.
+        only_new: bool,
+    },
+    /// `PUT` to criteria.
+    UpdateWhere {
+        /// Type of the resource.
+        resource_type: ResourceType,
+        /// Criteria; at most one may match.
+        query: String,
+        /// Version that must be current.
+        if_match: Option<VersionId>,
+    },
+    /// `DELETE` of an id.
+    Delete {
+        /// Which resource.
+        key: ResourceKey,
+        /// Version that must be current.
+        if_match: Option<VersionId>,
+    },
+    /// `DELETE` of what matches.
+    DeleteWhere {
+        /// Type of the resource.
+        resource_type: ResourceType,
+        /// Criteria; at most one may match.
+        query: String,
+    },
+    /// `GET` inside a bundle, answered after the writes.
+    Read {
+        /// URL relative to the base.
+        url: String,
+    },
+}
+
+/// A bundle that was posted to the base.
+pub struct PostedBundle {
+    /// The document.
+    pub document: Arc<Tree>,
+    /// Batch or transaction.
+    pub kind: BundleKind,
+    /// Its entries as operations, in document order; a malformed entry is its refusal.
+    pub operations: Vec<Answered<Operation>>,
+}
+
+impl Submission {
+    /// One interaction with its body.
+    ///
+    /// # Errors
+    /// 400 with every issue of the reader, or when type or id of the body differ from the URL's.
+    pub async fn single(
+        verb: Verb,
+        body: Option<Vec<u8>>,
+        base: &str,
+        request_id: &str,
+    ) -> Answered<Self> {
+        let document = match body {
+            None => None,
+            Some(bytes) => Some(Arc::new(read(bytes).await?)),
+        };
+        if let Some(document) = &document {
+            check_body(&verb, document.root())?;
+        }
+        let operation = Operation { verb, entry: 0, full_url: None };
+        Ok(Self {
+            document,
+            is_bundle: false,
+            operations: vec![operation],
+            base: base.to_owned(),
+            request_id: request_id.to_owned(),
+            idempotency: None,
+        })
+    }
+
+    /// All entries of a transaction.
+    ///
+    /// # Errors
+    /// The first malformed entry.
+    pub fn transaction(posted: PostedBundle, base: &str, request_id: &str) -> Answered<Self> {
+        Ok(Self {
+            document: Some(posted.document),
+            is_bundle: true,
+            operations: posted.operations.into_iter().collect::<Answered<_>>()?,
+            base: base.to_owned(),
+            request_id: request_id.to_owned(),
+            idempotency: None,
+        })
+    }
+
+    /// One entry of a batch: a submission of its own.
+    pub fn batch_entry(
+        document: Arc<Tree>,
+        operation: Operation,
+        base: &str,
+        request_id: &str,
+    ) -> Self {
+        Self {
+            document: Some(document),
+            is_bundle: true,
+            operations: vec![operation],
+            base: base.to_owned(),
+            request_id: request_id.to_owned(),
+            idempotency: None,
+        }
+    }
+
+    /// Makes a repetition of (sender, control id) answer the same bytes and change nothing.
+    #[must_use]
+    pub fn idempotent(mut self, idempotency: Idempotency) -> Self {
+        self.idempotency = Some(idempotency);
+        self
+    }
+
+    /// What is to be done, in the order of the document.
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    /// Where an operation stands, for issues: `Bundle.entry[3]`, or nothing for a single interaction.
+    pub(crate) fn place(&self, operation: &Operation) -> Option<String> {
+        self.is_bundle.then(|| format!("Bundle.entry[{}]", operation.entry))
+    }
+
+    /// Resource of each operation, in the order of the operations.
+    pub(crate) fn resources(&self) -> Vec<Option<Node<'_>>> {
+        let Some(document) = &self.document else { return vec![None; self.operations.len()] };
+        if !self.is_bundle {
+            return vec![Some(document.root())];
+        }
+        let entries: Vec<Node<'_>> = match document.root().get("entry") {
+            Some(list) if self.operations.len() == 1 => {
+                list.children().skip(self.operations[0].entry).take(1).collect()
+            }
+            Some(list) => list.children().collect(),
+            None => Vec::new(),
+        };
+        let single = self.operations.len() == 1;
+        let at = |operation: &Operation| if single { 0 } else { operation.entry };
+        let resource = |operation| entries.get(at(operation)).and_then(|e| e.get("resource"));
+        self.operations.iter().map(resource).collect()
+    }
+}
+
+impl PostedBundle {
+    /// Reads a bundle strictly and takes its entries apart.
+    ///
+    /// # Errors
+    /// 400 with every issue of the reader; 413 for too many entries.
+    pub async fn read(bytes: Vec<u8>, base: &str) -> Answered<Self> {
+        let long = bytes.len() > PREPARE_INLINE_BYTES_MAX;
+        let limits = ReadLimits { entries_max: BUNDLE_ENTRIES_MAX, ..ReadLimits::default() };
+        let read = work::run(long, move || fhir::read_batch(bytes, &limits)).await?;
+        let BatchRead { tree, refused } = read.map_err(Fault::invalid)?;
+        let document = Arc::new(tree);
+        let bundle = Bundle::read(&document).map_err(Fault::invalid)?;
+        let kind = bundle.kind;
+        if kind == BundleKind::Transaction && !refused.is_empty() {
+            let issues = refused.into_iter().flat_map(|(at, issues)| placed(at, issues));
+            return Err(Fault::invalid(issues.take(ISSUES_MAX).collect()));
+        }
+        let mut operations: Vec<Answered<Operation>> =
+            bundle.entries.iter().map(|entry| Operation::of(entry, base)).collect();
+        for (at, issues) in refused {
+            operations[at] = Err(Fault::invalid(placed(at, issues).collect()));
+        }
+        drop(bundle);
+        Ok(Self { document, kind, operations })
+    }
+}
+
+/// Issues of an entry's resource, placed in the bundle: `Patient.name` → `Bundle.entry[3].resource.name`.
+fn placed(at: usize, issues: Vec<Issue>) -> impl Iterator<Item = Issue> {
+    let place = format!("Bundle.entry[{at}]");
+    Fault::invalid(issues).at(&place).issues.into_iter()
+}
+
+impl Operation {
+    fn of(entry: &Entry<'_>, base: &str) -> Answered<Self> {
+        let place = format!("Bundle.entry[{}]", entry.index);
+        let verb = verb_of(entry, base).map_err(|fault| fault.at(&place))?;
+        if let Some(node) = entry.resource {
+            check_body(&verb, node).map_err(|fault| fault.at(&place))?;
+        }
+        Ok(Self {
+            verb,
+            entry: entry.index,
+            full_url: entry.full_url.as_deref().map(str::to_owned),
+        })
+    }
+}
+
+fn verb_of(entry: &Entry<'_>, base: &str) -> Answered<Verb> {
+    let Some(request) = &entry.request else {
+        return Err(Fault::new(
+            FaultKind::Invalid,
+            "an entry of a batch or transaction needs a request",
+        ));
+    };
+    let url = relative(&request.url, base);
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    let needs_body = || match entry.resource {
+        Some(_) => Ok(()),
+        None => Err(Fault::new(FaultKind::Invalid, "this method needs a resource")),
+    };
+    match request.method {
+        Method::Post => {
+            needs_body()?;
+            let if_none_exist = request.if_none_exist.as_deref().map(criteria).transpose()?;
+            Ok(Verb::Create { resource_type: type_of(path)?, if_none_exist })
+        }
+        Method::Put => {
+            needs_body()?;
+            put(path, query, request)
+        }
+        Method::Delete if path.contains('/') => {
+            Ok(Verb::Delete { key: key_of(path)?, if_match: if_match(request)? })
+        }
+        Method::Delete => {
+            Ok(Verb::DeleteWhere { resource_type: type_of(path)?, query: criteria(query)? })
+        }
+        Method::Get | Method::Head => Ok(Verb::Read { url: url.to_owned() }),
+        Method::Patch => {
+            Err(Fault::new(FaultKind::Unsupported, "PATCH is not offered in bundles yet"))
+        }
+    }
+}
+
+fn put(path: &str, query: &str, request: &EntryRequest<'_>) -> Answered<Verb> {
+    if path.contains('/') {
+        let only_new = request.if_none_match.as_deref() == Some("*");
+        return Ok(Verb::Update { key: key_of(path)?, if_match: if_match(request)?, only_new });
+    }
+    let if_match = if_match(request)?;
+    Ok(Verb::UpdateWhere { resource_type: type_of(path)?, query: criteria(query)?, if_match })
+}
+
+/// URL of an entry without our base or a leading slash.
+fn relative<'u>(url: &'u str, base: &str) -> &'u str {
+    url.strip_prefix(base).unwrap_or(url).trim_start_matches('/')
+}
+
+fn type_of(path: &str) -> Answered<ResourceType> {
+    ResourceType::parse(path)
+        .ok_or_else(|| Fault::new(FaultKind::Invalid, "the request's url names no resource type"))
+}
+
+fn key_of(path: &str) -> Answered<ResourceKey> {
+    ResourceKey::parse(path)
+        .map_err(|_| Fault::new(FaultKind::Invalid, "the request's url names no resource"))
+}
+
+fn criteria(query: &str) -> Answered<String> {
+    let query = query.rsplit_once('?').map_or(query, |(_, query)| query);
+    if query.is_empty() || query.len() > CRITERIA_BYTES_MAX {
+        return Err(Fault::new(
+            FaultKind::Invalid,
+            "conditional interactions need search criteria",
+        ));
+    }
+    Ok(query.to_owned())
+}
+
+fn if_match(request: &EntryRequest<'_>) -> Answered<Option<VersionId>> {
+    request.if_match.as_deref().map(VersionId::parse_etag).transpose().map_err(|_| {
+        Fault::new(FaultKind::Invalid, "ifMatch must name one version, such as W/\"3\"")
+    })
+}
+
+/// Type and id of the body against those of the URL.
+fn check_body(verb: &Verb, resource: Node<'_>) -> Answered<()> {
+    let name = resource.get("resourceType").and_then(Node::as_str).unwrap_or_default();
+    let (wanted, id) = match verb {
+        Verb::Create { resource_type, .. } | Verb::UpdateWhere { resource_type, .. } => {
+            (*resource_type, None)
+        }
+        Verb::Update { key, .. } => (key.resource_type, Some(&key.id)),
+        Verb::Delete { .. } | Verb::DeleteWhere { .. } | Verb::Read { .. } => return Ok(()),
+    };
+    if name != wanted.name() {
+        let text = format!("the body is not the {} that the URL names", wanted.name());
+        return Err(Fault::new(FaultKind::Invalid, text).at("resourceType"));
+    }
+    match (id, body_id(resource)) {
+        (Some(id), Some(own)) if own == *id => Ok(()),
+        (Some(_), _) => {
+            let text = "the body's id must be the id in the URL";
+            Err(Fault::new(FaultKind::Invalid, text).at(&format!("{name}.id")))
+        }
+        (None, _) => Ok(()),
+    }
+}
+
+/// `id` of a resource.
+pub(crate) fn body_id(resource: Node<'_>) -> Option<ResourceId> {
+    ResourceId::parse(&resource.get("id")?.as_str()?).ok()
+}
+
+/// The strict read, off the I/O thread when it takes long.
+pub(crate) async fn read(bytes: Vec<u8>) -> Answered<Tree> {
+    let long = bytes.len() > PREPARE_INLINE_BYTES_MAX;
+    work::run(long, move || fhir::read(bytes, &ReadLimits::default()).map_err(Fault::invalid))
+        .await?
+}
+
+/// Issues that one answer lists.
+const ISSUES_MAX: usize = 50;

@@ -1,0 +1,91 @@
+//! Who may see what, and what is recorded.
+
+use policy::Role;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::site::{Answer, Site, patient};
+
+fn observation(subject: &str) -> serde_json::Value {
+    json!({"resourceType": "Observation", "status": "final", "code": {"text": "x"}, "subject": {"reference": subject}})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_token_only_public_places_answer() {
+    let site = Site::start().await;
+    let anonymous = |path: &'static str| Answer::of(site.anonymous(Method::GET, path));
+
+    let refused = anonymous("/fhir/Patient").await.expect(401);
+    assert!(refused.header("www-authenticate").starts_with("Bearer"));
+    for path in ["/fhir/metadata", "/livez", "/readyz", "/health", "/metrics", "/ledger/trust"] {
+        anonymous(path).await.expect(200);
+    }
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_patient_sees_the_own_record_only_and_who_looked() {
+    let site = Site::start().await;
+    let own = site.create(&patient("Ada")).await;
+    let other = site.create(&patient("Eve")).await;
+    let own_result = site.create(&observation(&own)).await;
+    let other_result = site.create(&observation(&other)).await;
+    site.get("/Patient").await.expect(200);
+    let token = site.token_of(Role::Patient, Some(own.strip_prefix("Patient/").unwrap()));
+
+    site.get_as(&token, &format!("/{own}")).await.expect(200);
+    site.get_as(&token, &format!("/{own_result}")).await.expect(200);
+    let hidden = site.get_as(&token, &format!("/{other_result}")).await.expect(404);
+    let absent = site.get_as(&token, "/Observation/absent").await.expect(404);
+    let found = site.get_as(&token, "/Observation?_total=accurate").await.expect(200).json();
+    let looked = site.get_as(&token, "/AuditEvent").await.expect(200);
+
+    assert_eq!(hidden.issue(), absent.issue());
+    assert_eq!(found["total"], 1);
+    assert!(looked.json()["entry"].as_array().unwrap().len() >= 4);
+    let text = String::from_utf8_lossy(&looked.bytes).into_owned();
+    assert!(text.contains(&own) && !text.contains(&other), "others' names must not show");
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auditor_sees_accesses_and_no_clinical_data() {
+    let site = Site::start().await;
+    let key = site.create(&patient("Ada")).await;
+    site.get(&format!("/{key}")).await.expect(200);
+    let token = site.token_of(Role::Auditor, None);
+
+    site.get_as(&token, "/Patient").await.expect(403);
+    let events =
+        site.get_as(&token, &format!("/AuditEvent?patient={key}")).await.expect(200).json();
+
+    let subtypes: Vec<_> = events["entry"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["resource"]["subtype"][0]["code"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(
+        subtypes.contains(&"read".to_owned()) && subtypes.contains(&"create".to_owned()),
+        "{subtypes:?}"
+    );
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_has_its_record_and_ledger_entry() {
+    let site = Site::start().await;
+    let key = site.create(&patient("Ada")).await;
+    let before = site.app.journal.position();
+
+    site.get(&format!("/{key}")).await.expect(200);
+    site.get("/Patient").await.expect(200);
+    site.get(&format!("/{key}/_history")).await.expect(200);
+    site.get("/Patient/absent").await.expect(404);
+
+    assert_eq!(site.app.journal.position(), before + 4);
+    let app = std::sync::Arc::clone(&site.app);
+    site.stop().await;
+    let records = app.journal.position();
+    assert_eq!(app.ledger.checkpoint().unwrap().size(), records + 1);
+}

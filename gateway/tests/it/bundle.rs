@@ -1,0 +1,197 @@
+//! Transactions and batches.
+
+use serde_json::{Value, json};
+
+use crate::site::{Site, patient};
+
+const PATIENT: &str = "urn:uuid:11111111-1111-4111-8111-111111111111";
+
+fn entry(method: &str, url: &str, full_url: Option<&str>, resource: Value) -> Value {
+    let mut entry = json!({"resource": resource, "request": {"method": method, "url": url}});
+    if let Some(full_url) = full_url {
+        entry["fullUrl"] = json!(full_url);
+    }
+    entry
+}
+
+fn observation(subject: &str, performer: Option<&str>) -> Value {
+    let mut body = json!({
+        "resourceType": "Observation", "status": "final", "code": {"text": "x"},
+        "subject": {"reference": subject},
+    });
+    if let Some(performer) = performer {
+        body["performer"] = json!([{"reference": performer}]);
+    }
+    body
+}
+
+fn bundle(kind: &str, entries: Vec<Value>) -> Value {
+    json!({"resourceType": "Bundle", "type": kind, "entry": entries})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_resolves_urns_and_conditional_references() {
+    let site = Site::start().await;
+    let doctor = site
+        .create(&json!({"resourceType": "Practitioner", "identifier": [{"system": "urn:npi", "value": "9"}]}))
+        .await;
+
+    let posted = bundle(
+        "transaction",
+        vec![
+            entry(
+                "POST",
+                "Observation",
+                None,
+                observation(PATIENT, Some("Practitioner?identifier=urn:npi|9")),
+            ),
+            entry("POST", "Patient", Some(PATIENT), patient("Ada")),
+        ],
+    );
+    let answer = site.post("", &posted).await.expect(200).json();
+
+    assert_eq!(answer["type"], "transaction-response");
+    let location =
+        |at: usize| answer["entry"][at]["response"]["location"].as_str().unwrap().to_owned();
+    assert_eq!(answer["entry"][0]["response"]["status"], "201 Created");
+    let stored = site.get(&location(0)).await.expect(200).json();
+    let patient_key = location(1);
+    assert!(patient_key.contains(stored["subject"]["reference"].as_str().unwrap()));
+    assert_eq!(stored["performer"][0]["reference"], doctor);
+    let found = format!("Observation?performer={doctor}");
+    assert_eq!(site.count(&found).await, 1);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conditional_reference_finds_what_the_transaction_itself_creates() {
+    let site = Site::start().await;
+    let doctor = json!({"resourceType": "Practitioner", "identifier": [{"system": "urn:npi", "value": "9"}]});
+    let mut created = entry("POST", "Practitioner", None, doctor);
+    created["request"]["ifNoneExist"] = json!("identifier=urn:npi|9");
+
+    let posted = bundle(
+        "transaction",
+        vec![
+            entry("POST", "Patient", Some(PATIENT), patient("Ada")),
+            entry(
+                "POST",
+                "Observation",
+                None,
+                observation(PATIENT, Some("Practitioner?identifier=urn:npi|9")),
+            ),
+            created.clone(),
+            created,
+        ],
+    );
+    site.post("", &posted).await.expect(200);
+    site.post("", &posted).await.expect(200);
+
+    assert_eq!(site.count("Practitioner").await, 1);
+    assert_eq!(site.count("Observation?performer:Practitioner.identifier=urn:npi|9").await, 2);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_with_one_bad_entry_changes_nothing() {
+    let site = Site::start().await;
+    let bad = json!({"resourceType": "Patient", "birthDate": "never"});
+
+    let posted = bundle(
+        "transaction",
+        vec![entry("POST", "Patient", None, patient("Ada")), entry("POST", "Patient", None, bad)],
+    );
+    let refused = site.post("", &posted).await.expect(400);
+
+    assert_eq!(refused.issue().1, "Bundle.entry[1].resource.birthDate");
+    assert_eq!(site.count("Patient").await, 0);
+    let unmatched = bundle(
+        "transaction",
+        vec![
+            entry("POST", "Patient", None, patient("Ada")),
+            entry("POST", "Observation", None, observation("Patient?identifier=urn:none|1", None)),
+        ],
+    );
+    site.post("", &unmatched).await.expect(412);
+    assert_eq!(site.count("Patient").await, 0);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_writes_a_resource_twice_is_refused() {
+    let site = Site::start().await;
+    let mut body = patient("Ada");
+    body["id"] = json!("p1");
+
+    let twice = bundle(
+        "transaction",
+        vec![
+            entry("PUT", "Patient/p1", None, body.clone()),
+            entry("PUT", "Patient/p1", None, body),
+        ],
+    );
+
+    site.post("", &twice).await.expect(400);
+    assert_eq!(site.count("Patient").await, 0);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_deletes_before_it_creates_and_reads_last() {
+    let site = Site::start().await;
+    let key = site.create(&patient("Ada")).await;
+
+    let posted = bundle(
+        "transaction",
+        vec![
+            json!({"request": {"method": "GET", "url": "Patient?name=Eve"}}),
+            entry("POST", "Patient", None, patient("Eve")),
+            json!({"request": {"method": "DELETE", "url": key}}),
+        ],
+    );
+    let answer = site.post("", &posted).await.expect(200).json();
+
+    assert_eq!(answer["entry"][0]["resource"]["total"], 1);
+    assert_eq!(answer["entry"][2]["response"]["status"], "204 No Content");
+    assert_eq!(site.count("Patient").await, 1);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_answers_each_entry_for_itself() {
+    let site = Site::start().await;
+    let bad = json!({"resourceType": "Patient", "gender": "unheard-of"});
+
+    let posted = bundle(
+        "batch",
+        vec![
+            entry("POST", "Patient", None, patient("Ada")),
+            entry("POST", "Patient", None, bad),
+            json!({"request": {"method": "GET", "url": "Patient/absent"}}),
+            json!({"request": {"method": "DELETE", "url": "Patient/absent"}}),
+        ],
+    );
+    let answer = site.post("", &posted).await.expect(200).json();
+
+    assert_eq!(answer["type"], "batch-response");
+    let status =
+        |at: usize| answer["entry"][at]["response"]["status"].as_str().unwrap()[..3].to_owned();
+    assert_eq!([status(0), status(1), status(2), status(3)], ["201", "400", "404", "204"]);
+    let outcome = &answer["entry"][1]["response"]["outcome"];
+    assert_eq!(outcome["issue"][0]["expression"][0], "Bundle.entry[1].resource.gender");
+    assert_eq!(site.count("Patient").await, 1);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_of_three_thousand_entries_is_one_transaction() {
+    let site = Site::start().await;
+    let mut entries = vec![entry("POST", "Patient", Some(PATIENT), patient("Ada"))];
+    entries
+        .extend((0..3000).map(|_| entry("POST", "Observation", None, observation(PATIENT, None))));
+
+    site.post("", &bundle("transaction", entries)).await.expect(200);
+
+    assert_eq!(site.count("Observation").await, 3000);
+    site.stop().await;
+}

@@ -1,0 +1,118 @@
+//! Bad input: a clear refusal, and the server goes on.
+
+use std::io::Write;
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::site::{Answer, JSON, Site, TYPE, patient};
+
+async fn post_raw(site: &Site, body: impl Into<reqwest::Body>) -> Answer {
+    Answer::of(site.request(Method::POST, "/Patient").header(TYPE, JSON).body(body)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_reader_refuses_is_400_with_its_place() {
+    let site = Site::start().await;
+    let cases = [
+        (r#"{"resourceType":"Patient","colour":"red"}"#, "Patient.colour"),
+        (r#"{"resourceType":"Patient","active":"yes"}"#, "Patient.active"),
+        (r#"{"resourceType":"Patient","name":[{"family":""}]}"#, "Patient.name[0].family"),
+        (r#"{"resourceType":"Patient","name":[]}"#, "Patient.name"),
+        (r#"{"resourceType":"Patient","birthDate":"2020-13-01"}"#, "Patient.birthDate"),
+        (r#"{"resourceType":"Patient","gender":"purple"}"#, "Patient.gender"),
+    ];
+
+    for (body, place) in cases {
+        let refused = post_raw(&site, body).await.expect(400);
+        assert_eq!(refused.issue().1, place, "{body}");
+        assert!(!refused.header("x-request-id").is_empty());
+    }
+    post_raw(&site, r#"{"resourceType":"Patient","active":true,"active":true}"#).await.expect(400);
+    post_raw(&site, r#"{"resourceType":"Patient"} x"#).await.expect(400);
+    post_raw(&site, "[".repeat(10_000)).await.expect(400);
+    assert_eq!(site.count("Patient").await, 0);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_sixty_megabytes_is_413() {
+    let site = Site::start().await;
+
+    // The server may answer and close before it has read everything.
+    let request =
+        site.request(Method::POST, "/Patient").header(TYPE, JSON).body(vec![b' '; 60 << 20]);
+    if let Ok(answer) = request.send().await {
+        assert_eq!(answer.status().as_u16(), 413);
+    }
+
+    site.get("/Patient").await.expect(200);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gzip_bomb_is_413_and_a_gzipped_resource_is_stored() {
+    let site = Site::start_with(|config| config.server.body_bytes_max = 1 << 20).await;
+    let pack = |bytes: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let bomb = pack(&vec![b' '; 64 << 20]);
+    let send = |body: Vec<u8>| {
+        let request = site.request(Method::POST, "/Patient").header(TYPE, JSON);
+        Answer::of(request.header("content-encoding", "gzip").body(body))
+    };
+
+    send(bomb).await.expect(413);
+    send(pack(patient("Ada").to_string().as_bytes())).await.expect(201);
+    send(b"no gzip".to_vec()).await.expect(400);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_host_is_misdirected() {
+    let site = Site::start().await;
+
+    let foreign = site.request(Method::GET, "/Patient").header("host", "evil.example.org");
+    let refused = Answer::of(foreign).await.expect(421);
+
+    assert_eq!(refused.issue().0, "invalid");
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forms_that_are_not_offered_are_406_and_415() {
+    let site = Site::start().await;
+    let path = format!("/{}", site.create(&patient("Ada")).await);
+
+    let xml = site.request(Method::GET, &path).header("accept", "application/fhir+xml");
+    Answer::of(xml).await.expect(406);
+    let both = site
+        .request(Method::GET, &path)
+        .header("accept", "application/fhir+xml;q=1.0, application/fhir+json;q=1.0");
+    Answer::of(both).await.expect(200);
+    let legacy = site.request(Method::GET, &path).header("accept", "application/json+fhir");
+    Answer::of(legacy).await.expect(200);
+    let body = site
+        .request(Method::POST, "/Patient")
+        .header(TYPE, "application/fhir+xml")
+        .body("<Patient/>");
+    Answer::of(body).await.expect(415);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_places_and_methods_are_outcomes() {
+    let site = Site::start().await;
+
+    site.get("/Dragon/1").await.expect(404).issue();
+    site.get("/Patient/1/2/3/4").await.expect(404).issue();
+    let patch = site.request(Method::PATCH, "/Patient/1").body("{}");
+    Answer::of(patch).await.expect(405).issue();
+    Answer::of(site.anonymous(Method::GET, "/nowhere")).await.expect(404).issue();
+    let mismatched =
+        json!({"resourceType": "Observation", "status": "final", "code": {"text": "x"}});
+    site.post("/Patient", &mismatched).await.expect(400);
+    site.stop().await;
+}

@@ -1,0 +1,134 @@
+//! Searches and their pages.
+
+use std::collections::HashSet;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::site::{Answer, Site, patient};
+
+async fn pages(site: &Site, first: &str) -> Vec<String> {
+    let mut ids = Vec::new();
+    let mut next = Some(first.to_owned());
+    while let Some(url) = next {
+        let page = site.get(&url).await.expect(200).json();
+        let entries = page["entry"].as_array().cloned().unwrap_or_default();
+        ids.extend(
+            entries.iter().map(|entry| entry["resource"]["id"].as_str().unwrap().to_owned()),
+        );
+        next = link(&page, "next");
+    }
+    ids
+}
+
+fn link(page: &Value, relation: &str) -> Option<String> {
+    let links = page["link"].as_array().unwrap();
+    let found = links.iter().find(|link| link["relation"] == relation)?;
+    Some(found["url"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paging_to_the_end_gives_each_resource_once() {
+    let site = Site::start().await;
+    for at in 0..23 {
+        site.create(&patient(&format!("Ada{at}"))).await;
+    }
+
+    let ids = pages(&site, "/Patient?_count=5").await;
+
+    assert_eq!(ids.len(), 23);
+    assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 23);
+    let page = site.get("/Patient?_count=5").await.json();
+    assert!(link(&page, "next").unwrap().starts_with(&format!("{}/Patient?", site.base)));
+    assert_eq!(link(&page, "self").unwrap(), format!("{}/Patient?_count=5", site.base));
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_searches_like_a_query() {
+    let site = Site::start().await;
+    let key = site.create(&patient("Ada")).await;
+    site.create(&patient("Eve")).await;
+
+    let request = site.request(Method::POST, "/Patient/_search");
+    let request = request.header("content-type", "application/x-www-form-urlencoded");
+    let found = Answer::of(request.body("family=ada")).await.expect(200).json();
+
+    assert_eq!(found["total"], 1);
+    assert_eq!(found["entry"][0]["fullUrl"], format!("{}/{key}", site.base));
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_parameters_are_refused_unless_lenient_or_underscored() {
+    let site = Site::start().await;
+    site.create(&patient("Ada")).await;
+
+    site.get("/Patient?colour=red").await.expect(400);
+    let lenient =
+        site.request(Method::GET, "/Patient?colour=red").header("prefer", "handling=lenient");
+    let lenient = Answer::of(lenient).await.expect(200).json();
+    let marked = site.get("/Patient?_totalMethod=count").await.expect(200).json();
+
+    assert_eq!(lenient["entry"][1]["search"]["mode"], "outcome");
+    assert_eq!(marked["entry"][1]["resource"]["resourceType"], "OperationOutcome");
+    assert_eq!(link(&lenient, "self").unwrap(), format!("{}/Patient", site.base));
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_big_answer_is_gzipped_for_those_who_take_it() {
+    let site = Site::start().await;
+    for _ in 0..20 {
+        site.create(&patient("Ada")).await;
+    }
+
+    let request = site.request(Method::GET, "/Patient").header("accept-encoding", "gzip");
+    let packed = Answer::of(request).await.expect(200);
+
+    assert_eq!(packed.header("content-encoding"), "gzip");
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&packed.bytes[..]), &mut text)
+        .unwrap();
+    let page: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(page["entry"].as_array().unwrap().len(), 20);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_statement_lists_only_what_is_answered() {
+    let site = Site::start().await;
+
+    let statement =
+        Answer::of(site.anonymous(Method::GET, "/fhir/metadata")).await.expect(200).json();
+
+    assert_eq!(statement["fhirVersion"], "4.0.1");
+    let resources = statement["rest"][0]["resource"].as_array().unwrap();
+    let patient = resources.iter().find(|one| one["type"] == "Patient").unwrap();
+    let params = patient["searchParam"].as_array().unwrap();
+    assert!(params.len() > 10);
+    for param in params {
+        let value = match param["type"].as_str().unwrap() {
+            "date" => "2020-01-01",
+            "reference" => "Organization/1",
+            "quantity" | "number" => "1",
+            _ => "x",
+        };
+        let query = format!("/Patient?{}={value}&_summary=count", param["name"].as_str().unwrap());
+        site.get(&query).await.expect(200);
+    }
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_of_a_type_pages_to_the_end() {
+    let site = Site::start().await;
+    for at in 0..7 {
+        site.create(&json!({"resourceType": "Basic", "code": {"text": at.to_string()}})).await;
+    }
+
+    let ids = pages(&site, "/Basic/_history?_count=3").await;
+
+    assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 7);
+    site.stop().await;
+}

@@ -1,0 +1,177 @@
+//! A gateway for one test, and a client that speaks to it.
+
+use std::sync::Arc;
+
+use gateway::app::App;
+use gateway::auth::TokenRequest;
+use gateway::clock;
+use gateway::config::Config;
+use gateway::http::server::{Served, serve};
+use policy::Role;
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+
+/// A running gateway in a folder of its own.
+pub(crate) struct Site {
+    pub(crate) app: Arc<App>,
+    pub(crate) base: String,
+    pub(crate) root: String,
+    served: Option<Served>,
+    folder: tempfile::TempDir,
+    client: reqwest::Client,
+    token: String,
+}
+
+/// An answer, taken whole.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Site {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::in_folder(folder.path());
+        config.server.listen = "127.0.0.1:0".parse().unwrap();
+        config.auth.dev_issuer = true;
+        config.ledger.checkpoint_ms = 50;
+        config.ledger.checkpoint_loaded_ms = 50;
+        change(&mut config);
+        let app = App::open(config).await.unwrap();
+        let served = serve(Arc::clone(&app)).unwrap();
+        let root = format!("http://{}", served.address);
+        let mut site = Self {
+            base: format!("{root}/fhir"),
+            root,
+            served: Some(served),
+            folder,
+            client: reqwest::Client::new(),
+            token: String::new(),
+            app,
+        };
+        site.token = site.token_of(Role::System, None);
+        site
+    }
+
+    /// Stops everything in order and gives the folder back.
+    pub(crate) async fn stop(mut self) -> tempfile::TempDir {
+        if let Some(served) = self.served.take() {
+            served.stop().await;
+        }
+        self.app.close().await;
+        self.folder
+    }
+
+    pub(crate) fn token_of(&self, role: Role, patient: Option<&str>) -> String {
+        let patient = patient.map(|id| fhir::ResourceId::parse(id).unwrap());
+        let request =
+            TokenRequest { role, patient: patient.as_ref(), scope: None, lifetime_seconds: 600 };
+        self.app.dev_issuer.as_ref().unwrap().token(&request, clock::now()).unwrap()
+    }
+
+    /// A request by the system role; `path` is below the base.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.request_as(&self.token, method, path)
+    }
+
+    pub(crate) fn request_as(&self, token: &str, method: Method, path: &str) -> RequestBuilder {
+        let url =
+            if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
+        self.client.request(method, url).bearer_auth(token)
+    }
+
+    /// A request without a token; `path` is below the root.
+    pub(crate) fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.root))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.request(Method::GET, path)).await
+    }
+
+    pub(crate) async fn get_as(&self, token: &str, path: &str) -> Answer {
+        Answer::of(self.request_as(token, Method::GET, path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        Answer::of(self.request(Method::POST, path).body(body.to_string()).header(TYPE, JSON)).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
+        Answer::of(self.request(Method::PUT, path).body(body.to_string()).header(TYPE, JSON)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        Answer::of(self.request(Method::DELETE, path)).await
+    }
+
+    /// Creates a resource and gives its reference.
+    pub(crate) async fn create(&self, body: &Value) -> String {
+        let answer = self.post(&format!("/{}", body["resourceType"].as_str().unwrap()), body).await;
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        let created = answer.json();
+        format!("{}/{}", created["resourceType"].as_str().unwrap(), created["id"].as_str().unwrap())
+    }
+
+    /// Exact number of resources that a search finds.
+    pub(crate) async fn count(&self, query: &str) -> u64 {
+        let separator = if query.contains('?') { '&' } else { '?' };
+        let answer = self.get(&format!("/{query}{separator}_summary=count")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["total"].as_u64().unwrap()
+    }
+}
+
+impl Answer {
+    pub(crate) async fn of(request: RequestBuilder) -> Self {
+        Self::from(request.send().await.unwrap()).await
+    }
+
+    async fn from(response: Response) -> Self {
+        Self {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            bytes: response.bytes().await.unwrap().to_vec(),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.text());
+        self
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or_else(|_| panic!("no JSON: {}", self.text()))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).chars().take(600).collect()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// `issue[0].code` and `issue[0].expression[0]` of an OperationOutcome.
+    pub(crate) fn issue(&self) -> (String, String) {
+        let outcome = self.json();
+        assert_eq!(outcome["resourceType"], "OperationOutcome");
+        assert_eq!(outcome["issue"][0]["details"]["text"], outcome["issue"][0]["diagnostics"]);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        (text(&outcome["issue"][0]["code"]), text(&outcome["issue"][0]["expression"][0]))
+    }
+}
+
+/// A patient with this family name.
+pub(crate) fn patient(family: &str) -> Value {
+    json!({"resourceType": "Patient", "name": [{"family": family}]})
+}
+
+pub(crate) const TYPE: &str = "content-type";
+pub(crate) const JSON: &str = "application/fhir+json";
