@@ -5,7 +5,7 @@
 //! alone (*stale*), fills and unions still apply. Every stored element that is not written keeps its bytes.
 //! Not here: versions, `meta.versionId`, `meta.lastUpdated` (the store adds them).
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
 use fhir::{Node, Tree};
 
@@ -24,6 +24,9 @@ pub enum Merged {
     Unchanged,
     /// The message is older than what is stored; nothing to write.
     Stale,
+    /// The draft merges two patients that are already merged the other way round; refuse the whole message with
+    /// [`Reason::MergeCycle`](crate::Reason::MergeCycle).
+    Cycle,
     /// The bytes of the next version, without `meta.versionId` and `meta.lastUpdated`.
     Write(Vec<u8>),
 }
@@ -33,6 +36,7 @@ pub fn merge(existing: Option<&Tree>, draft: &Draft) -> Merged {
     let incoming = Tree::parse(draft.body.clone()).expect("drafts are written as valid JSON");
     let Some(existing) = existing else {
         let mut members = members(incoming.root());
+        members.retain(|(key, _)| draft.write.of(key) != FieldMode::Ignore);
         stamp(
             &mut members,
             None,
@@ -40,6 +44,9 @@ pub fn merge(existing: Option<&Tree>, draft: &Draft) -> Merged {
         );
         return Merged::Write(render(&members));
     };
+    if reverses(existing.root(), incoming.root()) {
+        return Merged::Cycle;
+    }
     let stored_time = event_time(existing.root());
     let stale = matches!((draft.event_time_us, stored_time), (Some(new), Some(old)) if new < old);
     let before = members(existing.root());
@@ -68,6 +75,19 @@ pub fn merge(existing: Option<&Tree>, draft: &Draft) -> Merged {
         return if stale { Merged::Stale } else { Merged::Unchanged };
     }
     Merged::Write(render(&after))
+}
+
+/// True when both link to the same patient, one as replaced and the other as replacing.
+fn reverses(stored: Node<'_>, incoming: Node<'_>) -> bool {
+    let links = |resource: Node<'_>| -> Vec<(String, String)> {
+        let all = resource.get("link").into_iter().flat_map(Node::items);
+        let text = |n: Option<Node<'_>>| n.and_then(Node::as_str).unwrap_or_default().into_owned();
+        all.map(|l| (text(l.get("other").and_then(|o| o.get("reference"))), text(l.get("type"))))
+            .filter(|(_, kind)| matches!(kind.as_str(), "replaces" | "replaced-by"))
+            .collect()
+    };
+    let stored = links(stored);
+    links(incoming).iter().any(|(other, kind)| stored.iter().any(|(o, k)| o == other && k != kind))
 }
 
 /// Members of an object: key and JSON bytes.
@@ -184,7 +204,7 @@ fn choice(key: &str) -> Option<&'static str> {
 }
 
 fn union(stored: Node<'_>, incoming: Node<'_>) -> Vec<u8> {
-    let known: Vec<_> = stored.items().map(identity).collect();
+    let known: HashSet<_> = stored.items().map(identity).collect();
     let fresh: Vec<&[u8]> =
         incoming.items().filter(|n| !known.contains(&identity(*n))).map(Node::raw).collect();
     if fresh.is_empty() {

@@ -155,3 +155,25 @@ fn the_servers_meta_is_left_out_and_other_meta_is_kept() {
     assert!(!text.contains("versionId"));
     assert!(text.contains(r#""valueInstant":"2026-03-01T11:00:00.000000Z""#), "{text}");
 }
+
+#[test]
+fn a_merge_the_other_way_round_is_a_cycle() {
+    let link =
+        |kind: &str| format!(r#""link":[{{"other":{{"reference":"Patient/q"}},"type":"{kind}"}}]"#);
+    let fields = [("link", FieldMode::Union)];
+    let stored = draft(&link("replaced-by"), FieldMode::Replace, &fields, T1);
+    let reverse = draft(&link("replaces"), FieldMode::Replace, &fields, T2);
+
+    assert_eq!(join(&stored, &reverse), Err(Merged::Cycle));
+    assert_eq!(join(&stored, &stored), Err(Merged::Unchanged));
+}
+
+#[test]
+fn an_ignored_element_is_not_even_created() {
+    let fields = [("gender", FieldMode::Ignore)];
+    let first = draft(r#""gender":"male","birthDate":"1980""#, FieldMode::Replace, &fields, T1);
+
+    let Merged::Write(bytes) = merge(None, &first) else { panic!("written") };
+
+    assert!(!String::from_utf8(bytes).expect("text").contains("gender"));
+}

@@ -193,6 +193,26 @@ fn every_atom_is_accounted_for_and_z_segments_by_site_rules() {
 }
 
 #[test]
+fn a_sites_namespaces_decide_who_is_the_same_patient() {
+    let message = String::from_utf8(fixture("adt_z.hl7")).expect("ASCII");
+    let other = message.replace("P-200^^^LINDEN^MR", "P-200^^^LND&1.3.6.1.4.1.99999.1&ISO^MR");
+    let elsewhere = message.replace("P-200^^^LINDEN^MR", "P-200^^^OAK^MR");
+    let names = "name,uri\nLINDEN,urn:oid:1.3.6.1.4.1.99999.1\n";
+    let site =
+        Layer { name: "site/linden".into(), files: vec![("namespaces.csv".into(), names.into())] };
+    let id = |text: &str, rules: &RuleSet| {
+        convert_here(text.as_bytes(), rules).expect("applied").drafts[0].id.clone()
+    };
+    let base = RuleSet::base();
+    assert_ne!(id(&message, &base), id(&other, &base));
+    assert_ne!(id(&message, &base), id(&elsewhere, &base));
+
+    let rules = RuleSet::compile(&[Layer::base(), site]).expect("valid");
+    assert_eq!(id(&message, &rules), id(&other, &rules));
+    assert_ne!(id(&message, &rules), id(&elsewhere, &rules));
+}
+
+#[test]
 fn a_wrong_rule_is_refused_with_file_and_line() {
     for (rows, wanted) in [
         ("A,PID-5,,Patient.nam,XPN,", "no element `Patient.nam` in FHIR R4"),

@@ -50,6 +50,36 @@ fn truncation_at_every_byte_ends_in_a_state() {
 }
 
 #[test]
+fn large_and_repetitive_messages_take_linear_time() {
+    let rules = RuleSet::base();
+    let head = "MSH|^~\\&|A|B|C|D|20260301120000Z||ORU^R01|1|P|2.5\r";
+    let name = |n: usize| {
+        let letter = |n: usize| char::from(b'A' + u8::try_from(n % 26).expect("a letter"));
+        format!("Z{}{}|x\r", letter(n), letter(n / 26))
+    };
+    let identifiers: Vec<_> = (0..60_000).map(|n| format!("{n}^^^H")).collect();
+    let messages = [
+        format!("{head}PID|||1^^^H\rOBR|1||F\r{}", "OBX|1|NM|1^n^L||1\r".repeat(20_000)),
+        format!("{head}PID|||{}\rOBR|1||F\r", identifiers.join("~")),
+        format!("{head}PID|||1^^^H\rOBR|1||F\r{}", (0..40_000).map(name).collect::<String>()),
+        format!("{head}PID|||1^^^H|{}", "|".repeat(1_000_000)),
+        format!("{head}PID|||1^^^H||{}", "^".repeat(60_000)),
+        format!("{head}PID|||1^^^H||{}\r", "\\".repeat(100_000)),
+        format!("{head}{}", "PID|||1^^^H\rMRG|2^^^H\r".repeat(20_000))
+            .replace("ORU^R01", "ADT^A40"),
+        format!("{head}PID|||1^^^H\rOBR|1||F\r{}", "OBX|1|TX|1^n^L||line\r".repeat(20_000)),
+    ];
+    for (n, message) in messages.iter().enumerate() {
+        let started = std::time::Instant::now();
+        let _ = convert_here(message.as_bytes(), &rules);
+        let took = started.elapsed();
+        println!("{n} {took:?}");
+        assert!(took < std::time::Duration::from_secs(20), "message {n} took {took:?}");
+        println!("message {n}: {took:?}");
+    }
+}
+
+#[test]
 fn a_site_without_settings_takes_production_messages_only() {
     assert_eq!(Site::default().processing_ids, ["P"]);
 }

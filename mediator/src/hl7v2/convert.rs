@@ -170,6 +170,7 @@ fn map<'m>(
         local_system: local_uri("facility", facility.as_deref().unwrap_or("unknown")),
         drafts: Vec::new(),
         positions: std::collections::HashMap::new(),
+        uses: std::collections::HashMap::new(),
     };
     let occurred = event_time(&mut work);
     match (kind.code.as_str(), kind.event.as_str()) {

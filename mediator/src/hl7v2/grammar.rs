@@ -217,7 +217,8 @@ impl Structure {
         let position = |child: &Group| {
             members.iter().position(|m| matches!(m, Member::Group(rule) if *rule == child.rule))
         };
-        let latest = group.children.iter().chain(open_child).filter_map(position).max();
+        // Children come in member order, so the last one is the furthest.
+        let latest = open_child.or(group.children.last()).and_then(position);
         latest.is_some_and(|latest| latest > member || (latest == member && member == 0))
     }
 

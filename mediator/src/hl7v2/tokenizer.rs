@@ -5,7 +5,7 @@
 //! the field before it. CR, LF, CRLF and blank lines all end segments.
 //! Not here: escapes (`escape`), meaning (`message`, `grammar`).
 
-use std::cell::Cell;
+use std::{cell::Cell, collections::HashMap};
 
 use memchr::memchr2_iter;
 
@@ -183,15 +183,11 @@ impl Table<'_> {
     }
 
     fn number_occurrences(&mut self) {
-        let mut seen: Vec<([u8; 3], u32)> = Vec::with_capacity(16);
+        let mut seen: HashMap<[u8; 3], u32> = HashMap::with_capacity(16);
         for segment in &mut self.segments {
-            match seen.iter_mut().find(|(name, _)| *name == segment.name) {
-                Some((_, count)) => {
-                    *count += 1;
-                    segment.occurrence = *count;
-                }
-                None => seen.push((segment.name, 1)),
-            }
+            let count = seen.entry(segment.name).or_default();
+            *count += 1;
+            segment.occurrence = *count;
         }
     }
 }
@@ -206,7 +202,7 @@ fn as_u32(n: usize) -> u32 {
 
 /// Largest message, the frame limit of the listener.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 128 << 20;
-const SEGMENTS_MAX: usize = 500_000;
+const SEGMENTS_MAX: usize = 50_000;
 const ATOMS_MAX: usize = 8_000_000;
 const FIELDS_MAX: usize = 4_096;
 

@@ -31,6 +31,8 @@ pub(crate) struct Work<'m> {
     pub(crate) drafts: Vec<Building<'m>>,
     /// Position of a draft by its id; ids differ between types because the type is hashed into them.
     pub(crate) positions: HashMap<String, usize>,
+    /// How often a key was used, by the id that it gives.
+    pub(crate) uses: HashMap<String, u32>,
 }
 
 /// A draft under construction.
@@ -61,15 +63,11 @@ impl<'m> Work<'m> {
         place: Place,
     ) -> Building<'m> {
         let mut id = stable_id(kind, parts);
-        let mut ordinal = 1;
-        while self.positions.contains_key(&id) {
-            ordinal += 1;
-            let suffix = format!("#{ordinal}");
-            let mut longer = parts.to_vec();
-            longer.push(&suffix);
-            id = stable_id(kind, &longer);
-        }
-        if ordinal > 1 {
+        let uses = self.uses.entry(id.clone()).or_default();
+        *uses += 1;
+        if *uses > 1 {
+            let suffix = format!("#{uses}");
+            id = stable_id(kind, &[parts, &[&suffix]].concat());
             self.message.warn("key-collision", place);
         }
         // The id is taken from now on, also while the draft is being filled.

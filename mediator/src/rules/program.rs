@@ -87,7 +87,11 @@ fn run<'m>(
     items: &mut Vec<(&'m str, Object<'m>)>,
 ) {
     let repeats = program.steps.iter().any(|s| s.is_array);
-    for repetition in field.repetitions() {
+    for (n, repetition) in field.repetitions().enumerate() {
+        if n >= REPETITIONS_MAX {
+            work.message.warn("repetitions-past-the-limit", repetition.place());
+            break;
+        }
         let slice = match (program.component, program.subcomponent) {
             (0, _) => repetition,
             (component, 0) => repetition.component(component),
@@ -136,3 +140,6 @@ fn put<'m>(
 fn dotted(steps: &[Step]) -> String {
     steps.iter().map(|s| &*s.name).collect::<Vec<_>>().join(".")
 }
+
+/// Repetitions of one field that are mapped; the rest is left over.
+const REPETITIONS_MAX: usize = 500;

@@ -33,6 +33,12 @@ pub(crate) fn convert(work: &mut Work<'_>) -> Result<(), ConvertError> {
                 })?;
                 merge(work, pid, &between, segment)?;
                 merges += 1;
+                if merges > MERGES_MAX {
+                    return Err(ConvertError::new(
+                        Reason::TooLarge,
+                        "too many merges in one message",
+                    ));
+                }
             }
             _ if pid.is_some() => between.push(segment),
             _ => {}
@@ -114,3 +120,6 @@ fn link<'m>(id: &str, kind: &'static str) -> Json<'m> {
         Object::new().with("other", Json::reference("Patient", id)).with("type", Json::text(kind));
     Json::Object(link)
 }
+
+/// Merges of one message; a real one has one to three.
+const MERGES_MAX: usize = 100;
