@@ -68,6 +68,8 @@ pub struct App {
     pub dev_issuer: Option<DevIssuer>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Held by a submission that is prepared again, so that those who lost a race do not race each other.
+    pub(crate) turn: tokio::sync::Mutex<()>,
     /// Conditional matches that held on their own bytes: (resource, criteria).
     pub(crate) verified: Cache<(String, String), ()>,
     stop: watch::Sender<bool>,
@@ -116,6 +118,7 @@ impl App {
             auth,
             dev_issuer,
             metrics,
+            turn: tokio::sync::Mutex::new(()),
             verified: Cache::new(VERIFIED_MAX),
             stop,
             sealing: std::sync::Mutex::new(Some(sealing)),

@@ -13,17 +13,18 @@ use bytes::Bytes;
 use fhir::{Instant, ResourceKey, Template, VersionId};
 use policy::Principal;
 use registry::error::CommitError;
-use registry::write_set::Committed;
+use registry::write_set::{Committed, CommittedVersion};
 
 use crate::access::{self, Access};
 use crate::app::App;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::limits::{PREPARE_ATTEMPTS_MAX, PREPARE_PAUSE_MS_MAX};
 use crate::plan::Plan;
-use crate::prepare::{Prepared, prepare};
+use crate::prepare::{Contents, Prepared, prepare};
 use crate::snapshot::{self, Decision, Snapshot};
 use crate::submission::{Submission, Verb};
 use crate::telemetry::metrics::Interaction;
+use crate::work;
 
 /// What became of a submission.
 pub struct Outcome {
@@ -107,8 +108,11 @@ async fn write(
     submission: Submission,
     principal: &Principal,
 ) -> Answered<(Outcome, Touched)> {
-    let plan = Arc::new(Plan::of(&submission, principal)?);
     let submission = Arc::new(submission);
+    let (planned, caller) = (Arc::clone(&submission), principal.clone());
+    let plan = work::run(submission.is_long(), move || Plan::of(&planned, &caller)).await??;
+    let plan = Arc::new(plan);
+    let mut turn = None;
     for attempt in 0..PREPARE_ATTEMPTS_MAX {
         let snapshot = Snapshot::take(app, &plan, &submission).await?;
         let prepared = prepare(app, &submission, &plan, &snapshot).await?;
@@ -121,6 +125,9 @@ async fn write(
                 Ok(committed) => Some(committed),
                 Err(CommitError::Stale) => {
                     app.metrics.prepared_again.add(1);
+                    if turn.is_none() {
+                        turn = Some(app.turn.lock().await);
+                    }
                     pause(attempt).await;
                     continue;
                 }
@@ -135,34 +142,46 @@ async fn write(
             versions: versions.iter().map(|made| (made.key.clone(), made.version)).collect(),
             patients: patients.into_iter().collect(),
         };
-        let mut entries: Vec<Written> = Vec::with_capacity(decisions.len());
-        for (at, decision) in decisions.into_iter().enumerate() {
-            let written = match decision {
-                Decision::Write { status, .. } => {
-                    let (place, template) = &contents[&at];
-                    let made = &versions[*place];
-                    let content = match status {
-                        204 => Content::None,
-                        _ => Content::Template(Arc::clone(template)),
-                    };
-                    Written {
-                        key: Some(made.key.clone()),
-                        version: Some(made.version),
-                        updated: Some(made.updated),
-                        status,
-                        content,
-                    }
-                }
-                Decision::Exists(key) => existing(app, &plan, at, key).await?,
-                Decision::SameAs(first) => Written { status: 200, ..entries[first].clone() },
-                Decision::Nothing => Written::nothing(204),
-                Decision::Read => Written::nothing(200),
-            };
-            entries.push(written);
-        }
+        let entries = entries(app, &plan, decisions, &contents, versions).await?;
         return Ok((Outcome { entries, committed, repeated: None }, touched));
     }
     Err(CommitError::Stale.into())
+}
+
+/// What became of each operation, in their order.
+async fn entries(
+    app: &App,
+    plan: &Plan,
+    decisions: Vec<Decision>,
+    contents: &Contents,
+    versions: &[CommittedVersion],
+) -> Answered<Vec<Written>> {
+    let mut entries: Vec<Written> = Vec::with_capacity(decisions.len());
+    for (at, decision) in decisions.into_iter().enumerate() {
+        let written = match decision {
+            Decision::Write { status, .. } => {
+                let (place, template) = &contents[&at];
+                let made = &versions[*place];
+                let content = match status {
+                    204 => Content::None,
+                    _ => Content::Template(Arc::clone(template)),
+                };
+                Written {
+                    key: Some(made.key.clone()),
+                    version: Some(made.version),
+                    updated: Some(made.updated),
+                    status,
+                    content,
+                }
+            }
+            Decision::Exists(key) => existing(app, plan, at, key).await?,
+            Decision::SameAs(first) => Written { status: 200, ..entries[first].clone() },
+            Decision::Nothing => Written::nothing(204),
+            Decision::Read => Written::nothing(200),
+        };
+        entries.push(written);
+    }
+    Ok(entries)
 }
 
 /// A write must stay within the compartments that the caller may write to.

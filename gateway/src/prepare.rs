@@ -18,7 +18,6 @@ use crate::app::App;
 use crate::condition::{self, Verdict};
 use crate::error::{Answered, Fault, FaultKind};
 use crate::finish::VersionFinish;
-use crate::limits::PREPARE_INLINE_BYTES_MAX;
 use crate::payload::Keys;
 use crate::plan::{LinkTarget, Plan, refuse_doubles};
 use crate::snapshot::{Decision, Snapshot};
@@ -34,10 +33,13 @@ pub(crate) struct Prepared {
     /// One for each operation.
     pub(crate) decisions: Vec<Decision>,
     /// For each operation that writes: its place in the set and its content.
-    pub(crate) contents: HashMap<usize, (usize, Arc<Template>)>,
+    pub(crate) contents: Contents,
     /// Patients whose compartments are touched.
     pub(crate) patients: BTreeSet<ResourceId>,
 }
+
+/// By operation: its place in the write set, and its content.
+pub(crate) type Contents = HashMap<usize, (usize, Arc<Template>)>;
 
 /// One version, before it has keys.
 struct Draft {
@@ -45,7 +47,7 @@ struct Draft {
     key: ResourceKey,
     previous: Option<VersionId>,
     action: Action,
-    template: Template,
+    template: Option<Template>,
     rows: IndexRows,
     patients: Vec<ResourceId>,
     sort_us: Option<i64>,
@@ -66,10 +68,9 @@ pub(crate) async fn prepare(
 ) -> Answered<Prepared> {
     let decisions = decide(submission, plan, snapshot)?;
     let targets = targets(submission, plan, snapshot, &decisions)?;
-    let bytes = submission.document.as_ref().map_or(0, |document| document.bytes().len());
     let (shared, planned) = (Arc::clone(submission), Arc::clone(plan));
     let (decided, index_key) = (decisions.clone(), app.store.index_key().clone());
-    let drafts = work::run(bytes > PREPARE_INLINE_BYTES_MAX, move || {
+    let drafts = work::run(submission.is_long(), move || {
         draft_all(&shared, &planned, &decided, &targets, &index_key)
     })
     .await??;
@@ -247,7 +248,7 @@ fn draft(
         key: key.clone(),
         previous: *previous,
         action: *action,
-        template,
+        template: Some(template),
         rows: IndexRows::default(),
         patients: Vec::new(),
         sort_us: None,
@@ -259,15 +260,16 @@ fn draft(
     if template.filled_bytes_max() > CONTENT_BYTES_MAX {
         return Err(Fault::new(FaultKind::TooLarge, "the resource is too large"));
     }
-    let mut draft = draft(template);
     if replacements.is_empty() {
+        let mut draft = draft(template);
         index(&mut draft, node, base, index_key);
-    } else {
-        // Index and compartments follow the references as they will be stored.
-        let bytes = draft.template.fill(VersionId::FIRST, Instant::from_micros(0));
-        let rewritten = Tree::parse(bytes).map_err(Fault::invalid)?;
-        index(&mut draft, rewritten.root(), base, index_key);
+        return Ok(draft);
     }
+    // Index and compartments follow the references as they will be stored.
+    let bytes = template.fill(VersionId::FIRST, Instant::from_micros(0));
+    let rewritten = Tree::parse(bytes).map_err(Fault::invalid)?;
+    let mut draft = draft(template);
+    index(&mut draft, rewritten.root(), base, index_key);
     Ok(draft)
 }
 
@@ -294,17 +296,19 @@ async fn assemble(
 ) -> Answered<Prepared> {
     let compartments = drafts.iter().flat_map(compartments).collect();
     let keys = app.payloads.keys(compartments).await?;
-    let mut writes = Vec::with_capacity(drafts.len());
-    let mut contents = HashMap::with_capacity(drafts.len());
+    let sealed = move || {
+        let ready = drafts.into_iter().map(|draft| Ready::of(draft, &keys));
+        ready.collect::<Answered<Vec<Ready>>>().map(|ready| (ready, keys.into_made()))
+    };
+    let (ready, (new_keys, made_keys)) = work::run(submission.is_long(), sealed).await??;
+    let mut writes = Vec::with_capacity(ready.len());
+    let mut contents = HashMap::with_capacity(ready.len());
     let mut patients = BTreeSet::new();
-    for draft in drafts {
-        patients.extend(draft.patients.iter().cloned());
-        let operation = draft.operation;
-        let (write, template) = write(app, draft, &keys).await?;
-        contents.insert(operation, (writes.len(), template));
-        writes.push(write);
+    for one in ready {
+        patients.extend(one.draft.patients.iter().cloned());
+        contents.insert(one.draft.operation, (writes.len(), Arc::clone(&one.template)));
+        writes.push(one.write(app).await?);
     }
-    let (new_keys, made_keys) = keys.into_made();
     let set = WriteSet {
         writes,
         depends: snapshot.dependencies(),
@@ -315,31 +319,46 @@ async fn assemble(
     Ok(Prepared { set, made_keys, decisions, contents, patients })
 }
 
-async fn write(app: &App, draft: Draft, keys: &Keys) -> Answered<(Write, Arc<Template>)> {
-    let own = keys.of(&compartments(&draft));
-    let sealer = Sealer::prepare(&draft.key, &own)
-        .map_err(|error| Fault::new(FaultKind::Unprocessable, error.to_string()))?;
-    let template = Arc::new(draft.template);
-    let staged = if template.filled_bytes_max() > INLINE_BYTES_MAX {
-        let content = template.fill(VersionId::FIRST, Instant::from_micros(0));
-        let staged = StagedObject::write(&sealer, content.into(), app.payloads.objects()).await;
-        Some(staged.map_err(|error| {
-            tracing::error!(cause = %error, "an object was not written");
-            Fault::new(FaultKind::Unavailable, "the content cannot be stored now; retry later")
-        })?)
-    } else {
-        None
-    };
-    let write = Write {
-        key: draft.key,
-        previous: draft.previous,
-        action: draft.action,
-        finish: Box::new(VersionFinish::new(Arc::clone(&template), sealer, staged)),
-        rows: draft.rows,
-        patients: draft.patients,
-        sort_us: draft.sort_us,
-    };
-    Ok((write, template))
+/// A version with its keys.
+struct Ready {
+    draft: Draft,
+    template: Arc<Template>,
+    sealer: Sealer,
+}
+
+impl Ready {
+    fn of(mut draft: Draft, keys: &Keys) -> Answered<Self> {
+        let own = keys.of(&compartments(&draft));
+        let sealer = Sealer::prepare(&draft.key, &own)
+            .map_err(|error| Fault::new(FaultKind::Unprocessable, error.to_string()))?;
+        let template = draft.template.take().expect("a draft has its template");
+        Ok(Self { draft, template: Arc::new(template), sealer })
+    }
+
+    /// The write; a large content goes to the object store first.
+    async fn write(self, app: &App) -> Answered<Write> {
+        let Self { draft, template, sealer } = self;
+        let staged = if template.filled_bytes_max() > INLINE_BYTES_MAX {
+            let content = template.fill(VersionId::FIRST, Instant::from_micros(0));
+            let staged = StagedObject::write(&sealer, content.into(), app.payloads.objects()).await;
+            Some(staged.map_err(|error| {
+                tracing::error!(cause = %error, "an object was not written");
+                let text = "the content cannot be stored now; retry later";
+                Fault::new(FaultKind::Unavailable, text)
+            })?)
+        } else {
+            None
+        };
+        Ok(Write {
+            key: draft.key,
+            previous: draft.previous,
+            action: draft.action,
+            finish: Box::new(VersionFinish::new(template, sealer, staged)),
+            rows: draft.rows,
+            patients: draft.patients,
+            sort_us: draft.sort_us,
+        })
+    }
 }
 
 /// `Patient/id` of each compartment; the tenant's empty name for none.

@@ -45,6 +45,8 @@ pub struct Sealer {
     outbox_done: u64,
     /// Highest journal position that is in the log.
     journal_done: u64,
+    /// The registry may not have recorded all that the log holds.
+    behind: bool,
     idle: Duration,
     loaded: Duration,
 }
@@ -148,6 +150,7 @@ impl Sealer {
             metrics,
             outbox_done: 0,
             journal_done: 0,
+            behind: true,
             idle: Duration::from_millis(settings.checkpoint_ms),
             loaded: Duration::from_millis(settings.checkpoint_loaded_ms),
         };
@@ -162,6 +165,14 @@ impl Sealer {
             match self.seal().await {
                 Ok(0) if stopping => return,
                 Ok(_) => {}
+                Err(SealError::Registry(cause)) if !stopping => {
+                    tracing::warn!(
+                        cause,
+                        "the registry did not take part in sealing; trying again"
+                    );
+                    tokio::time::sleep(self.idle).await;
+                    self.behind = true;
+                }
                 Err(error) => {
                     tracing::error!(cause = %error, "sealing stopped; writes go on and wait");
                     self.note_stop(&error);
@@ -209,6 +220,9 @@ impl Sealer {
     /// # Errors
     /// [`SealError`]; the log is then left alone until the next start.
     pub async fn seal(&mut self) -> Result<usize, SealError> {
+        if self.behind {
+            self.recover().await?;
+        }
         let first_index = self.log.size();
         let (waiting, outbox_done, journal_done) = self.waiting().await?;
         if waiting.is_empty() && self.ledger.checkpoint().is_some() {
@@ -219,6 +233,7 @@ impl Sealer {
         let of_log = |error: &dyn std::fmt::Display| SealError::Log(error.to_string());
         self.log.append(&entries).map_err(|error| of_log(&error))?;
         let checkpoint = self.log.publish(time_ms).map_err(|error| of_log(&error))?;
+        self.ledger.checkpoint.store(Some(Arc::new(checkpoint)));
         let range = SealedRange {
             first_index,
             outbox_ids: waiting.iter().map(|one| one.outbox_id).collect(),
@@ -226,7 +241,6 @@ impl Sealer {
         self.record(range, journal_done).await?;
         self.outbox_done = outbox_done;
         self.journal_done = journal_done;
-        self.ledger.checkpoint.store(Some(Arc::new(checkpoint)));
         self.metrics.ledger_size.set(i64::try_from(self.log.size()).unwrap_or(i64::MAX));
         self.metrics.checkpoint_at_us.set(clock::now_us());
         Ok(waiting.len())
@@ -295,15 +309,12 @@ impl Sealer {
                 ledger.size = published,
                 "entries published before the last stop are now recorded"
             );
-            self.record_recovered(range).await?;
+            let (range, journal_done) = range;
+            self.record(range, journal_done).await?;
+            self.journal_done = journal_done;
         }
-        Ok(())
-    }
-
-    async fn record_recovered(&mut self, range: (SealedRange, u64)) -> Result<(), SealError> {
-        let (range, journal_done) = range;
-        self.record(range, journal_done).await?;
-        self.journal_done = journal_done;
+        self.metrics.ledger_size.set(i64::try_from(published).unwrap_or(i64::MAX));
+        self.behind = false;
         Ok(())
     }
 

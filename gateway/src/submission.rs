@@ -170,6 +170,13 @@ impl Submission {
         self
     }
 
+    /// True when work on it takes long enough to leave the I/O thread.
+    pub(crate) fn is_long(&self) -> bool {
+        let bytes = self.document.as_ref().map_or(0, |document| document.bytes().len());
+        // An entry of a batch shares its document with all others.
+        bytes > PREPARE_INLINE_BYTES_MAX && !(self.is_bundle && self.operations.len() == 1)
+    }
+
     /// What is to be done, in the order of the document.
     pub fn operations(&self) -> &[Operation] {
         &self.operations
@@ -207,8 +214,13 @@ impl PostedBundle {
     /// 400 with every issue of the reader; 413 for too many entries.
     pub async fn read(bytes: Vec<u8>, base: &str) -> Answered<Self> {
         let long = bytes.len() > PREPARE_INLINE_BYTES_MAX;
-        let limits = ReadLimits { entries_max: BUNDLE_ENTRIES_MAX, ..ReadLimits::default() };
-        let read = work::run(long, move || fhir::read_batch(bytes, &limits)).await?;
+        let base = base.to_owned();
+        work::run(long, move || Self::parse(bytes, &base)).await?
+    }
+
+    fn parse(bytes: Vec<u8>, base: &str) -> Answered<Self> {
+        let limits = ReadLimits { bytes_max: usize::MAX, entries_max: BUNDLE_ENTRIES_MAX };
+        let read = fhir::read_batch(bytes, &limits);
         let BatchRead { tree, refused } = read.map_err(Fault::invalid)?;
         let document = Arc::new(tree);
         let bundle = Bundle::read(&document).map_err(Fault::invalid)?;

@@ -41,7 +41,7 @@ pub const KEYS: &[Key] = &[
     list("server.hosts", "further accepted host names"),
     number("server.workers", "0", "worker threads; 0 takes one for each core"),
     number("server.body_bytes_max", "52428800", "largest body of one resource, decompressed"),
-    number("server.bundle_bytes_max", "52428800", "largest body of a bundle, decompressed"),
+    number("server.bundle_bytes_max", "67108864", "largest body of a bundle, decompressed"),
     number("server.connections_max", "4096", "open connections a worker"),
     number("server.header_timeout_ms", "10000", "time for the request head"),
     number("server.body_timeout_ms", "60000", "time for the whole body"),

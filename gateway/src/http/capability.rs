@@ -4,16 +4,17 @@
 //! listed that would be refused. Readable without login, as clients ask for it first.
 //! Not here: routes (`super`).
 
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 
+use bytes::Bytes;
 use fhir::{Instant, ParamKind, ResourceType};
+use moka::sync::Cache;
 use registry::search::{SupportedParam, supported};
 use serde_json::{Value, json};
 
 use super::call::Call;
 use super::reply::{self, Reply};
 use crate::clock;
-use crate::error::Answered;
 use crate::telemetry::metrics::Interaction;
 
 /// Answers the CapabilityStatement.
@@ -21,12 +22,11 @@ use crate::telemetry::metrics::Interaction;
 /// # Errors
 /// 406.
 pub async fn capability(call: Call) -> Reply {
-    static PROCESS_STARTED: OnceLock<Instant> = OnceLock::new();
-    let call: Answered<Call> = call.as_interaction(Interaction::Capabilities);
-    let call = call?;
-    let date = *PROCESS_STARTED.get_or_init(clock::now);
-    let statement = statement(&call.base(), date);
-    Ok(reply::json(&call, 200, statement.to_string()))
+    static MADE: LazyLock<Cache<String, Bytes>> = LazyLock::new(|| Cache::new(BASES_MAX));
+    let call = call.as_interaction(Interaction::Capabilities)?;
+    let base = call.base();
+    let body = MADE.get_with_by_ref(&base, || statement(&base, clock::now()).to_string().into());
+    Ok(reply::json(&call, 200, body))
 }
 
 fn statement(base: &str, date: Instant) -> Value {
@@ -50,18 +50,12 @@ fn statement(base: &str, date: Instant) -> Value {
                 }]}],
                 "description": "Bearer tokens (JWT) of the configured issuers, with SMART scopes.",
             },
-            "resource": resources(),
+            "resource": ResourceType::all().map(resource).collect::<Vec<Value>>(),
             "interaction": [
                 {"code": "transaction"}, {"code": "batch"}, {"code": "history-system"},
             ],
         }],
     })
-}
-
-/// The same for every request; made once.
-fn resources() -> Value {
-    static RESOURCES: OnceLock<Value> = OnceLock::new();
-    RESOURCES.get_or_init(|| ResourceType::all().map(resource).collect()).clone()
 }
 
 fn resource(resource_type: ResourceType) -> Value {
@@ -131,3 +125,6 @@ fn param(supported: &SupportedParam) -> Value {
     }
     value
 }
+
+/// Base URLs whose statement is kept; clients use few.
+const BASES_MAX: u64 = 16;

@@ -37,9 +37,9 @@ pub async fn guard(
     let app = request.app_data::<web::Data<App>>().expect("the app is registered").clone();
     let id = request_id(&request);
     request.extensions_mut().insert(RequestId(id.clone()));
-    app.metrics.active.add(1);
+    let running = Running::begin(&app);
     let answer = answer(request, next, &app, &id).await;
-    app.metrics.active.add(-1);
+    drop(running);
     let mut response = match answer {
         Ok(response) => response,
         Err(refusal) => {
@@ -54,6 +54,22 @@ pub async fn guard(
         response.headers_mut().insert(REQUEST_ID, value);
     }
     Ok(response)
+}
+
+/// Counts a request as active until it is dropped, also when the client goes away.
+struct Running<'a>(&'a App);
+
+impl<'a> Running<'a> {
+    fn begin(app: &'a App) -> Self {
+        app.metrics.active.add(1);
+        Self(app)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.metrics.active.add(-1);
+    }
 }
 
 async fn answer(

@@ -108,7 +108,7 @@ fn parse(call: &Call, resource_type: ResourceType, query: &str) -> Answered<Sear
     pairs.retain(|(name, _)| !matches!(name.as_str(), "_format" | "_pretty"));
     let has_count = pairs.iter().any(|(name, _)| name == "_count");
     let mut parsed = parse_pairs(resource_type, pairs, &options)?;
-    if !has_count {
+    if !has_count && parsed.count > 0 {
         parsed.count = limits.count_default;
     }
     parsed.count = parsed.count.min(limits.count_max);

@@ -156,3 +156,17 @@ async fn the_r4_alias_links_to_itself() {
     assert!(created.header("location").starts_with(&url));
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixty_four_writers_of_one_resource_all_succeed_in_turn() {
+    let site = Site::start().await;
+    let path = format!("/{}", site.create(&patient("Ada")).await);
+    let body = site.get(&path).await.json();
+
+    let answers = futures::future::join_all((0..64).map(|_| site.put(&path, &body))).await;
+
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    let last = site.get(&path).await.json();
+    assert_eq!(last["meta"]["versionId"], "65");
+    site.stop().await;
+}
