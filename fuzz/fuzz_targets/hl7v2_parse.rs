@@ -12,7 +12,9 @@ fuzz_target!(|bytes: &[u8]| {
     let rules = RULES.get_or_init(RuleSet::base);
     let site = Site::default();
     for range in batch::split(bytes).messages {
-        if let Ok(conversion) = convert(&bytes[range], &Context { site: &site, source: None }, rules) {
+        if let Ok(conversion) =
+            convert(&bytes[range], &Context { site: &site, source: None }, rules)
+        {
             fhir::read(conversion.bundle(), &fhir::ReadLimits::default()).expect("valid FHIR");
         }
     }

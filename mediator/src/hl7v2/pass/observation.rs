@@ -160,7 +160,7 @@ fn document<'m>(
     let code = concept_key(obx, 3).unwrap_or_default();
     let sub = obx.field(4).peek().unwrap_or_default();
     let parts = [order.report_id.as_str(), &code, &sub];
-    let mut attachment = content.store(work, &parts, obx.place());
+    let mut attachment = content.store(work, &parts, subject.reference.clone(), obx.place());
     let mut draft = work.start("DocumentReference", &parts, obx.place());
     let kind = required_concept(work, obx, 3);
     if let Json::Object(concept) = &kind

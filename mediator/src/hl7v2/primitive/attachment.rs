@@ -12,6 +12,7 @@ use sha1::{Digest, Sha1};
 use crate::{
     hl7v2::{message::Slice, work::Work},
     json::{Json, Object},
+    place::Place,
 };
 
 /// Decoded content of an ED value.
@@ -69,16 +70,18 @@ impl<'m> Content<'m> {
             .with("hash", Json::text(self.sha1.clone()))
     }
 
-    /// Makes the Binary and gives the Attachment that points at it.
+    /// Makes the Binary, which its patient guards, and gives the Attachment that points at it.
     pub(crate) fn store(
         self,
         work: &mut Work<'m>,
         parts: &[&str],
-        place: crate::place::Place,
+        patient: Json<'m>,
+        place: Place,
     ) -> Object<'m> {
         let mut binary = work.start("Binary", parts, place);
         let attachment = self.attachment(format!("Binary/{}", binary.id));
         binary.body.set("contentType", Json::text(self.content_type));
+        binary.body.set("securityContext", patient);
         binary.body.set("data", Json::Text(self.base64));
         work.finish(binary);
         attachment
