@@ -117,13 +117,12 @@ impl Arm {
                 sql.push(" and ");
                 row_test::updates(sql, "d", tests);
             }
-            _ => self.lead_index(sql, of),
+            _ => self.lead_index(sql),
         }
         sql.visible("d", of);
     }
 
-    fn lead_index(&self, sql: &mut Sql<'_>, of: ResourceType) {
-        let _ = of;
+    fn lead_index(&self, sql: &mut Sql<'_>) {
         match self {
             Self::Token { param, key } => {
                 from(sql, Table::Token, *param);

@@ -210,7 +210,7 @@ impl Matching<'_> {
         for (at, condition) in self.conditions.iter().enumerate() {
             if !lead.covers.contains(&at) {
                 sql.push(" and ");
-                probe(sql, "d", self.of, condition);
+                probe(sql, "d", condition);
             }
         }
     }
@@ -348,7 +348,7 @@ impl Matching<'_> {
         if let [SortKey { by: SortBy::Value(table, params), .. }] = &order.keys[..] {
             let none = Condition::Missing { params: params.clone(), table: *table, missing: true };
             sql.push(" and ");
-            probe(&mut sql, "d", self.of, &none);
+            probe(&mut sql, "d", &none);
         }
         if let Some(after) = after {
             sql.push(" and d.rid > ").int(after.rid);

@@ -10,10 +10,13 @@ mod clause;
 mod condition;
 mod cursor;
 mod hits;
+#[cfg(test)]
+mod limit_tests;
 mod matching;
 mod order;
 mod page;
 mod parse;
+mod parse_chain;
 mod parse_filter;
 mod plan;
 mod probe;

@@ -10,7 +10,7 @@ use super::hits::{self, Loaded};
 use super::matching::{Matching, Plan};
 use super::order::{Order, Place};
 use super::parse::{ParseOptions, parse};
-use super::resolve::Resolver;
+use super::resolve::{Limits, Resolver};
 use super::scope::Scope;
 use crate::error::ReadError;
 use crate::hash::IndexKey;
@@ -27,10 +27,21 @@ pub async fn run<C: Connection>(
     key: &IndexKey,
     connection: &mut C,
 ) -> Result<Page, ReadError> {
+    run_within(Limits::default(), query, permit, key, connection).await
+}
+
+/// [`run`] with limits of one's own.
+pub(super) async fn run_within<C: Connection>(
+    limits: Limits,
+    query: &SearchQuery,
+    permit: &Permit,
+    key: &IndexKey,
+    connection: &mut C,
+) -> Result<Page, ReadError> {
     let of = query.resource_type;
     let scope = Scope::resolve(permit, key, connection).await?;
     scope.require(of)?;
-    let resolver = Resolver { scope: &scope, key };
+    let resolver = Resolver { scope: &scope, key, limits };
     let conditions = resolver.conditions(of, &query.filters, connection).await?;
     let matching = Matching { of, conditions: &conditions, scope: &scope };
     let plan = matching.plan(connection).await?;
@@ -133,7 +144,7 @@ pub async fn matching_ids<C: Connection>(
         return Err(ReadError::Invalid("a conditional query must name known parameters".into()));
     }
     let scope = Scope::resolve(permit, key, connection).await?;
-    let resolver = Resolver { scope: &scope, key };
+    let resolver = Resolver { scope: &scope, key, limits: Limits::default() };
     let conditions = resolver.conditions(of, &query.filters, connection).await?;
     let matching = Matching { of, conditions: &conditions, scope: &scope };
     let plan = matching.plan(connection).await?;

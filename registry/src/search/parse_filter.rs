@@ -13,7 +13,7 @@ use super::clause::{
     DateTest, Filter, NumberTest, QuantityTest, ReferenceTest, StringTest, Table, Tests, TokenTest,
     UriTest,
 };
-use super::supported;
+use super::{parse_chain, supported};
 use crate::error::ReadError;
 use crate::index::indexed_text;
 use crate::index::param::index_params;
@@ -33,10 +33,10 @@ pub(super) fn filter(
     context: &Context<'_>,
 ) -> Result<Option<Filter>, ReadError> {
     if let Some(rest) = name.strip_prefix("_has:") {
-        return has(of, rest, value, context).map(Some);
+        return parse_chain::has(of, rest, value, context).map(Some);
     }
     if let Some((reference, rest)) = name.split_once('.') {
-        return chain(of, reference, rest, value, context);
+        return parse_chain::chain(of, reference, rest, value, context);
     }
     let (code, modifier) = match name.split_once(':') {
         Some((code, modifier)) => (code, Some(modifier)),
@@ -44,75 +44,6 @@ pub(super) fn filter(
     };
     let Some(param) = search_param(of, code) else { return Ok(None) };
     Field { of, param, name, context }.filter(modifier, value).map(Some)
-}
-
-fn has(
-    of: ResourceType,
-    rest: &str,
-    value: &str,
-    context: &Context<'_>,
-) -> Result<Filter, ReadError> {
-    let wrong = |why: &str| ReadError::Invalid(format!("_has:{rest}: {why}"));
-    let mut parts = rest.splitn(3, ':');
-    let source = parts.next().and_then(ResourceType::parse);
-    let source = source.ok_or_else(|| wrong("does not start with a resource type"))?;
-    let reference = parts.next().and_then(|code| search_param(source, code));
-    let reference = reference.filter(|param| param.targets.contains(&of));
-    let reference = reference.ok_or_else(|| wrong("no parameter that refers to this type"))?;
-    let inner = parts.next().ok_or_else(|| wrong("names no parameter to test"))?;
-    if inner.starts_with("_has:") || inner.contains('.') {
-        return Err(ReadError::Unsupported(format!("_has:{rest}: only one level is supported")));
-    }
-    let filter = filter(source, inner, value, context)?;
-    let filter = Box::new(filter.ok_or_else(|| wrong("no such parameter to test"))?);
-    Ok(Filter::Has { source, params: index_params(source, reference), filter })
-}
-
-fn chain(
-    of: ResourceType,
-    reference: &str,
-    rest: &str,
-    value: &str,
-    context: &Context<'_>,
-) -> Result<Option<Filter>, ReadError> {
-    let (code, only) = match reference.split_once(':') {
-        Some((code, only)) => (code, Some(only)),
-        None => (reference, None),
-    };
-    let Some(param) = search_param(of, code) else { return Ok(None) };
-    let name = format!("{reference}.{rest}");
-    let wrong = |why: &str| ReadError::Invalid(format!("{name}: {why}"));
-    if param.kind != ParamKind::Reference {
-        return Err(wrong("only a reference can be chained"));
-    }
-    if rest.contains('.') || rest.starts_with("_has") {
-        return Err(ReadError::Unsupported(format!("{name}: only one level is supported")));
-    }
-    let only = match only.map(ResourceType::parse) {
-        Some(None) => return Err(wrong("the modifier is no resource type")),
-        Some(Some(only)) if !param.targets.contains(&only) => {
-            return Err(wrong("the reference never has this type"));
-        }
-        Some(only) => only,
-        None => None,
-    };
-    let mut targets = Vec::new();
-    for target in param.targets.iter().copied().filter(|each| only.is_none_or(|o| o == *each)) {
-        // Of several types, those that do not read the rest cannot match.
-        match filter(target, rest, value, context) {
-            Ok(Some(filter)) => targets.push((target, filter)),
-            Ok(None) => {}
-            Err(error) if only.is_some() || param.targets.len() == 1 => return Err(error),
-            Err(_) => {}
-        }
-    }
-    if targets.is_empty() {
-        return Err(wrong("no type of the reference has this parameter"));
-    }
-    if targets.len() > CHAIN_TYPES_MAX {
-        return Err(wrong("ambiguous: name the type as in subject:Patient.name"));
-    }
-    Ok(Some(Filter::Chain { params: index_params(of, param), targets }))
 }
 
 fn uri(text: &str) -> String {
@@ -413,5 +344,3 @@ impl Field<'_> {
 pub const OR_VALUES_MAX: usize = 2_000;
 /// Types that a bare id may mean.
 const BARE_ID_TYPES_MAX: usize = 20;
-/// Types that an untyped chain may look into.
-const CHAIN_TYPES_MAX: usize = 8;

@@ -11,7 +11,7 @@ use crate::index::param::WIDE;
 use fhir::ResourceType;
 
 /// Writes a condition that row `d` (with `rid`, `nsort`) passes `condition`.
-pub(super) fn probe(sql: &mut Sql<'_>, d: &str, of: ResourceType, condition: &Condition) {
+pub(super) fn probe(sql: &mut Sql<'_>, d: &str, condition: &Condition) {
     match condition {
         Condition::Ids(ids) => {
             sql.push("exists (select 1 from resource p where p.rid = ").push(d).push(".rid and ");
@@ -38,7 +38,7 @@ pub(super) fn probe(sql: &mut Sql<'_>, d: &str, of: ResourceType, condition: &Co
         Condition::ReferredBy { source, params, inner } => {
             referred_by(sql, d, *source, params, inner);
         }
-        Condition::OfPatient { params, inner } => of_patient(sql, d, of, params, inner),
+        Condition::OfPatient { params, inner } => of_patient(sql, d, params, inner),
     }
 }
 
@@ -186,16 +186,17 @@ fn referred_by(
     sql.push(d).push(".rid and s.target_hash = t.khash and ");
     param_of(sql, "s", params);
     sql.push(" and s.code_hash = 0").visible("s", source).push(" and ");
-    probe(sql, "s", source, inner);
+    probe(sql, "s", inner);
     sql.push(")");
 }
 
-fn of_patient(sql: &mut Sql<'_>, d: &str, of: ResourceType, params: &[u16], inner: &Condition) {
-    let _ = of;
-    sql.push("exists (select 1 from resource t cross join search_reference s where t.rid = ");
-    sql.push(d).push(".patient and t.deleted = 0").visible("t", ResourceType::PATIENT);
-    sql.push(" and ");
-    probe(sql, "t", ResourceType::PATIENT, inner);
+/// The patients of a resource are in its row, or, if several, in `compartment`.
+fn of_patient(sql: &mut Sql<'_>, d: &str, params: &[u16], inner: &Condition) {
+    sql.push("exists (select 1 from resource t cross join search_reference s where t.rid in ");
+    sql.push(&format!("(select {d}.patient union all select k.patient from compartment k "));
+    sql.push(&format!("where k.rid = {d}.rid) and t.deleted = 0"));
+    sql.visible("t", ResourceType::PATIENT).push(" and ");
+    probe(sql, "t", inner);
     sql.push(" and s.target_hash = t.khash and ");
     param_of(sql, "s", params);
     sql.push(&format!(" and s.code_hash = 0 and s.nsort = {d}.nsort and s.rid = {d}.rid)"));

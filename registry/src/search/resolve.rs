@@ -25,6 +25,20 @@ use crate::index::param::index_params;
 pub(super) struct Resolver<'a> {
     pub(super) scope: &'a Scope,
     pub(super) key: &'a IndexKey,
+    pub(super) limits: Limits,
+}
+
+/// Sizes up to which the sets behind chains and `_has` are listed.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) chain_targets: usize,
+    pub(super) has_sources: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { chain_targets: CHAIN_TARGETS_MAX, has_sources: HAS_SOURCES_MAX }
+    }
 }
 
 impl Resolver<'_> {
@@ -91,7 +105,7 @@ impl Resolver<'_> {
         for (target, filter) in targets {
             self.scope.require(*target)?;
             let condition = self.condition(*target, filter, connection).await?;
-            let limit = CHAIN_TARGETS_MAX.saturating_sub(hashes.len());
+            let limit = self.limits.chain_targets.saturating_sub(hashes.len());
             let found = self.rids(*target, &condition, limit + 1, connection).await?;
             if found.len() <= limit {
                 hashes.extend(self.key_hashes(*target, &found, connection).await?);
@@ -100,7 +114,8 @@ impl Resolver<'_> {
                 return Ok(Condition::OfPatient { params, inner: Box::new(condition) });
             } else {
                 return Err(ReadError::TooCostly(format!(
-                    "the chain selects more than {CHAIN_TARGETS_MAX} resources of type {target}"
+                    "the chain selects more than {} resources of type {target}",
+                    self.limits.chain_targets
                 )));
             }
         }
@@ -119,8 +134,8 @@ impl Resolver<'_> {
     ) -> Result<Condition, ReadError> {
         self.scope.require(source)?;
         let condition = self.condition(source, filter, connection).await?;
-        let found = self.rids(source, &condition, HAS_SOURCES_MAX + 1, connection).await?;
-        if found.len() > HAS_SOURCES_MAX {
+        let found = self.rids(source, &condition, self.limits.has_sources + 1, connection).await?;
+        if found.len() > self.limits.has_sources {
             let params = params.to_vec();
             return Ok(Condition::ReferredBy { source, params, inner: Box::new(condition) });
         }

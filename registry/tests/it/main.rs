@@ -12,4 +12,5 @@ mod oracle;
 mod outbox;
 mod races;
 mod reads;
+mod searches;
 mod sets;

@@ -34,7 +34,8 @@ pub(crate) async fn write(store: &dyn Store, index_key: &IndexKey, all: Vec<Json
     stored
 }
 
-fn make(json: &Json, index_key: &IndexKey) -> Write {
+/// The write that creates a resource.
+pub(crate) fn make(json: &Json, index_key: &IndexKey) -> Write {
     let tree = Tree::parse(json.to_string().into_bytes()).expect("JSON");
     let name = json["resourceType"].as_str().expect("a type");
     let key = key(&format!("{name}/{}", json["id"].as_str().expect("an id")));

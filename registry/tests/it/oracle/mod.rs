@@ -2,7 +2,7 @@
 //!
 //! The oracle reads plain JSON by hand and knows the R4 search page, not this program.
 
-mod corpus;
+pub(crate) mod corpus;
 mod naive;
 mod shapes;
 mod value;

@@ -1,0 +1,326 @@
+//! Behaviour of searches that the oracle does not cover: includes, refusals, totals, updates.
+
+use fhir::ResourceType;
+use policy::{AccessRequest, Permit, Principal, Role};
+use registry::error::ReadError;
+use registry::page::{HitMode, Page};
+use registry::search::{ParseOptions, SearchQuery, Total, parse, supported};
+use registry::write_set::{Action, Match, MatchOutcome};
+use serde_json::{Value as Json, json};
+
+use crate::engines::{Site, on_each_engine};
+use crate::oracle::corpus;
+use crate::sets::{delete, id, set, version};
+
+#[test]
+fn includes_bring_targets_and_sources_once_and_after_the_matches() {
+    on_each_engine(async |site| {
+        write(site, clinic()).await;
+
+        let page = search(
+            site,
+            "Encounter?_id=e1,e2&_include=Encounter:subject\
+            &_include=Encounter:service-provider&_include=*",
+        )
+        .await;
+        assert_eq!(keys(&page, HitMode::Match), ["Encounter/e1", "Encounter/e2"]);
+        assert_eq!(keys(&page, HitMode::Include), ["Organization/o1", "Patient/p1", "Patient/p2"]);
+        assert!(
+            page.hits.iter().map(|hit| hit.mode).is_sorted_by_key(|mode| mode == HitMode::Include)
+        );
+
+        let page = search(
+            site,
+            "Patient?_id=p1&_revinclude=Observation:subject\
+            &_revinclude=Encounter:*&_revinclude=Condition:patient:Group",
+        )
+        .await;
+        assert_eq!(
+            keys(&page, HitMode::Include),
+            ["Encounter/e1", "Observation/x1", "Observation/x3"]
+        );
+
+        let page = search(site, "Observation?_include=Observation:subject:Group").await;
+        assert!(keys(&page, HitMode::Include).is_empty());
+    });
+}
+
+#[test]
+fn nothing_of_another_patient_comes_with_includes_chains_or_totals() {
+    on_each_engine(async |site| {
+        write(site, clinic()).await;
+        let ask = async |text: &str| {
+            let of = ResourceType::parse(text.split('?').next().unwrap()).unwrap();
+            let permit = patient_permit("p1", of);
+            site.store.search(&permit, &query(text).unwrap()).await.unwrap()
+        };
+
+        let page = ask("Observation?_include=Observation:performer&_total=accurate").await;
+        assert_eq!(keys(&page, HitMode::Match), ["Observation/x1", "Observation/x3"]);
+        assert_eq!(keys(&page, HitMode::Include), ["Practitioner/d1"]);
+        assert_eq!(page.total, Some(2));
+
+        // x3 is in both compartments; p2 is not visible through it.
+        assert!(ask("Observation?performer:Patient.name=bee").await.hits.is_empty());
+        assert_eq!(ask("Observation?_summary=count").await.total, Some(2));
+        assert!(ask("Organization?_has:Encounter:service-provider:_id=e2").await.hits.is_empty());
+        let page = ask("Organization?_revinclude=Encounter:service-provider").await;
+        assert_eq!(keys(&page, HitMode::Include), ["Encounter/e1"]);
+    });
+}
+
+#[test]
+fn totals_are_exact_where_they_are_given() {
+    on_each_engine(async |site| {
+        write(site, clinic()).await;
+        let total = async |text: &str| search(site, text).await.total;
+
+        assert_eq!(total("Observation?_count=1&_total=accurate").await, Some(3));
+        assert_eq!(total("Observation?_count=0").await, Some(3));
+        assert_eq!(total("Observation?_summary=count&code=a").await, Some(2));
+        assert_eq!(total("Observation?_count=1&_total=none").await, None);
+        assert_eq!(total("Observation?code=none").await, Some(0));
+        assert!(search(site, "Observation?_count=0").await.hits.is_empty());
+    });
+}
+
+#[test]
+fn an_update_or_a_deletion_is_seen_at_once() {
+    on_each_engine(async |site| {
+        write(site, clinic()).await;
+        let changed = json!({"resourceType": "Patient", "id": "p1", "name": [{"family": "Cee"}]});
+        let mut change = corpus::make(&changed, site.store.index_key());
+        change.previous = Some(version(1));
+        change.action = Action::Update;
+        site.store.commit(set(vec![change])).await.unwrap();
+        site.store.commit(set(vec![delete("Observation/x1", 1)])).await.unwrap();
+
+        let found = async |text: &str| keys(&search(site, text).await, HitMode::Match);
+        assert!(found("Patient?name=ay").await.is_empty());
+        assert_eq!(found("Patient?name=cee").await, ["Patient/p1"]);
+        assert_eq!(found("Observation?code=a").await, ["Observation/x2"]);
+        assert_eq!(found("Observation?subject=Patient/p1").await, ["Observation/x3"]);
+        assert_eq!(found("Patient?_has:Observation:subject:code=a").await, ["Patient/p2"]);
+    });
+}
+
+#[test]
+fn identifiers_in_references_and_typed_identifiers_are_found() {
+    on_each_engine(async |site| {
+        write(site, clinic()).await;
+        let found = async |text: &str| keys(&search(site, text).await, HitMode::Match);
+
+        assert_eq!(found("Observation?subject:identifier=urn:mrn|7").await, ["Observation/x2"]);
+        assert_eq!(found("Observation?subject:identifier=7").await, ["Observation/x2"]);
+        assert!(found("Observation?subject:identifier=urn:other|7").await.is_empty());
+        assert_eq!(found("Patient?identifier:of-type=urn:v2|MR|7").await, ["Patient/p1"]);
+        assert!(found("Patient?identifier:of-type=urn:v2|SS|7").await.is_empty());
+        assert_eq!(found("Observation?code=a,zzz\\,b").await, ["Observation/x1", "Observation/x2"]);
+    });
+}
+
+#[test]
+fn a_conditional_query_finds_two_at_most_in_ascending_order() {
+    on_each_engine(async |site| {
+        write(site, clinic()).await;
+        let permit = Permit::maintenance();
+        let ask = async |text: &str| {
+            let asked = [Match::Query(ResourceType::OBSERVATION, text.to_owned())];
+            site.store.resolve(&permit, &asked).await
+        };
+
+        let ids = MatchOutcome::Query(vec![id("x1"), id("x2")]);
+        assert_eq!(ask("code=a").await.unwrap(), [ids]);
+        assert_eq!(ask("code=none").await.unwrap(), [MatchOutcome::Query(vec![])]);
+        assert!(matches!(ask("_count=5").await, Err(ReadError::Invalid(_))));
+        assert!(matches!(ask("_nonsense=5&code=a").await, Err(ReadError::Invalid(_))));
+    });
+}
+
+#[test]
+fn a_cursor_of_another_search_is_refused() {
+    on_each_engine(async |site| {
+        write(site, clinic()).await;
+        let page = search(site, "Observation?code=a&_count=1").await;
+        let link = page.next.unwrap().encode();
+
+        let own = query(&format!("Observation?code=a&_count=1&_cursor={link}")).unwrap();
+        let other = query(&format!("Observation?code=b&_count=1&_cursor={link}")).unwrap();
+
+        let permit = Permit::maintenance();
+        assert_eq!(site.store.search(&permit, &own).await.unwrap().hits.len(), 1);
+        let refused = site.store.search(&permit, &other).await;
+        assert!(matches!(refused, Err(ReadError::Invalid(_))), "{refused:?}");
+    });
+}
+
+#[test]
+fn a_long_list_of_codes_and_a_wide_chain_are_answered() {
+    on_each_engine(async |site| {
+        write(site, clinic()).await;
+        let many: Vec<_> = (0..1_500).map(|at| format!("n{at}")).collect();
+
+        let page = search(site, &format!("Observation?code={},a", many.join(","))).await;
+
+        assert_eq!(keys(&page, HitMode::Match), ["Observation/x1", "Observation/x2"]);
+    });
+}
+
+#[test]
+fn what_is_not_done_is_refused_by_name() {
+    let unsupported = [
+        ("Patient?name:text=a", "name"),
+        ("Observation?code:in=http://x", "code"),
+        ("Observation?code:above=a", "code"),
+        ("Observation?_text=a", "_text"),
+        ("Observation?_filter=a", "_filter"),
+        ("Observation?_sort=code", "code"),
+        ("Observation?subject:Patient.general-practitioner.name=a", "subject"),
+        ("Patient?_has:Observation:patient:_has:Provenance:target:_id=1", "_has"),
+        ("Observation?_include:iterate=Observation:subject", "_include:iterate"),
+        ("Location?near=1|2|3", "near"),
+        ("Observation?code-value-string=a$b", "code-value-string"),
+    ];
+    for (text, name) in unsupported {
+        match query(text) {
+            Err(ReadError::Unsupported(why)) => assert!(why.contains(name), "{text}: {why}"),
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+    let invalid = [
+        "Patient?nonsense=1",
+        "Patient?name=",
+        "Patient?birthdate=soon",
+        "Patient?birthdate=2020-13-01",
+        "Observation?value-quantity=a",
+        "Observation?value-quantity=1|mg",
+        "Observation?code=a|b|c",
+        "Observation?subject=a/b/c",
+        "Observation?code.text=a",
+        "Observation?subject:Organization.name=a",
+        "Patient?_count=-1",
+        "Patient?_total=maybe",
+        "Patient?_sort=nonsense",
+        "Patient?_include=Observation:subject",
+        "Patient?_include=Patient:nonsense",
+        "Patient?_revinclude=Observation:code",
+        "Patient?gender:missing=perhaps",
+        "Patient?name=%00",
+        "Patient?_cursor=zz",
+    ];
+    for text in invalid {
+        assert!(matches!(query(text), Err(ReadError::Invalid(_))), "{text}: {:?}", query(text));
+    }
+    let long = format!("Patient?name={}", vec!["a"; 2_001].join(","));
+    assert!(matches!(query(&long), Err(ReadError::TooCostly(_))));
+}
+
+#[test]
+fn what_is_ignored_is_reported_and_left_out_of_self() {
+    let strict = query("Patient?_nonsense=1&name=a&_count=5000&_format=json").unwrap();
+    assert_eq!((strict.ignored, strict.count), (vec!["_nonsense".to_owned()], 1_000));
+    let options = ParseOptions { base_url: "", lenient: true, now_us: 0 };
+    let text = "nonsense=1&name=a%20b&gender:text=x&_cursor=AAAAAAAAAAAAAAAAAAAAAAAA";
+    let lenient = parse(ResourceType::PATIENT, text, &options).unwrap();
+    assert_eq!(lenient.ignored, ["nonsense", "gender:text"]);
+    assert_eq!(lenient.self_query(), "name=a%20b");
+    assert_eq!(query("Patient?_summary=count").unwrap().total, Total::Accurate);
+}
+
+#[test]
+fn every_parameter_said_to_be_supported_is_read_with_its_modifiers() {
+    let sample = |kind: fhir::ParamKind, modifier: &str| match (kind, modifier) {
+        (_, "missing") => "true",
+        (_, "of-type") => "a|b|c",
+        (fhir::ParamKind::Date, _) => "2020",
+        (fhir::ParamKind::Number | fhir::ParamKind::Quantity, _) => "5",
+        (fhir::ParamKind::Reference, "identifier") => "a|b",
+        (fhir::ParamKind::Reference, _) => "Patient/1",
+        _ => "a",
+    };
+    for of in ResourceType::all() {
+        for one in supported(of) {
+            let code = one.param.code;
+            if one.param.kind != fhir::ParamKind::Composite {
+                let text = format!("{of}?{code}={}", sample(one.param.kind, ""));
+                assert!(query(&text).is_ok(), "{text}: {:?}", query(&text));
+            }
+            for modifier in one.modifiers.iter().filter(|modifier| **modifier != "[type]") {
+                let text = format!("{of}?{code}:{modifier}={}", sample(one.param.kind, modifier));
+                assert!(query(&text).is_ok(), "{text}: {:?}", query(&text));
+            }
+            let sorted = query(&format!("{of}?_sort={code}"));
+            assert_eq!(sorted.is_ok(), one.sortable, "{of} {code}");
+        }
+    }
+}
+
+fn query(text: &str) -> Result<SearchQuery, ReadError> {
+    let (of, query) = text.split_once('?').unwrap();
+    let base_url = "http://example.org/fhir";
+    let options = ParseOptions { base_url, lenient: false, now_us: 0 };
+    parse(ResourceType::parse(of).unwrap(), query, &options)
+}
+
+async fn search(site: &Site, text: &str) -> Page {
+    site.store.search(&Permit::maintenance(), &query(text).unwrap()).await.unwrap()
+}
+
+async fn write(site: &Site, all: Vec<Json>) {
+    corpus::write(&*site.store, site.store.index_key(), all).await;
+}
+
+fn keys(page: &Page, mode: HitMode) -> Vec<String> {
+    let hits = page.hits.iter().filter(|hit| hit.mode == mode);
+    let mut keys: Vec<_> = hits.map(|hit| hit.version.key.to_string()).collect();
+    keys.sort_unstable();
+    keys
+}
+
+fn patient_permit(patient: &str, of: ResourceType) -> Permit {
+    let builder = Principal::builder("user").role(Role::Patient).scopes("patient/*.rs");
+    let principal = builder.patient(id(patient)).build();
+    policy::decide(&principal, &AccessRequest::Search(of)).unwrap()
+}
+
+/// Two patients, an encounter each at one clinic, three observations, one of them shared.
+fn clinic() -> Vec<Json> {
+    let patient = |id: &str, family: &str| {
+        json!({
+            "resourceType": "Patient", "id": id, "name": [{"family": family}],
+            "identifier": [{
+                "system": "urn:mrn", "value": if id == "p1" { "7" } else { "8" },
+                "type": {"coding": [{"system": "urn:v2", "code": "MR"}]},
+            }],
+        })
+    };
+    let encounter = |id: &str, patient: &str| {
+        json!({
+            "resourceType": "Encounter", "id": id, "status": "finished",
+            "subject": {"reference": format!("Patient/{patient}")},
+            "serviceProvider": {"reference": "Organization/o1"},
+        })
+    };
+    let observation = |id: &str, patient: &str, code: &str| {
+        json!({
+            "resourceType": "Observation", "id": id, "status": "final",
+            "code": {"coding": [{"code": code}]},
+            "subject": {"reference": format!("Patient/{patient}")},
+        })
+    };
+    let mut second = observation("x2", "p2", "a");
+    second["subject"]["identifier"] = json!({"system": "urn:mrn", "value": "7"});
+    let mut shared = observation("x3", "p1", "b");
+    shared["performer"] = json!([{"reference": "Patient/p2"}, {"reference": "Practitioner/d1"}]);
+    vec![
+        patient("p1", "Ay"),
+        patient("p2", "Bee"),
+        json!({"resourceType": "Organization", "id": "o1", "name": "Clinic"}),
+        json!({"resourceType": "Practitioner", "id": "d1", "name": [{"family": "Doc"}]}),
+        encounter("e1", "p1"),
+        encounter("e2", "p2"),
+        observation("x1", "p1", "a"),
+        second,
+        shared,
+    ]
+}
