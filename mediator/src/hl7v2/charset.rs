@@ -106,7 +106,7 @@ pub(crate) fn detect(
                 return Ok((default, None));
             }
             if std::str::from_utf8(bytes).is_ok() {
-                return Ok((Charset::UTF_8, Some("non-ASCII text read as UTF-8 without MSH-18")));
+                return Ok((Charset::UTF_8, Some("charset-undeclared-utf-8")));
             }
             Ok((Charset::ASCII, None))
         }
