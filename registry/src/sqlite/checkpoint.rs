@@ -1,6 +1,6 @@
 //! Checkpoints off the writer: pages go from the write-ahead log to the database on a thread of their own.
 //!
-//! The writer tells how long the log is. From [`CHECKPOINT_PAGES`] on, one passive checkpoint copies
+//! The writer tells how long the log is. From `checkpoint_bytes` on, one passive checkpoint copies
 //! and syncs everything beside the running writer, then a restarting one finishes the little that
 //! came meanwhile and lets the log begin again, so it stays below `WAL_BYTES_MAX`.
 
@@ -26,14 +26,17 @@ pub(super) fn note_wal_pages(_wal: &Wal, pages: i32) -> rusqlite::Result<()> {
 }
 
 /// Wakes the checkpointer.
-pub(super) struct Handle(SyncSender<()>);
+pub(super) struct Handle {
+    wake: SyncSender<()>,
+    pages: i32,
+}
 
 impl Handle {
     /// Asks for a checkpoint if the log has grown; called by the writer after each group.
     pub(super) fn offer(&self) {
-        if WAL_PAGES.get() >= CHECKPOINT_PAGES {
+        if WAL_PAGES.get() >= self.pages {
             // A full channel means that one is under way or waiting already.
-            let _ = self.0.try_send(());
+            let _ = self.wake.try_send(());
         }
     }
 }
@@ -46,7 +49,9 @@ pub(super) fn start(options: &SqliteOptions) -> rusqlite::Result<(Handle, JoinHa
     let thread = std::thread::spawn(move || {
         run(&conn, &woken, || std::fs::metadata(&wal).map_or(0, |file| file.len()));
     });
-    Ok((Handle(wake), thread))
+    let pages = options.checkpoint_bytes / PAGE_BYTES.cast_unsigned();
+    let pages = i32::try_from(pages).unwrap_or(i32::MAX).max(1);
+    Ok((Handle { wake, pages }, thread))
 }
 
 fn run(conn: &Connection, woken: &Receiver<()>, wal_bytes: impl Fn() -> u64) {
@@ -65,7 +70,3 @@ fn run(conn: &Connection, woken: &Receiver<()>, wal_bytes: impl Fn() -> u64) {
 fn checkpoint(conn: &Connection, mode: &str) -> rusqlite::Result<()> {
     conn.query_row(&format!("pragma wal_checkpoint({mode})"), [], |_| Ok(()))
 }
-
-/// Pages of the log from which on it is checkpointed: half of what it may grow to.
-#[expect(clippy::cast_possible_truncation, reason = "4096, a constant")]
-const CHECKPOINT_PAGES: i32 = (WAL_BYTES_MAX / 2 / PAGE_BYTES) as i32;

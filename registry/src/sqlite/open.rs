@@ -19,6 +19,8 @@ pub struct SqliteOptions {
     pub readers: usize,
     /// Source of the time of commits.
     pub clock: Clock,
+    /// Length of the write-ahead log from which on it is checkpointed.
+    pub checkpoint_bytes: u64,
     /// Named SQLite VFS to go through, for tests of the file layer.
     pub vfs: Option<String>,
 }
@@ -26,7 +28,13 @@ pub struct SqliteOptions {
 impl SqliteOptions {
     /// Options for a database file, with [`READERS_DEFAULT`] readers.
     pub fn new(path: impl Into<PathBuf>, clock: Clock) -> Self {
-        Self { path: path.into(), readers: READERS_DEFAULT, clock, vfs: None }
+        Self {
+            path: path.into(),
+            readers: READERS_DEFAULT,
+            clock,
+            checkpoint_bytes: CHECKPOINT_BYTES_DEFAULT,
+            vfs: None,
+        }
     }
 
     /// Connection of the one writer; creates the file.
@@ -91,6 +99,8 @@ pub const READERS_DEFAULT: usize = 3;
 pub(super) const PAGE_BYTES: i64 = 8192;
 /// The write-ahead log is cut back to this size.
 pub(super) const WAL_BYTES_MAX: i64 = 64 << 20;
+/// Half of what the log may grow to.
+const CHECKPOINT_BYTES_DEFAULT: u64 = 32 << 20;
 const WRITER_CACHE_KIB: i64 = 28 << 10;
 const READER_CACHES_KIB: i64 = 32 << 10;
 const STATEMENTS_CACHED: usize = 128;

@@ -261,6 +261,6 @@ fn is_general(error: &rusqlite::Error) -> bool {
 /// Sets that may wait for the writer.
 pub(super) const QUEUE_SETS_MAX: usize = 1024;
 /// Versions after which a group is closed.
-const GROUP_WRITES_MAX: usize = 1024;
+const GROUP_WRITES_MAX: usize = 4096;
 const STATEMENTS_CACHED: usize = 128;
 const REOPEN_PAUSE: std::time::Duration = std::time::Duration::from_millis(500);

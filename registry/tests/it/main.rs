@@ -5,9 +5,11 @@
 mod commit;
 mod compartments;
 mod crash;
+mod cuts;
 mod engines;
 mod history;
 mod journal;
+mod lossy;
 mod oracle;
 mod outbox;
 mod races;
