@@ -5,6 +5,7 @@
 //! Not here: what the commands start (`app`, `http::server`).
 
 pub mod config;
+pub mod demo;
 pub mod doctor;
 pub mod health;
 pub mod ledger;
@@ -30,6 +31,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Try a gateway with synthetic data
+    Demo(demo::DemoArgs),
     /// Run the gateway
     Serve(serve::ServeArgs),
     /// Load files into a running gateway
@@ -78,6 +81,7 @@ impl ConfigOptions {
 pub fn run() -> u8 {
     let cli = Cli::parse();
     match cli.command {
+        Command::Demo(args) => demo::run(&args),
         Command::Serve(args) => serve::run(args),
         Command::Load(args) => block_on(load::run(args)),
         Command::Send(args) => block_on(send::run(args)),

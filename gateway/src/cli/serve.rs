@@ -3,9 +3,10 @@
 use clap::Args;
 
 use super::{ConfigOptions, refuse_config};
-use crate::app::{App, KEY_SWEEP, OpenError};
+use crate::app::OpenError;
 use crate::config::Config;
-use crate::http::server::{ServeError, serve};
+use crate::gateway::{Gateway, StartError};
+use crate::message::Desk;
 use crate::telemetry;
 
 /// Run the gateway.
@@ -55,55 +56,47 @@ pub fn run(args: ServeArgs) -> u8 {
     };
     match runtime.block_on(until_signal(config)) {
         Ok(()) => 0,
-        Err(StartError::Open(OpenError::Config(error))) => refuse_config(&error),
-        Err(StartError::Serve(ServeError::Config(error))) => refuse_config(&error),
-        Err(error) => {
+        Err(error) => refuse_start(&error),
+    }
+}
+
+/// Says why a gateway did not start: 3 for what a setting mends, else 1.
+pub(crate) fn refuse_start(error: &StartError) -> u8 {
+    match error {
+        StartError::Open(OpenError::Config(_)) | StartError::Serve(_) | StartError::Mllp(_) => {
+            refuse_config(error)
+        }
+        _ => {
             eprintln!("sealway: {error}");
             1
         }
     }
 }
 
-/// Why the gateway did not start.
-#[derive(Debug, thiserror::Error)]
-enum StartError {
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    #[error(transparent)]
-    Serve(#[from] ServeError),
-}
-
 async fn until_signal(config: Config) -> Result<(), StartError> {
     let started = std::time::Instant::now();
-    let app = App::open(config).await?;
-    let served = serve(std::sync::Arc::clone(&app))?;
-    let scheme = if app.config.serves_tls() { "https" } else { "http" };
+    let describes = config.auth.dev_issuer.then(|| config.data_dir.join("dev.json"));
+    let gateway = Gateway::start(config, Desk::default()).await?;
+    if let Some(file) = describes {
+        gateway.describe(&file, None)?;
+        tracing::info!(file = %file.display(), "development issuer: addresses and tokens are in this file");
+    }
     let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(
-        server.address = %served.address,
+        server.address = %gateway.http,
+        mllp.address = gateway.mllp.map(tracing::field::display),
         start.duration_ms = took_ms,
-        "serving FHIR R4 at {scheme}://{}/fhir",
-        served.address
+        "serving FHIR R4 at {}",
+        gateway.fhir_base()
     );
-    let sweep = tokio::spawn({
-        let app = std::sync::Arc::clone(&app);
-        async move {
-            loop {
-                tokio::time::sleep(KEY_SWEEP).await;
-                app.payloads.expire();
-            }
-        }
-    });
     signal().await;
     tracing::info!("stopping: no new connections, running requests end");
-    sweep.abort();
-    served.stop().await;
-    app.close().await;
+    gateway.stop().await;
     Ok(())
 }
 
 /// SIGTERM or Ctrl-C; a second Ctrl-C ends at once.
-async fn signal() {
+pub(crate) async fn signal() {
     let interrupt = tokio::signal::ctrl_c();
     #[cfg(unix)]
     {

@@ -16,6 +16,7 @@ pub mod health;
 pub mod history;
 pub mod hosts;
 pub mod ledger_files;
+pub mod message;
 pub mod negotiate;
 pub mod prefer;
 pub mod read;
@@ -38,6 +39,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/health", get().to(health::health))
         .route("/metrics", get().to(health::metrics))
         .route("/.well-known/smart-configuration", get().to(well_known::smart_configuration))
+        .route("/hl7v2", post().to(message::post))
         .route("/ledger/checkpoint", get().to(ledger_files::checkpoint))
         .route("/ledger/trust", get().to(ledger_files::trust))
         .route("/ledger/tile/{path:.*}", get().to(ledger_files::tile))

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use super::guard::guard;
 use crate::app::App;
 use crate::config::ConfigError;
+use crate::message::Desk;
 use crate::tls;
 
 /// A running server.
@@ -46,14 +47,16 @@ pub enum ServeError {
 ///
 /// # Errors
 /// [`ServeError`]; nothing listens then.
-pub fn serve(app: Arc<App>) -> Result<Served, ServeError> {
+pub fn serve(app: Arc<App>, desk: Arc<Desk>) -> Result<Served, ServeError> {
     let settings = app.config.server.clone();
     let address = settings.listen;
     let tls = tls::server_config(&app.config.tls, address)?;
     let data = Data::from(app);
+    let desk = Data::from(desk);
     let server = HttpServer::new(move || {
         Actix::new()
             .app_data(data.clone())
+            .app_data(desk.clone())
             .app_data(PayloadConfig::new(usize::MAX))
             .wrap(from_fn(guard))
             .configure(super::routes)

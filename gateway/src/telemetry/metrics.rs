@@ -62,6 +62,8 @@ pub struct Metrics {
     pub messages_received: Counter,
     /// HL7 v2 messages refused or quarantined.
     pub messages_errors: Counter,
+    /// Atoms of HL7 v2 messages that no rule speaks of.
+    pub messages_left_over: Counter,
 }
 
 /// Monotone count.
@@ -137,6 +139,7 @@ impl Metrics {
             ("sealway_access_refused_total", &self.access_refused),
             ("sealway_messages_received_total", &self.messages_received),
             ("sealway_messages_errors_total", &self.messages_errors),
+            ("sealway_mapping_unmapped_fields_total", &self.messages_left_over),
         ];
         let gauges = [
             ("http_server_active_requests", &self.active),

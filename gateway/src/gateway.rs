@@ -1,0 +1,158 @@
+//! A whole gateway in one value: application, HTTP side, HL7 v2 listener; started and stopped in order.
+//!
+//! `serve`, `demo` and the tests start the same thing.
+//! Not here: signals and the command line (`cli`).
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fhir::ResourceId;
+use policy::Role;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::app::{App, KEY_SWEEP, OpenError};
+use crate::auth::TokenRequest;
+use crate::clock;
+use crate::config::Config;
+use crate::http::server::{ServeError, Served, serve};
+use crate::message::Desk;
+use crate::mllp::{BindError, Listener};
+
+/// A running gateway.
+pub struct Gateway {
+    /// The application.
+    pub app: Arc<App>,
+    /// Where HTTP listens.
+    pub http: SocketAddr,
+    /// Where HL7 v2 listens, if it does.
+    pub mllp: Option<SocketAddr>,
+    served: Served,
+    listening: Option<JoinHandle<()>>,
+    sweep: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+}
+
+/// Why a gateway did not start. Nothing keeps running.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The application.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The HTTP side.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The HL7 v2 listener.
+    #[error(transparent)]
+    Mllp(#[from] BindError),
+    /// A file that describes the gateway cannot be written.
+    #[error("cannot write {0}: {1}")]
+    Describe(PathBuf, std::io::Error),
+}
+
+impl Gateway {
+    /// Opens and listens. Call it inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(config: Config, desk: Desk) -> Result<Self, StartError> {
+        let desk = Arc::new(desk);
+        let app = App::open(config).await?;
+        let listener = match app.config.mllp.listen {
+            Some(address) => Some(Listener::bind(&app.config, address).await?),
+            None => None,
+        };
+        let mllp = listener.as_ref().and_then(|listener| listener.address().ok());
+        let served = serve(Arc::clone(&app), Arc::clone(&desk))?;
+        let (stop, stopped) = watch::channel(false);
+        let listening = listener
+            .map(|listener| tokio::spawn(listener.run(Arc::clone(&app), desk, stopped.clone())));
+        let sweep = tokio::spawn(expire_keys(Arc::clone(&app)));
+        Ok(Self { http: served.address, mllp, app, served, listening, sweep, stop })
+    }
+
+    /// FHIR base URL on the listening address.
+    pub fn fhir_base(&self) -> String {
+        let scheme = if self.app.config.serves_tls() { "https" } else { "http" };
+        format!("{scheme}://{}/fhir", self.http)
+    }
+
+    /// Writes where this gateway is, how to trust it, and a day-long token per role of its development issuer.
+    /// `patient` is the patient of the patient's token.
+    ///
+    /// # Errors
+    /// [`StartError::Describe`].
+    pub fn describe(&self, file: &Path, patient: Option<&ResourceId>) -> Result<(), StartError> {
+        let trust = self.app.config.data_dir.join("trust.json");
+        let failed = |file: &Path| {
+            let file = file.to_path_buf();
+            move |error| StartError::Describe(file, error)
+        };
+        std::fs::write(&trust, self.app.ledger.trust().to_json()).map_err(failed(&trust))?;
+        let described = json!({
+            "schema": "sealway.gateway/v1",
+            "pid": std::process::id(),
+            "fhir": self.fhir_base(),
+            "mllp": self.mllp.map(|address| address.to_string()),
+            "trust": trust,
+            "tokens": self.tokens(patient),
+        });
+        write_private(file, described.to_string().as_bytes()).map_err(failed(file))
+    }
+
+    /// A token per role, as far as the development issuer runs.
+    pub fn tokens(
+        &self,
+        patient: Option<&ResourceId>,
+    ) -> serde_json::Map<String, serde_json::Value> {
+        let mut tokens = serde_json::Map::new();
+        let Some(issuer) = &self.app.dev_issuer else { return tokens };
+        for role in [Role::Clinician, Role::Patient, Role::System, Role::Auditor] {
+            let request =
+                TokenRequest { role, patient, scope: None, lifetime_seconds: TOKEN_SECONDS };
+            // A patient's token needs a patient; without one there is none.
+            if let Ok(token) = issuer.token(&request, clock::now()) {
+                tokens.insert(role.name().to_owned(), token.into());
+            }
+        }
+        tokens
+    }
+
+    /// Stops listening, lets running work end, seals what is left.
+    pub async fn stop(self) {
+        let _nobody_listens = self.stop.send(true);
+        self.sweep.abort();
+        self.served.stop().await;
+        if let Some(listening) = self.listening
+            && listening.await.is_err()
+        {
+            tracing::warn!("the HL7 v2 listener ended badly");
+        }
+        self.app.close().await;
+    }
+}
+
+async fn expire_keys(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(KEY_SWEEP).await;
+        app.payloads.expire();
+    }
+}
+
+/// Writes a file that only its owner may read, whole or not at all.
+fn write_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    let made = file.with_extension("new");
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut open = options.open(&made)?;
+    open.write_all(bytes)?;
+    std::fs::rename(&made, file)
+}
+
+const TOKEN_SECONDS: i64 = 24 * 3600;

@@ -1,0 +1,45 @@
+//! `POST /hl7v2`: HL7 v2 messages and batches over HTTP.
+//!
+//! Spec: HL7 over HTTP (HAPI): the acknowledgement is the body; 200 for AA and CA, 500 for AE and CE, 400 for AR and
+//! CR, 503 when the gateway cannot store now. Forms: `application/hl7-v2`, `x-application/hl7-v2+er7`, `text/plain`.
+//! Not here: what becomes of a message (`message`).
+
+use actix_web::HttpResponse;
+use actix_web::http::{StatusCode, header};
+use actix_web::web::{Data, Payload};
+use policy::AccessRequest;
+
+use super::call::Call;
+use super::reply::Reply;
+use crate::error::{Fault, FaultKind};
+use crate::message::{Desk, State, receive};
+use crate::telemetry::metrics::Interaction;
+
+/// Receives one message or a batch.
+///
+/// # Errors
+/// 401, 403, 408, 413, 415.
+pub async fn post(mut call: Call, desk: Data<Desk>, payload: Payload) -> Reply {
+    call.interaction = Interaction::Message;
+    let (principal, _) = call.permit(&AccessRequest::Message).await?;
+    let media = call.http.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
+    let media = media.and_then(|m| m.split(';').next()).unwrap_or(FORM).trim();
+    if !FORMS.contains(&media) {
+        let text = "send application/hl7-v2 (segments end with CR or LF)";
+        return Err(Fault::new(FaultKind::UnsupportedMediaType, text));
+    }
+    let bytes = call.body(payload, call.app.config.server.body_bytes_max).await?;
+    let reply = receive(&call.app, &desk, &bytes, &principal).await;
+    let status = match reply.state {
+        State::Applied | State::Filtered | State::Duplicate => StatusCode::OK,
+        State::Quarantined => StatusCode::INTERNAL_SERVER_ERROR,
+        State::Rejected => StatusCode::BAD_REQUEST,
+        State::Deferred => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    Ok(HttpResponse::build(status)
+        .insert_header((header::CONTENT_TYPE, FORM))
+        .body(reply.first.unwrap_or_default()))
+}
+
+const FORM: &str = "application/hl7-v2";
+const FORMS: [&str; 3] = [FORM, "x-application/hl7-v2+er7", "text/plain"];

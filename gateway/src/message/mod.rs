@@ -1,0 +1,335 @@
+//! HL7 v2 messages to resources: raw bytes durable first, outcome second, acknowledgement last.
+//!
+//! receive → raw `Binary` committed → convert (pure) → merge with what is stored → one transaction through
+//! [`ingest::submit`](crate::ingest::submit) with Provenance and the message's identity → acknowledgement. A message that
+//! cannot be applied ends as a `Task` (quarantined or rejected) that names reason and place and points at the raw bytes.
+//! The same (sender, control id, bytes) gets the first acknowledgement again and changes nothing.
+//! Not here: framing and sockets (`mllp`), mapping (`mediator`).
+
+mod apply;
+mod record;
+
+use mediator::hl7v2::ack::{AckCode, AckError, Severity, Verdict, acknowledge, wanted};
+use mediator::hl7v2::batch;
+use mediator::hl7v2::header::Header;
+use mediator::{Context, ConvertError, Disposition, RuleSet, Site, Source, convert};
+use policy::Principal;
+use registry::write_set::Idempotency;
+use sha2::{Digest, Sha256};
+
+use crate::app::App;
+use crate::clock;
+use crate::error::{Answered, Fault, FaultKind};
+
+/// What every message needs beside the application: rules and the sending site's settings.
+pub struct Desk {
+    rules: RuleSet,
+    site: Site,
+}
+
+impl Desk {
+    /// The base rules and a site's settings.
+    pub fn new(rules: RuleSet, site: Site) -> Self {
+        Self { rules, site }
+    }
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        Self::new(RuleSet::base(), Site::default())
+    }
+}
+
+/// What goes back to the sender.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Reply {
+    /// On the same connection; `None` when the sender wants no acknowledgement.
+    pub first: Option<Vec<u8>>,
+    /// A message of its own after it (enhanced mode).
+    pub second: Option<Vec<u8>>,
+    /// How it ended, for the HTTP status and the counters.
+    pub state: State,
+}
+
+/// How a message ended.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum State {
+    /// Its resources are committed.
+    Applied,
+    /// Answered positively, nothing to do by rule.
+    Filtered,
+    /// The first answer was repeated.
+    Duplicate,
+    /// Kept for an operator.
+    Quarantined,
+    /// Would fail again unchanged.
+    Rejected,
+    /// Not decided: the gateway cannot store now, the sender must try again.
+    #[default]
+    Deferred,
+}
+
+/// Receives one message, or every message of a batch, for the sender behind `principal`.
+///
+/// Never fails: what goes wrong is in the reply. A positive acknowledgement is made only after the commit.
+pub async fn receive(app: &App, desk: &Desk, bytes: &[u8], principal: &Principal) -> Reply {
+    app.metrics.messages_received.add(1);
+    let reply = receive_all(app, desk, bytes, principal).await;
+    if !matches!(reply.state, State::Applied | State::Filtered | State::Duplicate) {
+        app.metrics.messages_errors.add(1);
+    }
+    reply
+}
+
+async fn receive_all(app: &App, desk: &Desk, bytes: &[u8], principal: &Principal) -> Reply {
+    let batch = batch::split(bytes);
+    if !batch.is_enveloped && batch.messages.len() <= 1 {
+        return one(app, desk, bytes, principal).await;
+    }
+    let mut answers = Vec::with_capacity(batch.messages.len());
+    let mut state = State::Applied;
+    for range in &batch.messages {
+        let reply = one(app, desk, &bytes[range.clone()], principal).await;
+        if matches!(reply.state, State::Deferred | State::Quarantined | State::Rejected) {
+            state = reply.state;
+        }
+        answers.extend(reply.first);
+    }
+    let (id, time) = stamp();
+    Reply { first: Some(batch::acknowledge(&batch, &answers, &id, &time)), second: None, state }
+}
+
+async fn one(app: &App, desk: &Desk, bytes: &[u8], principal: &Principal) -> Reply {
+    let header = Header::read(bytes);
+    let message = Message::of(bytes, header.as_ref());
+    match process(app, desk, &message, principal).await {
+        Ok(reply) => reply,
+        Err(fault) => {
+            tracing::warn!(
+                message.state = "deferred",
+                fault.status = fault.status(),
+                "a message could not be stored; the sender is asked to try again"
+            );
+            let error = AckError {
+                place: None,
+                code: APPLICATION_ERROR.to_owned(),
+                severity: Severity::Error,
+                text: fault.to_string(),
+            };
+            let code = match fault.kind.answer().msa1 {
+                "AR" => AckCode::ApplicationReject,
+                _ => AckCode::ApplicationError,
+            };
+            let (id, time) = stamp();
+            let first = acknowledge(message.header, code, &[error], &id, &time);
+            Reply { first: Some(first), second: None, state: State::Deferred }
+        }
+    }
+}
+
+/// One message with its identity.
+pub(crate) struct Message<'m> {
+    pub(crate) bytes: &'m [u8],
+    pub(crate) header: Option<&'m Header>,
+    /// Sending application and facility.
+    pub(crate) sender: String,
+    /// MSH-10 and a part of the bytes' hash: another message under a used control id is another message.
+    pub(crate) identity: String,
+}
+
+impl<'m> Message<'m> {
+    fn of(bytes: &'m [u8], header: Option<&'m Header>) -> Self {
+        let digest = hex::encode(Sha256::digest(bytes));
+        let text = |field: &[u8]| {
+            String::from_utf8_lossy(field).chars().take(NAME_CHARS_MAX).collect::<String>()
+        };
+        let sender = header.map_or_else(String::new, |h| {
+            let (application, facility) = h.sender();
+            format!("hl7v2:{}|{}", text(application), text(facility))
+        });
+        let control_id = header.map_or_else(String::new, |h| text(h.control_id()));
+        Self { bytes, header, sender, identity: format!("{control_id}#{digest}") }
+    }
+
+    /// Id of the request in outcomes and access records: free of what the sender wrote.
+    pub(crate) fn request_id(&self) -> String {
+        let digest = self.identity.rsplit('#').next().unwrap_or_default();
+        format!("hl7v2-{}", &digest[..digest.len().min(16)])
+    }
+}
+
+async fn process(
+    app: &App,
+    desk: &Desk,
+    message: &Message<'_>,
+    principal: &Principal,
+) -> Answered<Reply> {
+    if let Some(answer) = app.store.first_answer(&message.sender, &message.identity).await? {
+        return Ok(repeat(answer));
+    }
+    let raw = record::store_raw(app, message, principal).await?;
+    let recorded = clock::now().to_string();
+    let device = record::DEVICE;
+    let source = Source { raw: &raw, recorded: &recorded, device };
+    let context = Context { site: &desk.site, source: Some(source) };
+    let converted = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        convert(message.bytes, &context, &desk.rules)
+    }));
+    let Ok(converted) = converted else {
+        tracing::error!(message.state = "quarantined", "a conversion panicked");
+        let trouble = Trouble {
+            state: State::Quarantined,
+            slug: "conversion-failed",
+            place: None,
+            code: APPLICATION_ERROR.to_owned(),
+            text: "the conversion failed; an operator has the message".to_owned(),
+        };
+        return refuse(app, message, &raw, trouble, principal).await;
+    };
+    match converted {
+        Ok(conversion) => {
+            app.metrics.messages_left_over.add(conversion.account.totals().left_over as u64);
+            let answer = answer(message, Verdict::Accepted, &[]);
+            match apply::apply(app, message, &conversion, &answer, principal).await {
+                Ok(None) => Ok(reply(answer, State::Applied)),
+                Ok(Some(first)) => Ok(repeat(first)),
+                Err(fault) if is_content(&fault) => {
+                    let trouble = Trouble {
+                        state: State::Quarantined,
+                        slug: "not-storable",
+                        place: None,
+                        code: APPLICATION_ERROR.to_owned(),
+                        text: fault.to_string(),
+                    };
+                    refuse(app, message, &raw, trouble, principal).await
+                }
+                Err(fault) => Err(fault),
+            }
+        }
+        Err(error) => not_converted(app, message, &raw, &error, principal).await,
+    }
+}
+
+/// Why a message was not applied, in the form of its Task and acknowledgement.
+pub(crate) struct Trouble {
+    pub(crate) state: State,
+    pub(crate) slug: &'static str,
+    pub(crate) place: Option<mediator::Place>,
+    pub(crate) code: String,
+    pub(crate) text: String,
+}
+
+async fn not_converted(
+    app: &App,
+    message: &Message<'_>,
+    raw: &str,
+    error: &ConvertError,
+    principal: &Principal,
+) -> Answered<Reply> {
+    let state = match error.disposition() {
+        Disposition::Filtered => {
+            let answer = answer(message, Verdict::Accepted, &[]);
+            record::remember(app, message, &answer, principal).await?;
+            return Ok(reply(answer, State::Filtered));
+        }
+        Disposition::Quarantined => State::Quarantined,
+        Disposition::Rejected => State::Rejected,
+    };
+    let trouble = Trouble {
+        state,
+        slug: error.reason.slug(),
+        place: error.place,
+        code: error.reason.table_0357().to_owned(),
+        text: error.text.clone(),
+    };
+    refuse(app, message, raw, trouble, principal).await
+}
+
+/// Commits the Task and the message's identity, then answers negatively.
+async fn refuse(
+    app: &App,
+    message: &Message<'_>,
+    raw: &str,
+    trouble: Trouble,
+    principal: &Principal,
+) -> Answered<Reply> {
+    let verdict = match trouble.state {
+        State::Rejected => Verdict::Reject,
+        _ => Verdict::Error,
+    };
+    let error = AckError {
+        place: trouble.place,
+        code: trouble.code.clone(),
+        severity: Severity::Error,
+        text: trouble.text.clone(),
+    };
+    let answer = answer(message, verdict, &[error]);
+    match record::store_task(app, message, raw, &trouble, &answer, principal).await? {
+        Some(first) => Ok(repeat(first)),
+        None => Ok(reply(answer, trouble.state)),
+    }
+}
+
+/// Both acknowledgements as one block of bytes, so that a repetition gets the same ones.
+fn answer(message: &Message<'_>, verdict: Verdict, errors: &[AckError]) -> Vec<u8> {
+    let (id, time) = stamp();
+    let (first, second) = match message.header {
+        Some(header) => {
+            let wanted = wanted(header, verdict);
+            (wanted.first, wanted.second)
+        }
+        None => (Some(AckCode::ApplicationError), None),
+    };
+    let make = |code: AckCode| acknowledge(message.header, code, errors, &id, &time);
+    let mut bytes = first.map(make).unwrap_or_default();
+    if let Some(second) = second {
+        bytes.push(SEPARATOR);
+        bytes.extend_from_slice(&acknowledge(message.header, second, errors, &stamp().0, &time));
+    }
+    bytes
+}
+
+fn reply(answer: Vec<u8>, state: State) -> Reply {
+    let mut parts = answer.split(|byte| *byte == SEPARATOR).map(<[u8]>::to_vec);
+    let first = parts.next().filter(|first| !first.is_empty());
+    Reply { first, second: parts.next(), state }
+}
+
+fn repeat(answer: Vec<u8>) -> Reply {
+    reply(answer, State::Duplicate)
+}
+
+/// Base URL of the submissions that messages become; their references are relative.
+pub(crate) fn base(app: &App) -> String {
+    format!("{}/fhir", app.hosts.root("localhost"))
+}
+
+pub(crate) fn idempotency(message: &Message<'_>, answer: &[u8]) -> Idempotency {
+    Idempotency {
+        sender: message.sender.clone(),
+        control_id: message.identity.clone(),
+        answer: answer.to_vec(),
+    }
+}
+
+/// A fault of the content: trying again unchanged would fail again.
+fn is_content(fault: &Fault) -> bool {
+    matches!(
+        fault.kind,
+        FaultKind::Invalid | FaultKind::Unprocessable | FaultKind::Conflict | FaultKind::TooLarge
+    )
+}
+
+/// A fresh MSH-10 and MSH-7.
+fn stamp() -> (String, String) {
+    let now = clock::now().to_string();
+    let digits: String = now.chars().filter(char::is_ascii_digit).take(14).collect();
+    (uuid::Uuid::now_v7().simple().to_string()[..20].to_owned(), format!("{digits}+0000"))
+}
+
+/// HL7 table 0357: application internal error.
+const APPLICATION_ERROR: &str = "207";
+/// Characters of a name or control id that are kept in an identity.
+const NAME_CHARS_MAX: usize = 60;
+/// Between two acknowledgements; MLLP's start byte never stands inside a message.
+const SEPARATOR: u8 = 0x0B;

@@ -1,0 +1,117 @@
+//! What the gateway keeps of a message: its raw bytes, and a Task when it was not applied.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use fhir::{ResourceKey, write_json_string};
+use mediator::stable_id;
+use policy::Principal;
+
+use super::{Message, State, Trouble, base, idempotency};
+use crate::app::App;
+use crate::error::{Answered, Fault, FaultKind};
+use crate::ingest;
+use crate::submission::{PostedBundle, Submission, Verb};
+
+/// The gateway's own Device, as Provenance agents name it.
+pub(super) const DEVICE: &str = "Device/sealway";
+
+/// Makes the raw bytes durable as a `Binary` and gives its reference. The same bytes are stored once.
+///
+/// # Errors
+/// Any [`Fault`]; then the message was not taken over.
+pub(super) async fn store_raw(
+    app: &App,
+    message: &Message<'_>,
+    principal: &Principal,
+) -> Answered<String> {
+    let id = stable_id("Binary", &[&message.sender, &message.identity]);
+    let key = key(&format!("Binary/{id}"))?;
+    let data = STANDARD.encode(message.bytes);
+    // FHIR has no empty strings: an empty frame is kept without its data.
+    let data = if data.is_empty() { String::new() } else { format!(r#","data":"{data}""#) };
+    let body = format!(
+        r#"{{"resourceType":"Binary","id":"{id}","contentType":"x-application/hl7-v2+er7"{data}}}"#
+    );
+    let verb = Verb::Update { key: key.clone(), if_match: None, only_new: true };
+    let base = base(app);
+    let submission =
+        Submission::single(verb, Some(body.into_bytes()), &base, &message.request_id()).await?;
+    match ingest::submit(app, submission, principal).await {
+        Ok(_) => Ok(key.to_string()),
+        Err(fault) if fault.kind == FaultKind::PreconditionFailed => Ok(key.to_string()),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Commits the Task of a message that was not applied, with the message's identity.
+///
+/// # Errors
+/// Any [`Fault`]; then the message is not decided.
+pub(super) async fn store_task(
+    app: &App,
+    message: &Message<'_>,
+    raw: &str,
+    trouble: &Trouble,
+    answer: &[u8],
+    principal: &Principal,
+) -> Answered<Option<Vec<u8>>> {
+    let id = stable_id("Task", &[raw]);
+    let key = key(&format!("Task/{id}"))?;
+    let (status, state) = match trouble.state {
+        State::Rejected => ("rejected", "rejected"),
+        _ => ("on-hold", "quarantined"),
+    };
+    let mut body = format!(
+        r#"{{"resourceType":"Task","id":"{id}","status":"{status}","statusReason":{{"coding":[{{"system":"{REASON}","code":"{slug}"}}],"text":"#,
+        slug = trouble.slug
+    )
+    .into_bytes();
+    write_json_string(&trouble.text, &mut body);
+    body.extend_from_slice(
+        format!(
+            r#"}},"businessStatus":{{"coding":[{{"system":"{STATE}","code":"{state}"}}]}},"intent":"order","code":{{"text":"apply HL7 v2 message"}},"focus":{{"reference":"{raw}"}},"authoredOn":"{now}""#,
+            now = crate::clock::now()
+        )
+        .as_bytes(),
+    );
+    if let Some(place) = &trouble.place {
+        body.extend_from_slice(br#","input":[{"type":{"text":"place"},"valueString":"#);
+        write_json_string(&place.to_string(), &mut body);
+        body.extend_from_slice(b"}]");
+    }
+    body.push(b'}');
+    let verb = Verb::Update { key, if_match: None, only_new: false };
+    let base = base(app);
+    let submission = Submission::single(verb, Some(body), &base, &message.identity)
+        .await?
+        .idempotent(idempotency(message, answer));
+    Ok(ingest::submit(app, submission, principal).await?.repeated)
+}
+
+/// Commits the message's identity alone: nothing to do by rule.
+///
+/// # Errors
+/// Any [`Fault`]; then the message is not decided.
+pub(super) async fn remember(
+    app: &App,
+    message: &Message<'_>,
+    answer: &[u8],
+    principal: &Principal,
+) -> Answered<()> {
+    let empty = br#"{"resourceType":"Bundle","type":"transaction"}"#.to_vec();
+    let base = base(app);
+    let posted = PostedBundle::read(empty, &base).await?;
+    let submission = Submission::transaction(posted, &base, &message.request_id())?
+        .idempotent(idempotency(message, answer));
+    ingest::submit(app, submission, principal).await.map(drop)
+}
+
+fn key(text: &str) -> Answered<ResourceKey> {
+    ResourceKey::parse(text)
+        .map_err(|_| Fault::new(FaultKind::Internal, "a stable id is no resource id"))
+}
+
+/// States of a message that was not applied.
+const STATE: &str = "https://sealway.org/fhir/CodeSystem/message-state";
+/// Why a message was not applied.
+const REASON: &str = "https://sealway.org/fhir/CodeSystem/message-reason";

@@ -1,0 +1,98 @@
+//! One MLLP connection: read a frame, receive the message, write the acknowledgement in one piece.
+//!
+//! Answers stand in the order of the messages. A peer that speaks something else, or is silent inside a frame, is
+//! disconnected; what it had sent of a message is kept in quarantine.
+//! Not here: framing (`frame`), what becomes of a message (`message`).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use policy::{Principal, Role};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::watch;
+
+use super::frame::{Frame, FrameDecoder, encode};
+use crate::app::App;
+use crate::message::{Desk, receive};
+
+/// Serves until the peer closes, is silent too long, sends what is no frame, or `stop` turns true.
+pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    mut socket: S,
+    peer: SocketAddr,
+    app: &App,
+    desk: &Desk,
+    mut stop: watch::Receiver<bool>,
+) {
+    let principal = sender(peer);
+    let mut decoder = FrameDecoder::default();
+    let mut buffer = vec![0; READ_BYTES];
+    while answer(&mut socket, &mut decoder, app, desk, &principal).await {
+        let patience = if decoder.is_inside() { FRAME_WAIT } else { IDLE_WAIT };
+        let read = tokio::select! {
+            read = tokio::time::timeout(patience, socket.read(&mut buffer)) => read,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        match read {
+            Ok(Ok(count)) if count > 0 => decoder.push(&buffer[..count]),
+            _ => {
+                decoder.close();
+                if answer(&mut socket, &mut decoder, app, desk, &principal).await {
+                    keep_rest(&mut decoder, app, desk, &principal).await;
+                }
+                return;
+            }
+        }
+    }
+}
+
+/// Answers every whole frame; false when the connection must be closed.
+async fn answer<S: AsyncWrite + Unpin>(
+    socket: &mut S,
+    decoder: &mut FrameDecoder,
+    app: &App,
+    desk: &Desk,
+    principal: &Principal,
+) -> bool {
+    loop {
+        let message = match decoder.next() {
+            Ok(Some(Frame::Message(message) | Frame::Broken(message))) => message,
+            Ok(Some(Frame::Empty)) => Vec::new(),
+            Ok(Some(Frame::CommitBlock { .. })) => continue,
+            Ok(None) => return true,
+            Err(error) => {
+                tracing::warn!(%error, "an MLLP connection was closed");
+                return false;
+            }
+        };
+        let reply = receive(app, desk, &message, principal).await;
+        for answer in reply.first.into_iter().chain(reply.second) {
+            // One write: simple senders take one segment for one acknowledgement.
+            if socket.write_all(&encode(&answer)).await.is_err() || socket.flush().await.is_err() {
+                return false;
+            }
+        }
+    }
+}
+
+/// A message that broke off is kept for an operator; nobody waits for an answer.
+async fn keep_rest(decoder: &mut FrameDecoder, app: &App, desk: &Desk, principal: &Principal) {
+    let rest = decoder.take_rest();
+    if !rest.is_empty() {
+        let reply = receive(app, desk, &rest, principal).await;
+        tracing::warn!(message.state = ?reply.state, "an MLLP connection ended inside a frame");
+    }
+}
+
+/// The sender as a system of the hospital; its network address is its name until it has a certificate.
+fn sender(peer: SocketAddr) -> Principal {
+    Principal::builder(&format!("mllp:{}", peer.ip()))
+        .role(Role::System)
+        .scopes("system/*.cruds")
+        .build()
+}
+
+const READ_BYTES: usize = 64 * 1024;
+/// Silence inside a frame.
+const FRAME_WAIT: Duration = Duration::from_secs(30);
+/// Silence between messages; interfaces keep connections open over quiet nights.
+const IDLE_WAIT: Duration = Duration::from_secs(3600);
