@@ -5,8 +5,12 @@
 mod access;
 mod bundle;
 mod conditional;
+mod crash;
 mod crud;
+mod demo;
 mod hostile;
+mod message;
+mod process;
 mod receipt;
 mod search;
 mod site;

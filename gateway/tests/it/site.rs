@@ -6,7 +6,8 @@ use gateway::app::App;
 use gateway::auth::TokenRequest;
 use gateway::clock;
 use gateway::config::Config;
-use gateway::http::server::{Served, serve};
+use gateway::gateway::Gateway;
+use gateway::message::Desk;
 use policy::Role;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -16,7 +17,7 @@ pub(crate) struct Site {
     pub(crate) app: Arc<App>,
     pub(crate) base: String,
     pub(crate) root: String,
-    served: Option<Served>,
+    gateway: Option<Gateway>,
     folder: tempfile::TempDir,
     client: reqwest::Client,
     token: String,
@@ -42,13 +43,13 @@ impl Site {
         config.ledger.checkpoint_ms = 50;
         config.ledger.checkpoint_loaded_ms = 50;
         change(&mut config);
-        let app = App::open(config).await.unwrap();
-        let served = serve(Arc::clone(&app)).unwrap();
-        let root = format!("http://{}", served.address);
+        let gateway = Gateway::start(config, Desk::default()).await.unwrap();
+        let app = Arc::clone(&gateway.app);
+        let root = format!("http://{}", gateway.http);
         let mut site = Self {
             base: format!("{root}/fhir"),
             root,
-            served: Some(served),
+            gateway: Some(gateway),
             folder,
             client: reqwest::Client::new(),
             token: String::new(),
@@ -60,10 +61,9 @@ impl Site {
 
     /// Stops everything in order and gives the folder back.
     pub(crate) async fn stop(mut self) -> tempfile::TempDir {
-        if let Some(served) = self.served.take() {
-            served.stop().await;
+        if let Some(gateway) = self.gateway.take() {
+            gateway.stop().await;
         }
-        self.app.close().await;
         self.folder
     }
 
@@ -72,6 +72,11 @@ impl Site {
         let request =
             TokenRequest { role, patient: patient.as_ref(), scope: None, lifetime_seconds: 600 };
         self.app.dev_issuer.as_ref().unwrap().token(&request, clock::now()).unwrap()
+    }
+
+    /// Address of the HL7 v2 listener.
+    pub(crate) fn mllp(&self) -> std::net::SocketAddr {
+        self.gateway.as_ref().and_then(|gateway| gateway.mllp).unwrap()
     }
 
     /// A request by the system role; `path` is below the base.
@@ -152,6 +157,10 @@ impl Answer {
 
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).chars().take(600).collect()
+    }
+
+    pub(crate) fn text_all(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {

@@ -1,0 +1,90 @@
+//! A gateway as its own process: started, killed without warning, started again on the same folder.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A running `sealway serve --dev-issuer` over `folder`.
+pub(crate) struct Process {
+    child: Child,
+    /// FHIR base URL.
+    pub(crate) base: String,
+    /// MLLP address.
+    pub(crate) mllp: String,
+    /// Bearer token of the system role.
+    pub(crate) token: String,
+}
+
+impl Process {
+    /// Starts and waits until it is ready; panics with its last words when it is not in time.
+    pub(crate) fn start(folder: &Path) -> Self {
+        let mut child = sealway(folder)
+            .args(["serve", "--dev-issuer"])
+            .env("SEALWAY_SERVER__LISTEN", "127.0.0.1:0")
+            .env("SEALWAY_MLLP__LISTEN", "127.0.0.1:0")
+            .env("SEALWAY_TELEMETRY__LOG_FILTER", "warn")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the gateway starts");
+        let file = folder.join("dev.json");
+        let started = Instant::now();
+        let described = loop {
+            if let Some(text) = ready(&file, child.id()) {
+                break text;
+            }
+            if let Some(status) = child.try_wait().expect("its status is known") {
+                panic!("the gateway ended with {status}: {}", last_words(&mut child));
+            }
+            assert!(started.elapsed() < START_WAIT, "the gateway is not ready in {START_WAIT:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        drain(&mut child);
+        let text = |path: &str| {
+            described.pointer(path).and_then(|v| v.as_str()).expect("dev.json is whole").to_owned()
+        };
+        Self { base: text("/fhir"), mllp: text("/mllp"), token: text("/tokens/system"), child }
+    }
+
+    /// `kill -9`, then waits until the process is gone.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it is gone");
+    }
+}
+
+/// The program with `folder` as its data folder and nothing of the tests' own variables.
+pub(crate) fn sealway(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sealway"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SEALWAY_")) {
+        command.env_remove(name);
+    }
+    command.env("SEALWAY_DATA_DIR", folder);
+    command
+}
+
+/// The description that this very process wrote once it listened.
+fn ready(file: &Path, pid: u32) -> Option<serde_json::Value> {
+    let text = std::fs::read(file).ok()?;
+    let described: serde_json::Value = serde_json::from_slice(&text).ok()?;
+    (described.get("pid")?.as_u64()? == u64::from(pid)).then_some(described)
+}
+
+fn last_words(child: &mut Child) -> String {
+    let Some(stderr) = child.stderr.take() else { return String::new() };
+    BufReader::new(stderr).lines().map_while(Result::ok).collect::<Vec<_>>().join("\n")
+}
+
+/// Keeps the pipe empty, so that the gateway never waits for us.
+fn drain(child: &mut Child) {
+    let Some(stderr) = child.stderr.take() else { return };
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            eprintln!("gateway: {line}");
+        }
+    });
+}
+
+const START_WAIT: Duration = Duration::from_secs(60);
