@@ -11,7 +11,17 @@ use crate::http::call::refusal;
 use crate::ingest;
 use crate::submission::{PostedBundle, Submission};
 
-/// Commits what the message asserts; `Some` is the answer of an earlier commit of the same message.
+/// What became of a conversion.
+pub(super) enum Applied {
+    /// Committed now.
+    Now,
+    /// Committed before: the answer that was given then.
+    Before(Vec<u8>),
+    /// A merge would close a circle of patients; nothing was written.
+    Cycle,
+}
+
+/// Commits what the message asserts.
 ///
 /// # Errors
 /// Any [`Fault`]; then nothing was written.
@@ -21,15 +31,17 @@ pub(super) async fn apply(
     conversion: &Conversion,
     answer: &[u8],
     principal: &Principal,
-) -> Answered<Option<Vec<u8>>> {
+) -> Answered<Applied> {
     for _ in 0..ATTEMPTS_MAX {
-        let bundle = bundle(app, conversion, principal).await?;
+        let Some(bundle) = bundle(app, conversion, principal).await? else {
+            return Ok(Applied::Cycle);
+        };
         let base = base(app);
         let posted = PostedBundle::read(bundle, &base).await?;
         let submission = Submission::transaction(posted, &base, &message.request_id())?
             .idempotent(idempotency(message, answer));
         match ingest::submit(app, submission, principal).await {
-            Ok(outcome) => return Ok(outcome.repeated),
+            Ok(outcome) => return Ok(outcome.repeated.map_or(Applied::Now, Applied::Before)),
             // Somebody wrote one of the resources meanwhile: join with the newer version.
             Err(fault) if fault.kind == FaultKind::PreconditionFailed => {}
             Err(fault) => return Err(fault),
@@ -38,8 +50,12 @@ pub(super) async fn apply(
     Err(Fault::new(FaultKind::Busy, "the patient's resources change too fast; try again"))
 }
 
-/// A transaction that puts each joined resource on exactly the version it was joined with.
-async fn bundle(app: &App, conversion: &Conversion, principal: &Principal) -> Answered<Vec<u8>> {
+/// A transaction that puts each joined resource on exactly the version it was joined with; `None` for a circle of merges.
+async fn bundle(
+    app: &App,
+    conversion: &Conversion,
+    principal: &Principal,
+) -> Answered<Option<Vec<u8>>> {
     let mut out = br#"{"resourceType":"Bundle","type":"transaction","entry":["#.to_vec();
     let mut first = true;
     for draft in &conversion.drafts {
@@ -49,7 +65,11 @@ async fn bundle(app: &App, conversion: &Conversion, principal: &Principal) -> An
             Some((version, tree)) => (Some(*version), Some(tree)),
             None => (None, None),
         };
-        let Merged::Write(body) = merge(tree, draft) else { continue };
+        let body = match merge(tree, draft) {
+            Merged::Write(body) => body,
+            Merged::Unchanged | Merged::Stale => continue,
+            Merged::Cycle => return Ok(None),
+        };
         if !std::mem::take(&mut first) {
             out.push(b',');
         }
@@ -64,9 +84,9 @@ async fn bundle(app: &App, conversion: &Conversion, principal: &Principal) -> An
     }
     out.extend_from_slice(b"]}");
     if first {
-        return Ok(br#"{"resourceType":"Bundle","type":"transaction"}"#.to_vec());
+        return Ok(Some(br#"{"resourceType":"Bundle","type":"transaction"}"#.to_vec()));
     }
-    Ok(out)
+    Ok(Some(out))
 }
 
 fn key(draft: &Draft) -> Answered<ResourceKey> {

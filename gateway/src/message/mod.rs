@@ -12,11 +12,12 @@ mod record;
 use mediator::hl7v2::ack::{AckCode, AckError, Severity, Verdict, acknowledge, wanted};
 use mediator::hl7v2::batch;
 use mediator::hl7v2::header::Header;
-use mediator::{Context, ConvertError, Disposition, RuleSet, Site, Source, convert};
+use mediator::{Context, ConvertError, Disposition, Reason, RuleSet, Site, Source, convert};
 use policy::Principal;
 use registry::write_set::Idempotency;
 use sha2::{Digest, Sha256};
 
+use self::apply::Applied;
 use crate::app::App;
 use crate::clock;
 use crate::error::{Answered, Fault, FaultKind};
@@ -25,12 +26,13 @@ use crate::error::{Answered, Fault, FaultKind};
 pub struct Desk {
     rules: RuleSet,
     site: Site,
+    device: tokio::sync::OnceCell<()>,
 }
 
 impl Desk {
     /// The base rules and a site's settings.
     pub fn new(rules: RuleSet, site: Site) -> Self {
-        Self { rules, site }
+        Self { rules, site, device: tokio::sync::OnceCell::new() }
     }
 }
 
@@ -167,6 +169,7 @@ async fn process(
     if let Some(answer) = app.store.first_answer(&message.sender, &message.identity).await? {
         return Ok(repeat(answer));
     }
+    desk.device.get_or_try_init(|| record::store_device(app, principal)).await?;
     let raw = record::store_raw(app, message, principal).await?;
     let recorded = clock::now().to_string();
     let device = record::DEVICE;
@@ -191,8 +194,13 @@ async fn process(
             app.metrics.messages_left_over.add(conversion.account.totals().left_over as u64);
             let answer = answer(message, Verdict::Accepted, &[]);
             match apply::apply(app, message, &conversion, &answer, principal).await {
-                Ok(None) => Ok(reply(answer, State::Applied)),
-                Ok(Some(first)) => Ok(repeat(first)),
+                Ok(Applied::Now) => Ok(reply(answer, State::Applied)),
+                Ok(Applied::Before(first)) => Ok(repeat(first)),
+                Ok(Applied::Cycle) => {
+                    let text = "the merge would close a circle of patients";
+                    let error = ConvertError::new(Reason::MergeCycle, text);
+                    not_converted(app, message, &raw, &error, principal).await
+                }
                 Err(fault) if is_content(&fault) => {
                     let trouble = Trouble {
                         state: State::Quarantined,
@@ -228,7 +236,11 @@ async fn not_converted(
 ) -> Answered<Reply> {
     let state = match error.disposition() {
         Disposition::Filtered => {
-            let answer = answer(message, Verdict::Accepted, &[]);
+            // Answering an acknowledgement would make two systems talk for ever.
+            let answer = match error.reason {
+                Reason::AcknowledgementReceived => Vec::new(),
+                _ => answer(message, Verdict::Accepted, &[]),
+            };
             record::remember(app, message, &answer, principal).await?;
             return Ok(reply(answer, State::Filtered));
         }

@@ -43,6 +43,28 @@ pub(super) async fn store_raw(
     }
 }
 
+/// Makes sure that the Device which Provenances name exists.
+///
+/// # Errors
+/// Any [`Fault`].
+pub(super) async fn store_device(app: &App, principal: &Principal) -> Answered<()> {
+    let body = concat!(
+        r#"{"resourceType":"Device","id":"sealway","status":"active","#,
+        r#""deviceName":[{"name":"Sealway gateway","type":"user-friendly-name"}],"#,
+        r#""version":[{"value":""#,
+        env!("CARGO_PKG_VERSION"),
+        r#""}]}"#
+    );
+    let verb = Verb::Update { key: key(DEVICE)?, if_match: None, only_new: true };
+    let submission =
+        Submission::single(verb, Some(body.as_bytes().to_vec()), &base(app), "device").await?;
+    match ingest::submit(app, submission, principal).await {
+        Ok(_) => Ok(()),
+        Err(fault) if fault.kind == FaultKind::PreconditionFailed => Ok(()),
+        Err(fault) => Err(fault),
+    }
+}
+
 /// Commits the Task of a message that was not applied, with the message's identity.
 ///
 /// # Errors
