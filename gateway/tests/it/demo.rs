@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::process::sealway;
+use crate::process::{sealway, without_own_variables};
 
 #[test]
 fn the_printed_commands_work_when_pasted_and_nothing_is_left_behind() {
@@ -31,7 +31,8 @@ fn the_printed_commands_work_when_pasted_and_nothing_is_left_behind() {
     let answers: Vec<String> = commands
         .iter()
         .map(|command| {
-            let ran = Command::new("sh").args(["-c", command]).output().unwrap();
+            let ran =
+                without_own_variables(Command::new("sh")).args(["-c", command]).output().unwrap();
             let said = String::from_utf8_lossy(&ran.stdout).into_owned();
             assert!(ran.status.success(), "{command}\n{said}");
             said

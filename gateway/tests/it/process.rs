@@ -57,11 +57,16 @@ impl Process {
 
 /// The program with `folder` as its data folder and nothing of the tests' own variables.
 pub(crate) fn sealway(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sealway"));
+    let mut command = without_own_variables(Command::new(env!("CARGO_BIN_EXE_sealway")));
+    command.env("SEALWAY_DATA_DIR", folder);
+    command
+}
+
+/// A command that does not see the variables which steer the tests.
+pub(crate) fn without_own_variables(mut command: Command) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SEALWAY_")) {
         command.env_remove(name);
     }
-    command.env("SEALWAY_DATA_DIR", folder);
     command
 }
 
