@@ -19,6 +19,8 @@ mod parse;
 mod parse_chain;
 mod parse_filter;
 mod plan;
+#[cfg(test)]
+mod plan_tests;
 mod probe;
 mod query_string;
 mod resolve;

@@ -1,5 +1,7 @@
 //! The naive search: every resource against every parameter, straight from the R4 search page.
 
+use std::collections::HashMap;
+
 use serde_json::Value as Json;
 
 use super::value::{Value, all, clinical, range, values};
@@ -15,11 +17,22 @@ pub(crate) struct Stored {
 /// Everything that was written.
 pub(crate) struct Naive {
     pub(crate) resources: Vec<Stored>,
+    places: HashMap<String, usize>,
     /// The patient who asks; `None` sees everything.
     pub(crate) patient: Option<String>,
 }
 
 impl Naive {
+    pub(crate) fn new(resources: Vec<Stored>) -> Self {
+        let places = resources.iter().enumerate().map(|(at, one)| (one.key.clone(), at)).collect();
+        Self { resources, places, patient: None }
+    }
+
+    /// The resource of a key.
+    pub(crate) fn named(&self, key: &str) -> Option<&Stored> {
+        self.places.get(key).map(|at| &self.resources[*at])
+    }
+
     /// Keys of all visible matches, in the order asked for (equal keys in any order).
     pub(crate) fn search<'a>(&'a self, of: &str, filters: &[(String, String)]) -> Vec<&'a Stored> {
         let visible = self.resources.iter().filter(|stored| self.sees(stored));
@@ -54,9 +67,14 @@ impl Naive {
         }
         if let Some((reference, inner)) = name.split_once('.') {
             let (code, only) = reference.split_once(':').unwrap_or((reference, ""));
-            return self.resources.iter().filter(|other| self.sees(other)).any(|other| {
+            let own = values(&stored.json, code).unwrap_or_default();
+            let keys = own.iter().filter_map(|value| match value {
+                Value::Reference(key) => Some(key),
+                _ => None,
+            });
+            let targets = keys.filter_map(|key| self.named(key)).filter(|other| self.sees(other));
+            return targets.into_iter().any(|other| {
                 (only.is_empty() || other.json["resourceType"] == only)
-                    && refers(stored, code, &other.key)
                     && (inner.starts_with('_') || values(&other.json, bare(inner)).is_some())
                     && self.holds(other, inner, value)
             });

@@ -1,0 +1,128 @@
+//! SQLite's own account of the statements: every table is reached through an index, and a page in the default
+//! order of a large range is read in index order, without sorting.
+
+use std::sync::Arc;
+
+use fhir::{Instant, ResourceType};
+use futures::FutureExt;
+use policy::Permit;
+
+use super::ask::{Connection, Row};
+use super::sql::{Dialect, Statement};
+use super::{Cell, ParseOptions, parse, run};
+use crate::error::ReadError;
+use crate::hash::IndexKey;
+use crate::sqlite::{SqliteOptions, SqliteStore};
+
+/// Claims that every range is large, so that streamed plans are made, and keeps SQLite's plans.
+struct Explainer {
+    connection: rusqlite::Connection,
+    plans: Vec<(String, String)>,
+}
+
+impl Connection for &mut Explainer {
+    const DIALECT: Dialect = Dialect::Sqlite;
+
+    async fn ask(&mut self, statement: Statement) -> Result<Vec<Row>, ReadError> {
+        let text = format!("explain query plan {}", statement.text);
+        let mut prepared = self.connection.prepare(&text)?;
+        let mut rows = prepared.raw_query();
+        let mut plan = String::new();
+        while let Some(row) = rows.next()? {
+            plan.push_str(&row.get::<_, String>(3)?);
+            plan.push('\n');
+        }
+        drop(rows);
+        drop(prepared);
+        let count = statement.text.starts_with("select count");
+        self.plans.push((statement.text, plan));
+        Ok(if count { vec![vec![Cell::Int(1_000_000)]] } else { Vec::new() })
+    }
+}
+
+#[test]
+fn every_statement_reaches_its_rows_through_an_index() {
+    for (query, text, plan) in plans(&[QUERIES, STREAMED].concat()) {
+        let scans = plan.lines().filter(|line| line.contains("SCAN"));
+        let tables: Vec<_> = scans.filter(|line| !line.contains("SCAN j ")).collect();
+        let harmless = |line: &&str| {
+            ["SCAN (subquery", "SCAN n", "SCAN m", "SCAN CONSTANT", "SCAN json_each"]
+                .iter()
+                .any(|known| line.contains(known))
+        };
+        let bad: Vec<_> = tables.into_iter().filter(|line| !harmless(line)).collect();
+        assert!(bad.is_empty(), "{query}\n{text}\n{plan}");
+        assert!(!plan.contains("AUTOMATIC"), "{query}\n{text}\n{plan}");
+    }
+}
+
+#[test]
+fn a_page_of_a_large_range_is_not_sorted() {
+    for (query, text, plan) in plans(STREAMED) {
+        let page = text.starts_with("select d.nsort, d.rid");
+        let irregular = text.contains("from search_date d");
+        if page && !irregular {
+            assert!(!plan.contains("TEMP B-TREE FOR ORDER BY"), "{query}\n{text}\n{plan}");
+        }
+    }
+}
+
+fn plans(queries: &[&str]) -> Vec<(String, String, String)> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("registry.db");
+    let clock = Arc::new(|| Instant::from_micros(0));
+    drop(SqliteStore::open(SqliteOptions::new(&path, clock)).expect("the database opens"));
+    let mut found = Vec::new();
+    for text in queries {
+        let connection = rusqlite::Connection::open(&path).expect("a connection opens");
+        let mut explainer = Explainer { connection, plans: Vec::new() };
+        let (of, query) = text.split_once('?').expect("a query");
+        let options = ParseOptions { base_url: "", lenient: false, now_us: 0 };
+        let query = parse(ResourceType::parse(of).expect("a type"), query, &options);
+        let query = query.expect("a valid query");
+        let key = IndexKey::from_bytes([7; 16]);
+        run(&query, &Permit::maintenance(), &key, &mut &mut explainer)
+            .now_or_never()
+            .expect("SQLite answers at once")
+            .expect("the search succeeds");
+        let plans = explainer.plans.into_iter();
+        found.extend(plans.map(|(statement, plan)| ((*text).to_owned(), statement, plan)));
+    }
+    found
+}
+
+/// Pages that are read in index order.
+const STREAMED: &[&str] = &[
+    "Observation?",
+    "Observation?_sort=date",
+    "Observation?code=a",
+    "Observation?code=a,b,c,d,e,f",
+    "Observation?code=s|a&status=final",
+    "Observation?code=a&status:not=final&date=ge2020&date=lt2021",
+    "Observation?date=ge2020",
+    "Observation?date=lt2020&_sort=-date",
+    "Observation?subject=Patient/a",
+    "Observation?subject=Patient/a&code=s|b",
+    "Observation?value-quantity=gt5",
+    "Patient?name=a",
+    "Patient?birthdate=ge1980",
+];
+
+/// Others.
+const QUERIES: &[&str] = &[
+    "Observation?_sort=-value-quantity",
+    "Condition?_sort=onset-date",
+    "Patient?_sort=-_lastUpdated",
+    "Patient?_sort=family,-birthdate",
+    "Patient?_lastUpdated=ge2020",
+    "Patient?_id=a,b,c,d,e,f",
+    "Observation?_count=0&code=a",
+    "Observation?component-code-value-quantity=a$gt5",
+    "Observation?value-quantity=5||cm&code=a",
+    "Observation?subject:Patient.name=a",
+    "Patient?_has:Observation:patient:code=a",
+    "Patient?name:contains=a",
+    "Patient?name:missing=true",
+    "Patient?_include=Patient:organization&_revinclude=Observation:subject",
+    "Patient?_profile=u",
+];
