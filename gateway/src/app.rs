@@ -82,6 +82,18 @@ impl App {
     /// # Errors
     /// [`OpenError`]; nothing keeps running then.
     pub async fn open(config: Config) -> Result<Arc<Self>, OpenError> {
+        let folder = config.data_dir.join("access");
+        make_folder(&config.data_dir)?;
+        let journal =
+            Journal::open(&folder).map_err(|error| OpenError::Folder(error.to_string()))?;
+        Self::open_over(config, journal).await
+    }
+
+    /// The same over an access journal that is open already, for tests of its failures.
+    ///
+    /// # Errors
+    /// As [`App::open`].
+    pub async fn open_over(config: Config, journal: Journal) -> Result<Arc<Self>, OpenError> {
         let hosts = Hosts::of(&config)?;
         let data = config.data_dir.clone();
         for folder in [data.clone(), data.join("keys"), data.join("objects")] {
@@ -93,8 +105,6 @@ impl App {
             .map_err(|error| OpenError::Key(format!("{}: {error}", config.kek_file().display())))?;
         let payloads = Payloads::new(keyring, open_objects(&config)?, Arc::clone(&store));
         make_tenant_key(&payloads, &*store).await?;
-        let journal = Journal::open(&data.join("access"))
-            .map_err(|error| OpenError::Folder(format!("access journal: {error}")))?;
         let journal = Arc::new(journal);
         let (sealer, ledger) = Sealer::open(
             &data.join("log"),

@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::http::server::{ServeError, Served, serve};
 use crate::message::Desk;
 use crate::mllp::{BindError, Listener};
+use crate::telemetry::{self, MetricsGuard};
 
 /// A running gateway.
 pub struct Gateway {
@@ -33,6 +34,7 @@ pub struct Gateway {
     listening: Option<JoinHandle<()>>,
     sweep: JoinHandle<()>,
     stop: watch::Sender<bool>,
+    _metrics: Option<MetricsGuard>,
 }
 
 /// Why a gateway did not start. Nothing keeps running.
@@ -59,8 +61,17 @@ impl Gateway {
     /// # Errors
     /// [`StartError`].
     pub async fn start(config: Config, desk: Desk) -> Result<Self, StartError> {
+        Self::over(App::open(config).await?, desk).await
+    }
+
+    /// Listens for an application that is open already.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn over(app: Arc<App>, desk: Desk) -> Result<Self, StartError> {
         let desk = Arc::new(desk);
-        let app = App::open(config).await?;
+        let metrics = telemetry::export_metrics(&app.config.telemetry, &app.metrics)
+            .map_err(OpenError::Config)?;
         let listener = match app.config.mllp.listen {
             Some(address) => Some(Listener::bind(&app.config, address).await?),
             None => None,
@@ -71,7 +82,16 @@ impl Gateway {
         let listening = listener
             .map(|listener| tokio::spawn(listener.run(Arc::clone(&app), desk, stopped.clone())));
         let sweep = tokio::spawn(expire_keys(Arc::clone(&app)));
-        Ok(Self { http: served.address, mllp, app, served, listening, sweep, stop })
+        Ok(Self {
+            http: served.address,
+            mllp,
+            app,
+            served,
+            listening,
+            sweep,
+            stop,
+            _metrics: metrics,
+        })
     }
 
     /// FHIR base URL on the listening address.

@@ -70,7 +70,11 @@ pub const KEYS: &[Key] = &[
     number("search.count_default", "50", "page size when _count is absent"),
     number("search.count_max", "1000", "largest page"),
     text("telemetry.log_format", "auto", "auto, json or pretty"),
-    text("telemetry.log_filter", "info", "log directive, for instance info or gateway=debug"),
+    text(
+        "telemetry.log_filter",
+        "info,actix_server=warn",
+        "log directives, for instance info,gateway=debug",
+    ),
     text("telemetry.otlp_endpoint", "", "OTLP/HTTP collector; unset exports nothing"),
     number("telemetry.trace_per_mille", "100", "share of requests traced without a traceparent"),
 ];

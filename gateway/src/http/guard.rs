@@ -14,12 +14,14 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, web};
 use futures::FutureExt;
+use tracing::Instrument;
 
 use crate::app::App;
 use crate::error::{Fault, FaultKind};
 use crate::limits::URL_BYTES_MAX;
 use crate::outcome;
 use crate::telemetry::metrics::Interaction;
+use crate::telemetry::{self, HeaderText};
 
 /// Id of one request, echoed in `X-Request-Id` and in every OperationOutcome.
 #[derive(Clone, Debug)]
@@ -38,7 +40,8 @@ pub async fn guard(
     let id = request_id(&request);
     request.extensions_mut().insert(RequestId(id.clone()));
     let running = Running::begin(&app);
-    let answer = answer(request, next, &app, &id).await;
+    let span = telemetry::request_span(request.method().as_str(), &Headers(&request));
+    let answer = answer(request, next, &app, &id).instrument(span.clone()).await;
     drop(running);
     let mut response = match answer {
         Ok(response) => response,
@@ -49,11 +52,22 @@ pub async fn guard(
     };
     let interaction = response.response().extensions().get::<Interaction>().copied();
     let status = response.status().as_u16();
+    span.record("http.response.status_code", status);
+    span.record("http.route", response.request().match_pattern());
     app.metrics.answered(interaction.unwrap_or(Interaction::Other), status, started.elapsed());
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     Ok(response)
+}
+
+/// Headers for the propagator of traces.
+struct Headers<'a>(&'a ServiceRequest);
+
+impl HeaderText for Headers<'_> {
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0.headers().get(name)?.to_str().ok()
+    }
 }
 
 /// Counts a request as active until it is dropped, also when the client goes away.

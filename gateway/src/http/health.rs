@@ -86,8 +86,12 @@ async fn checks(app: &App) -> Vec<Check> {
         None => (true, format!("{} entries published", app.metrics.ledger_size.value())),
         Some(_) => (false, "stopped; see the log".to_owned()),
     };
+    let journal = match app.journal.is_writable() {
+        true => (true, format!("{} records", app.journal.position())),
+        false => (false, "does not take records; restart".to_owned()),
+    };
     let check = |name, (passed, detail)| Check { name, passed, detail };
-    vec![check("registry", registry), check("ledger", sealing)]
+    vec![check("registry", registry), check("access", journal), check("ledger", sealing)]
 }
 
 fn text(passed: bool, body: String) -> HttpResponse {

@@ -80,6 +80,10 @@ impl Counter {
     pub fn value(&self) -> u64 {
         self.0.load(Relaxed)
     }
+
+    fn signed(&self) -> i64 {
+        i64::try_from(self.value()).unwrap_or(i64::MAX)
+    }
 }
 
 /// Value that goes up and down.
@@ -222,6 +226,21 @@ pub fn resident_bytes() -> u64 {
     let pages: u64 = text.split(' ').nth(1).and_then(|n| n.parse().ok()).unwrap_or(0);
     pages * 4096
 }
+
+/// Reads one value.
+type Reading = fn(&Metrics) -> i64;
+
+/// What is exported over OTLP: a name and how its value is read.
+pub(super) const EXPORTED: [(&str, Reading); 8] = [
+    ("http.server.active_requests", |metrics| metrics.active.value()),
+    ("sealway.versions_written", |metrics| metrics.versions_written.signed()),
+    ("sealway.access_records", |metrics| metrics.access_records.signed()),
+    ("sealway.access_refused", |metrics| metrics.access_refused.signed()),
+    ("sealway.messages_received", |metrics| metrics.messages_received.signed()),
+    ("sealway.messages_errors", |metrics| metrics.messages_errors.signed()),
+    ("sealway.ledger_pending_entries", |metrics| metrics.ledger_pending.value()),
+    ("sealway.ledger_size_entries", |metrics| metrics.ledger_size.value()),
+];
 
 /// Label values, in the order of [`Interaction`].
 const INTERACTIONS: [&str; 12] = [

@@ -8,21 +8,34 @@
 pub mod metrics;
 
 use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use opentelemetry::metrics::MeterProvider;
+use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{ConfigError, Telemetry};
 
+use metrics::Metrics;
+
 /// Keeps the exporters alive; dropping it flushes them.
 pub struct Guard {
     tracer: Option<SdkTracerProvider>,
 }
+
+/// Keeps the export of metrics alive.
+pub struct MetricsGuard(SdkMeterProvider);
 
 /// Installs the process's subscriber. Call it once, before the runtime starts.
 ///
@@ -40,7 +53,7 @@ pub fn install(config: &Telemetry) -> Result<Guard, ConfigError> {
             return Err(ConfigError(text));
         }
     };
-    let tracer = config.otlp_endpoint.as_deref().map(|url| exporter(url, config)).transpose()?;
+    let tracer = config.otlp_endpoint.as_deref().map(exporter).transpose()?;
     let spans = tracer
         .as_ref()
         .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer("sealway")));
@@ -58,23 +71,118 @@ pub fn install(config: &Telemetry) -> Result<Guard, ConfigError> {
     if installed.is_err() {
         tracing::debug!("a subscriber was installed before");
     }
+    if tracer.is_some() {
+        TRACED_PER_MILLE.store(config.trace_per_mille.min(1000) + 1, Ordering::Relaxed);
+    }
     Ok(Guard { tracer })
 }
 
-fn exporter(endpoint: &str, config: &Telemetry) -> Result<SdkTracerProvider, ConfigError> {
+fn exporter(endpoint: &str) -> Result<SdkTracerProvider, ConfigError> {
     let url = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_http()
         .with_endpoint(url)
         .build()
         .map_err(|error| ConfigError(format!("telemetry.otlp_endpoint: {error}")))?;
-    let share = f64::from(config.trace_per_mille.min(1000)) / 1000.0;
-    let name = std::env::var("OTEL_SERVICE_NAME").unwrap_or_else(|_| "sealway".to_owned());
+    // Spans are made for sampled requests only (`request_span`); all that are made are wanted.
     Ok(SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
-        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(share))))
-        .with_resource(Resource::builder().with_service_name(name).build())
+        .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)))
+        .with_resource(resource())
         .build())
+}
+
+fn resource() -> Resource {
+    let name = std::env::var("OTEL_SERVICE_NAME").unwrap_or_else(|_| "sealway".to_owned());
+    Resource::builder().with_service_name(name).build()
+}
+
+/// The root span of a request: only when traces are exported, and for a `traceparent` or a sampled share, because
+/// a span costs more than the rest of a small request. Its fields name no resource.
+pub fn request_span(method: &str, headers: &dyn HeaderText) -> Span {
+    let share = TRACED_PER_MILLE.load(Ordering::Relaxed);
+    if share == 0 {
+        return Span::none();
+    }
+    let parent = headers.text("traceparent").is_some();
+    if !parent && !is_sampled(share - 1) {
+        return Span::none();
+    }
+    let span = tracing::info_span!(
+        "http.request",
+        otel.kind = "server",
+        http.request.method = method,
+        http.route = tracing::field::Empty,
+        http.response.status_code = tracing::field::Empty,
+    );
+    if parent {
+        let context = TraceContextPropagator::new().extract(&Carrier(headers));
+        if span.set_parent(context).is_err() {
+            tracing::debug!("a traceparent was not taken over");
+        }
+    }
+    span
+}
+
+/// Headers as the propagator asks for them.
+pub trait HeaderText {
+    /// Value of a header that is text.
+    fn text(&self, name: &str) -> Option<&str>;
+}
+
+struct Carrier<'a>(&'a dyn HeaderText);
+
+impl Extractor for Carrier<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.text(key)
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        vec!["traceparent", "tracestate"]
+    }
+}
+
+fn is_sampled(per_mille: u32) -> bool {
+    let mut noise = [0; 4];
+    aws_lc_rs::rand::fill(&mut noise).expect("the system gives randomness");
+    u32::from_le_bytes(noise) % 1000 < per_mille
+}
+
+/// Exports our counters over OTLP every minute; `None` without an endpoint.
+///
+/// # Errors
+/// [`ConfigError`] when the exporter cannot be made.
+pub fn export_metrics(
+    config: &Telemetry,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<MetricsGuard>, ConfigError> {
+    let Some(endpoint) = config.otlp_endpoint.as_deref() else { return Ok(None) };
+    let url = format!("{}/v1/metrics", endpoint.trim_end_matches('/'));
+    // The exporter's blocking client must be made outside of the runtime.
+    let made = std::thread::spawn(move || {
+        opentelemetry_otlp::MetricExporter::builder().with_http().with_endpoint(url).build()
+    });
+    let exporter = made.join().map_err(|_| "cannot be made".to_owned());
+    let exporter = exporter.and_then(|made| made.map_err(|error| error.to_string()));
+    let exporter =
+        exporter.map_err(|error| ConfigError(format!("telemetry.otlp_endpoint: {error}")))?;
+    let provider = SdkMeterProvider::builder()
+        .with_periodic_exporter(exporter)
+        .with_resource(resource())
+        .build();
+    let meter = provider.meter("sealway");
+    for (name, read) in metrics::EXPORTED {
+        let metrics = Arc::clone(metrics);
+        let gauge = meter.i64_observable_gauge(name);
+        gauge.with_callback(move |observer| observer.observe(read(&metrics), &[])).build();
+    }
+    Ok(Some(MetricsGuard(provider)))
+}
+
+impl Drop for MetricsGuard {
+    fn drop(&mut self) {
+        let _flushed = self.0.shutdown();
+    }
 }
 
 impl Drop for Guard {
@@ -84,3 +192,6 @@ impl Drop for Guard {
         }
     }
 }
+
+/// Share of requests to trace plus one; 0 while nothing is exported.
+static TRACED_PER_MILLE: AtomicU32 = AtomicU32::new(0);

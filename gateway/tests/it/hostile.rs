@@ -116,3 +116,23 @@ async fn unknown_places_and_methods_are_outcomes() {
     site.post("/Patient", &mismatched).await.expect(400);
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_half_open_connections_do_not_stop_the_others() {
+    use tokio::io::AsyncWriteExt;
+
+    let site = Site::start_with(|config| config.server.header_timeout_ms = 1_000).await;
+    let address = site.root.strip_prefix("http://").unwrap().to_owned();
+    let mut half_open = Vec::new();
+    for _ in 0..1_000 {
+        let Ok(mut stream) = tokio::net::TcpStream::connect(&address).await else { break };
+        stream.write_all(b"GET /fhir/Patient HTTP/1.1\r\nHost: loc").await.unwrap();
+        half_open.push(stream);
+    }
+
+    site.get("/Patient").await.expect(200);
+
+    assert!(half_open.len() > 200, "{} connections", half_open.len());
+    drop(half_open);
+    site.stop().await;
+}

@@ -9,6 +9,7 @@ use gateway::config::Config;
 use gateway::gateway::Gateway;
 use gateway::message::Desk;
 use policy::Role;
+use registry::access::Journal;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 
@@ -43,8 +44,22 @@ impl Site {
         config.ledger.checkpoint_ms = 50;
         config.ledger.checkpoint_loaded_ms = 50;
         change(&mut config);
-        let gateway = Gateway::start(config, Desk::default()).await.unwrap();
-        let app = Arc::clone(&gateway.app);
+        let app = App::open(config).await.unwrap();
+        Self::serve(app, folder).await
+    }
+
+    /// Over an access journal of the test's own.
+    pub(crate) async fn start_over(journal: Journal) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::in_folder(folder.path());
+        config.server.listen = "127.0.0.1:0".parse().unwrap();
+        config.auth.dev_issuer = true;
+        let app = App::open_over(config, journal).await.unwrap();
+        Self::serve(app, folder).await
+    }
+
+    async fn serve(app: Arc<App>, folder: tempfile::TempDir) -> Self {
+        let gateway = Gateway::over(Arc::clone(&app), Desk::default()).await.unwrap();
         let root = format!("http://{}", gateway.http);
         let mut site = Self {
             base: format!("{root}/fhir"),
