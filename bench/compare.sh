@@ -25,11 +25,16 @@ peer=${SEALWAY_PEER_DIR:-$HOME/.cache/sealway/peer}
 data=${SEALWAY_DATA:-$root/../shared/data/synthea}
 out=${out:-$(mktemp -d)}
 target=${CARGO_TARGET_DIR:-$HOME/.cache/sealway/target}
+sealway=${SEALWAY_BIN:-}
+sealway_cmd=${SEALWAY_CMD:-}
+# Sealway refuses SEALWAY_ variables that it does not know.
+unset SEALWAY_PEER_DIR SEALWAY_DATA SEALWAY_BIN SEALWAY_CMD
 work=$(mktemp -d)
 server= pg_dir= pg_pid=
 mkdir -p "$out" "$peer/data"
 
 say() { printf '\n== %s (%s)\n' "$1" "$(date -u +%H:%M:%S)"; }
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 stop_server() {
   [ -n "$server" ] || return 0
   kill -TERM "$server" 2>/dev/null || true
@@ -47,10 +52,10 @@ trap 'exit 130' INT TERM
 say "the loader and Sealway, release builds"
 (cd "$root" && CARGO_TARGET_DIR=$target cargo build --release --locked -p bench)
 bench=$target/release/sealway-bench
-if [ -z "${SEALWAY_BIN:-}" ] && [ -z "${SEALWAY_CMD:-}" ]; then
+if [ -z "$sealway$sealway_cmd" ]; then
   (cd "$root" && CARGO_TARGET_DIR=$target cargo build --release --locked -p gateway --bin sealway)
 fi
-sealway=${SEALWAY_BIN:-$target/release/sealway}
+sealway=${sealway:-$target/release/sealway}
 
 say "the peer helios-hfs 0.2.7"
 if [ ! -x "$peer/bin/hfs" ] && [ -z "${HFS_CMD:-}" ]; then
@@ -66,7 +71,7 @@ if $postgres; then
   say "a private PostgreSQL cluster, with fsync"
   pg_bin=$(dirname "$(ls /usr/lib/postgresql/*/bin/initdb | sort -V | tail -1)")
   pg_dir=$(mktemp -d); [ "$(id -u)" != 0 ] || chown postgres: "$pg_dir"
-  pg_port=$((20000 + RANDOM % 20000))
+  pg_port=$(free_port)
   (cd / && as_pg "$pg_bin/initdb" -D "$pg_dir/data" -U sealway -A trust -E UTF8 --locale=C.UTF-8 --no-sync >/dev/null)
   (cd / && as_pg "$pg_bin/pg_ctl" -D "$pg_dir/data" -l "$pg_dir/log" -w start -o "-c listen_addresses=127.0.0.1 -c port=$pg_port -c unix_socket_directories='$pg_dir'" >/dev/null)
   pg_pid=$(head -1 "$pg_dir/data/postmaster.pid")
@@ -81,13 +86,13 @@ fresh_database() {
 
 # start NAME DIR: starts the server on DIR, sets server, url, token.
 start() {
-  local name=$1 dir=$2 port=$((40000 + RANDOM % 20000)) since
+  local name=$1 dir=$2 port since; port=$(free_port)
   mkdir -p "$dir"
   since=$(date +%s%N)
   if [ "$name" = sealway ]; then
     url=http://127.0.0.1:$port/fhir
-    if [ -n "${SEALWAY_CMD:-}" ]; then
-      DIR=$dir PORT=$port DATABASE=${database:-} bash -c "exec $SEALWAY_CMD" >"$dir.log" 2>&1 &
+    if [ -n "$sealway_cmd" ]; then
+      DIR=$dir PORT=$port DATABASE=${database:-} bash -c "exec $sealway_cmd" >"$dir.log" 2>&1 &
     else
       "$sealway" serve --dev-issuer --data-dir "$dir" --listen "127.0.0.1:$port" ${database:+--database "$database"} >"$dir.log" 2>&1 &
     fi
@@ -98,7 +103,7 @@ start() {
       bash -c "cd '$dir'; [ -n \"\$HFS_STORAGE_BACKEND\" ] || unset HFS_STORAGE_BACKEND; exec ${HFS_CMD:-$peer/bin/hfs}" >"$dir.log" 2>&1 &
   fi
   server=$!
-  "$bench" wait --url "$url" --since "$since" || { tail -20 "$dir.log"; exit 1; }
+  "$bench" wait --url "$url" --since "$since" --pid "$server" || { tail -20 "$dir.log"; exit 1; }
   token=()
   if [ "$name" = sealway ]; then
     if [ -s "$dir/demo.json" ]; then

@@ -83,7 +83,9 @@ impl Client {
     }
 
     fn write_request(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) {
-        let slash = if path.is_empty() { "" } else { "/" };
+        // The base itself takes no slash at its end, but the root of a server needs one.
+        let needs_slash = !path.is_empty() || self.target.base.is_empty();
+        let slash = if needs_slash { "/" } else { "" };
         let mut head = format!(
             "{method} {}{slash}{path} HTTP/1.1\r\nHost: {}\r\nAccept: application/fhir+json\r\n{headers}",
             self.target.base, self.target.host

@@ -1,6 +1,7 @@
 //! `sealway-bench`: the command.
 
 use std::{
+    path::Path,
     process::ExitCode,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -52,6 +53,9 @@ async fn wait(options: &WaitOptions) -> Result<(), String> {
             let waited = since.map_or(started.elapsed(), |since| now.saturating_sub(since));
             println!("{} ms to the first 200", waited.as_millis());
             return Ok(());
+        }
+        if options.pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            return Err(format!("the server ended before it answered at {}", options.url));
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }

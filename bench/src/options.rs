@@ -100,6 +100,9 @@ pub struct WaitOptions {
     /// Nanoseconds since 1970 at which the server was started (`date +%s%N`).
     #[arg(long)]
     pub since: Option<u64>,
+    /// Process of the server: give up when it is gone.
+    #[arg(long)]
+    pub pid: Option<u32>,
     /// Seconds after which to give up.
     #[arg(long, default_value_t = 120)]
     pub seconds: u64,

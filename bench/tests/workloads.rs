@@ -15,7 +15,7 @@ use tokio::{
 #[tokio::test]
 async fn every_workload_reports_its_rows_and_two_runs_compare() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/fhir", listener.local_addr().unwrap());
+    let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(serve(stream));
@@ -85,6 +85,7 @@ async fn serve(mut stream: TcpStream) {
             stream.read_buf(&mut buffer).await.unwrap();
         }
         buffer.drain(..end);
+        assert!(text.split(' ').nth(1).unwrap().starts_with('/'), "{text}");
         created += 1;
         let answer = match text.split(' ').next() {
             Some("GET") => {
