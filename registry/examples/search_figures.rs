@@ -127,6 +127,7 @@ fn classes(resources: &[Json]) -> Vec<(&'static str, Vec<String>)> {
         ("patient-identifier", each(&identifiers, "Patient?identifier={}")),
         ("obs-patient-code", pairs.iter().map(pair).collect()),
         ("obs-code", each(&loinc, "Observation?code={}")),
+        ("obs-code-no-total", each(&loinc, "Observation?code={}&_total=none")),
         ("obs-code-value", each(&loinc, "Observation?code={}&value-quantity=gt100")),
         (
             "obs-code-value-date",

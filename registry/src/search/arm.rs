@@ -122,6 +122,48 @@ impl Arm {
         sql.visible("d", of);
     }
 
+    /// The hash of a code or target.
+    pub(super) fn hash(&self) -> Option<i64> {
+        match self {
+            Self::Token { key, .. } => key.code,
+            Self::Reference { target, .. } => Some(*target),
+            _ => None,
+        }
+    }
+
+    /// The same range for another code or target.
+    pub(super) fn with_hash(&self, hash: i64) -> Option<Self> {
+        match self {
+            Self::Token { param, key: TokenKey { code: Some(_), system, .. } } => {
+                let key = TokenKey { code: Some(hash), system: *system, form: 0 };
+                Some(Self::Token { param: *param, key })
+            }
+            Self::Reference { param, code, .. } => {
+                Some(Self::Reference { param: *param, target: hash, code: *code })
+            }
+            _ => None,
+        }
+    }
+
+    /// As [`Arm::lead`], the hash taken from `j.value`.
+    pub(super) fn lead_each(&self, sql: &mut Sql<'_>, of: ResourceType) {
+        match self {
+            Self::Token { param, key } => {
+                from(sql, Table::Token, *param);
+                sql.push(" and d.code_hash = j.value");
+                if let Some(system) = key.system {
+                    sql.push(" and d.sys_hash = ").int(system);
+                }
+            }
+            Self::Reference { param, code, .. } => {
+                from(sql, Table::Reference, *param);
+                sql.push(" and d.target_hash = j.value and d.code_hash = ").int(*code);
+            }
+            _ => {}
+        }
+        sql.visible("d", of);
+    }
+
     fn lead_index(&self, sql: &mut Sql<'_>) {
         match self {
             Self::Token { param, key } => {

@@ -24,7 +24,13 @@ pub(super) enum Condition {
     /// Presence of rows.
     Missing { params: Vec<u16>, table: Table, missing: bool },
     /// A resource of type `source` refers here by `params` and passes `inner`; too many do to list them.
-    ReferredBy { source: ResourceType, params: Vec<u16>, inner: Box<Condition> },
+    /// With `codes`, its references stand under its codes too, and one of these is needed.
+    ReferredBy {
+        source: ResourceType,
+        params: Vec<u16>,
+        codes: Option<Vec<i64>>,
+        inner: Box<Condition>,
+    },
     /// The resource refers by `params` to its patient, who passes `inner`; too many do to list them.
     OfPatient { params: Vec<u16>, inner: Box<Condition> },
 }
@@ -70,6 +76,16 @@ impl Condition {
     /// The condition of index rows that the tests mean.
     pub(super) fn of_tests(params: &[u16], tests: &Tests, not: bool, key: &IndexKey) -> Self {
         Self::Index { params: params.to_vec(), keys: Keys::of(tests, key), not }
+    }
+
+    /// Codes that a resource must have one of to pass, if the condition is about the parameter.
+    pub(super) fn codes_of(&self, param: u16) -> Option<Vec<i64>> {
+        match self {
+            Self::Index { params, keys: Keys::Token(keys), not: false } if *params == [param] => {
+                keys.iter().map(|key| key.code).collect()
+            }
+            _ => None,
+        }
     }
 
     /// Composites whose parts are read from the resource itself, taken apart: the tests of the parts

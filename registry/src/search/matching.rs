@@ -14,11 +14,12 @@ use super::clause::{SortBy, SortKey, Table};
 use super::condition::Condition;
 use super::order::{Order, Place, bind_of};
 use super::plan::{
-    Candidate, Lead, ORDERED_ROWS_MAX, SMALL_ROWS, SORTED_ROWS_MAX, candidates, sort_date,
+    Candidate, Lead, ORDERED_ROWS_MAX, SMALL_ROWS, SORTED_ROWS_MAX, SortDate, candidates, sort_date,
 };
 use super::probe::probe;
+use super::row_test;
 use super::scope::Scope;
-use super::sql::{Sql, Statement};
+use super::sql::{Bind, Sql, Statement};
 use crate::error::ReadError;
 use crate::index::param::WIDE;
 
@@ -37,9 +38,13 @@ pub(super) struct Plan {
 }
 
 impl Matching<'_> {
-    /// Chooses what leads.
-    pub(super) async fn plan<C: Connection>(&self, connection: &mut C) -> Result<Plan, ReadError> {
-        let candidates = candidates(self.of, self.conditions, self.scope);
+    /// Chooses what leads; `streamable` if the default order is asked for, either way round.
+    pub(super) async fn plan<C: Connection>(
+        &self,
+        streamable: bool,
+        connection: &mut C,
+    ) -> Result<Plan, ReadError> {
+        let candidates = candidates(self.of, self.conditions, self.scope, streamable);
         if let [only] = &candidates[..]
             && only.is_ordered()
             && only.leads.len() == 1
@@ -48,7 +53,8 @@ impl Matching<'_> {
         }
         let mut best: Option<(usize, Candidate)> = None;
         let mut fallback = None;
-        for candidate in candidates {
+        for mut candidate in candidates {
+            self.existing(&mut candidate, connection).await?;
             let ordered = candidate.is_ordered();
             let most = if ordered { ORDERED_ROWS_MAX } else { SORTED_ROWS_MAX };
             let most = best.as_ref().map_or(most, |(size, _)| most.min(*size));
@@ -72,6 +78,24 @@ impl Matching<'_> {
         }
     }
 
+    /// A long list of codes or targets without those that nobody has: one statement, a seek each.
+    async fn existing<C: Connection>(
+        &self,
+        candidate: &mut Candidate,
+        connection: &mut C,
+    ) -> Result<(), ReadError> {
+        let Some((shape, hashes)) = candidate.long_list() else { return Ok(()) };
+        let mut sql = Sql::new(C::DIALECT, self.scope);
+        sql.push("select j.value").each(Bind::Ints(hashes));
+        sql.push(" where exists (select 1");
+        shape.lead_each(&mut sql, self.of);
+        sql.push(")");
+        let rows = connection.ask(sql.finish()).await?;
+        let existing: HashSet<_> = rows.iter().map(|row| int(row, 0)).collect();
+        candidate.leads.retain(|lead| lead.arm.hash().is_some_and(|hash| existing.contains(&hash)));
+        Ok(())
+    }
+
     /// A large ordered range: bounded by the conditions on the sort date, if any.
     async fn streamed<C: Connection>(
         &self,
@@ -79,11 +103,14 @@ impl Matching<'_> {
         connection: &mut C,
     ) -> Result<Plan, ReadError> {
         let mut leads = candidate.leads;
-        if let Some((bounds, irregular)) = sort_date(self.of, self.conditions) {
+        if let Some((regular, irregular)) = sort_date(self.of, self.conditions) {
             let irregular = vec![irregular];
             let count = self.size_up_to(&irregular, ORDERED_ROWS_MAX, connection).await?;
             if count < ORDERED_ROWS_MAX {
-                leads.iter_mut().for_each(|lead| lead.bounds = Some(bounds));
+                for lead in &mut leads {
+                    lead.covers.extend(&regular.places);
+                    lead.sort_date = Some(regular.clone());
+                }
                 leads.extend(irregular.into_iter().filter(|_| count > 0));
             }
         }
@@ -204,8 +231,15 @@ impl Matching<'_> {
     /// ` from … where …` of a lead with all its conditions.
     fn body(&self, sql: &mut Sql<'_>, lead: &Lead) {
         lead.arm.lead(sql, self.of);
-        if let Some((from, below)) = lead.bounds {
-            sql.push(" and d.nsort >= ").int(from).push(" and d.nsort < ").int(below);
+        if let Some(SortDate { param, bounds: (from, below), tests, .. }) = &lead.sort_date {
+            sql.push(" and d.nsort >= ").int(*from).push(" and d.nsort < ").int(*below);
+            sql.push(" and exists (select 1 from search_date p where p.rid = d.rid");
+            sql.push(" and p.param = ").int(*param);
+            for tests in tests {
+                sql.push(" and ");
+                row_test::dates(sql, "p", tests);
+            }
+            sql.push(")");
         }
         for (at, condition) in self.conditions.iter().enumerate() {
             if !lead.covers.contains(&at) {
@@ -361,7 +395,7 @@ impl Matching<'_> {
 impl Plan {
     /// Whether counting costs no more than the rows it counts.
     pub(super) fn counts_cheaply(&self, conditions: usize) -> bool {
-        matches!(&self.leads[..], [lead] if lead.covers.len() == conditions)
+        matches!(&self.leads[..], [lead] if lead.sort_date.is_none() && lead.covers.len() == conditions)
     }
 }
 

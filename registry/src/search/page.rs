@@ -44,7 +44,8 @@ pub(super) async fn run_within<C: Connection>(
     let resolver = Resolver { scope: &scope, key, limits };
     let conditions = resolver.conditions(of, &query.filters, connection).await?;
     let matching = Matching { of, conditions: &conditions, scope: &scope };
-    let plan = matching.plan(connection).await?;
+    let streamable = Order::of(&query.sort).is_default();
+    let plan = matching.plan(streamable, connection).await?;
     if query.count == 0 {
         let total = matching.count(&plan, None, connection).await?;
         return Ok(Page { total: Some(total), ..Page::default() });
@@ -147,7 +148,7 @@ pub async fn matching_ids<C: Connection>(
     let resolver = Resolver { scope: &scope, key, limits: Limits::default() };
     let conditions = resolver.conditions(of, &query.filters, connection).await?;
     let matching = Matching { of, conditions: &conditions, scope: &scope };
-    let plan = matching.plan(connection).await?;
+    let plan = matching.plan(true, connection).await?;
     let order = Order::of(&[]);
     let places = matching.places(&plan, &order, None, 2, connection).await?;
     let rids: Vec<_> = places.iter().map(|place| place.rid).collect();
@@ -158,4 +159,4 @@ pub async fn matching_ids<C: Connection>(
 }
 
 /// Totals up to which a total that nobody asked for is counted.
-const CHEAP_TOTAL_MAX: u64 = 1_000;
+const CHEAP_TOTAL_MAX: u64 = 250;

@@ -17,8 +17,20 @@ pub(super) struct Lead {
     pub(super) arm: Arm,
     /// Positions of conditions that need no probe.
     pub(super) covers: Vec<usize>,
+    /// What the sort date of a regular row must be; its conditions are covered.
+    pub(super) sort_date: Option<SortDate>,
+}
+
+/// Conditions on the type's sort date, as they read for a resource whose row is regular.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct SortDate {
+    pub(super) param: u16,
     /// Bounds of `nsort`: first inclusive, second exclusive.
-    pub(super) bounds: Option<(i64, i64)>,
+    pub(super) bounds: (i64, i64),
+    /// What the one row must pass, all of them.
+    pub(super) tests: Vec<Vec<DateTest>>,
+    /// Positions of the conditions.
+    pub(super) places: Vec<usize>,
 }
 
 /// Leads that together deliver every match.
@@ -31,7 +43,7 @@ pub(super) struct Candidate {
 
 impl Lead {
     pub(super) fn new(arm: Arm, covers: Vec<usize>) -> Self {
-        Self { arm, covers, bounds: None }
+        Self { arm, covers, sort_date: None }
     }
 }
 
@@ -55,22 +67,32 @@ impl Candidate {
         }
     }
 
+    /// The shape and the hashes of a long list of arms that differ in nothing but their hash.
+    pub(super) fn long_list(&self) -> Option<(Arm, Vec<i64>)> {
+        let first = self.leads.first().filter(|_| self.leads.len() > COUNTED_ARMS_MAX)?;
+        let shape = first.arm.with_hash(0)?;
+        let hash = |lead: &Lead| (lead.arm.with_hash(0)? == shape).then(|| lead.arm.hash())?;
+        Some((shape.clone(), self.leads.iter().map(hash).collect::<Option<_>>()?))
+    }
+
     /// All resources of the type; always possible.
     pub(super) fn whole_type() -> Self {
         Self { leads: vec![Lead::new(Arm::Type, Vec::new())], rank: u8::MAX }
     }
 }
 
-/// All candidates but the whole type, in the order in which they should be tried.
+/// All candidates but the whole type, in the order in which they should be tried. In a `streamable`
+/// order the conditions on the sort date lead nothing: they bound what is streamed.
 pub(super) fn candidates(
     of: ResourceType,
     conditions: &[Condition],
     scope: &Scope,
+    streamable: bool,
 ) -> Vec<Candidate> {
     let mut found = Vec::new();
     patient_and_code(of, conditions, &mut found);
     code_and_quantity(of, conditions, &mut found);
-    date_groups(conditions, &mut found);
+    date_groups(conditions, sort_index_param(of).filter(|_| streamable), &mut found);
     for (at, condition) in conditions.iter().enumerate() {
         if let Some(rank) = rank(condition)
             && let Some(arms) = arms(condition)
@@ -166,13 +188,14 @@ fn code_and_quantity(of: ResourceType, conditions: &[Condition], found: &mut Vec
 }
 
 /// All date conditions on one parameter lead together.
-fn date_groups(conditions: &[Condition], found: &mut Vec<Candidate>) {
+fn date_groups(conditions: &[Condition], except: Option<u16>, found: &mut Vec<Candidate>) {
     let mut done = Vec::new();
     for condition in conditions {
         let Condition::Index { params, keys: Keys::Date(_), not: false } = condition else {
             continue;
         };
-        if done.contains(&params) {
+        let excepted = except.is_some_and(|except| *params == [except]);
+        if excepted || done.contains(&params) {
             continue;
         }
         done.push(params);
@@ -205,17 +228,18 @@ fn dates_on(params: &[u16], conditions: &[Condition]) -> (Vec<usize>, Vec<Vec<Da
     conditions.iter().enumerate().filter_map(of).unzip()
 }
 
-/// What date conditions on the type's sort date mean for an ordered lead: bounds of `nsort` for the
-/// regular rows, and the lead of the irregular ones.
-pub(super) fn sort_date(of: ResourceType, conditions: &[Condition]) -> Option<((i64, i64), Lead)> {
-    let params = vec![sort_index_param(of)?];
-    let (places, tests) = dates_on(&params, conditions);
+/// What date conditions on the type's sort date mean for an ordered lead: what they say of regular
+/// rows, and the lead of the irregular ones.
+pub(super) fn sort_date(of: ResourceType, conditions: &[Condition]) -> Option<(SortDate, Lead)> {
+    let param = sort_index_param(of)?;
+    let (places, tests) = dates_on(&[param], conditions);
     let first = *places.first()?;
     let (from, below) = common_bounds(&tests);
-    let irregular = Arm::Date { param: params[0], tests: vec![tests[0].clone()], bounds: None };
+    let irregular = Arm::Date { param, tests: vec![tests[0].clone()], bounds: None };
     // nsort = -lo: lo in [from, below) is nsort in (-below, -from].
-    let nsort = (below.saturating_neg().saturating_add(1), from.saturating_neg().saturating_add(1));
-    Some((nsort, Lead::new(irregular, vec![first])))
+    let bounds =
+        (below.saturating_neg().saturating_add(1), from.saturating_neg().saturating_add(1));
+    Some((SortDate { param, bounds, tests, places }, Lead::new(irregular, vec![first])))
 }
 
 /// The parameter whose codes the patient's reference rows repeat.
@@ -232,7 +256,7 @@ const OWN_RANK: u8 = 5;
 /// Rows up to which an ordered candidate is counted.
 pub(super) const ORDERED_ROWS_MAX: usize = 1_000;
 /// Rows that are sorted whole; a larger range is streamed in the default order instead.
-pub(super) const SORTED_ROWS_MAX: usize = 4_000;
+pub(super) const SORTED_ROWS_MAX: usize = 2_000;
 /// A candidate as small as this is taken at once.
 pub(super) const SMALL_ROWS: usize = 32;
 /// Candidates with more arms are taken to be large without counting.

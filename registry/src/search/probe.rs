@@ -35,8 +35,8 @@ pub(super) fn probe(sql: &mut Sql<'_>, d: &str, condition: &Condition) {
         Condition::Missing { params, table, missing } => {
             presence(sql, d, params, *table, *missing);
         }
-        Condition::ReferredBy { source, params, inner } => {
-            referred_by(sql, d, *source, params, inner);
+        Condition::ReferredBy { source, params, codes, inner } => {
+            referred_by(sql, d, *source, params, codes.as_deref(), inner);
         }
         Condition::OfPatient { params, inner } => of_patient(sql, d, params, inner),
     }
@@ -180,12 +180,14 @@ fn referred_by(
     d: &str,
     source: ResourceType,
     params: &[u16],
+    codes: Option<&[i64]>,
     inner: &Condition,
 ) {
     sql.push("exists (select 1 from resource t cross join search_reference s where t.rid = ");
     sql.push(d).push(".rid and s.target_hash = t.khash and ");
     param_of(sql, "s", params);
-    sql.push(" and s.code_hash = 0").visible("s", source).push(" and ");
+    sql.push(" and ").one_of("s.code_hash", codes.unwrap_or(&[0]));
+    sql.visible("s", source).push(" and ");
     probe(sql, "s", inner);
     sql.push(")");
 }

@@ -15,6 +15,7 @@ use super::condition::{Condition, Keys};
 use super::hits;
 use super::matching::Matching;
 use super::order::Order;
+use super::plan::code_param;
 use super::scope::Scope;
 use super::sql::{Bind, Sql};
 use crate::error::ReadError;
@@ -134,11 +135,25 @@ impl Resolver<'_> {
     ) -> Result<Condition, ReadError> {
         self.scope.require(source)?;
         let condition = self.condition(source, filter, connection).await?;
-        let found = self.rids(source, &condition, self.limits.has_sources + 1, connection).await?;
-        if found.len() > self.limits.has_sources {
-            let params = params.to_vec();
-            return Ok(Condition::ReferredBy { source, params, inner: Box::new(condition) });
+        let most = self.limits.has_sources;
+        let conditions = std::slice::from_ref(&condition);
+        let matching = Matching { of: source, conditions, scope: self.scope };
+        let plan = matching.plan(true, connection).await?;
+        let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
+        let mut found = Vec::new();
+        let mut many = matching.count(&plan, Some(limit), connection).await? >= limit;
+        if !many {
+            let order = Order::of(&[]);
+            found = matching.places(&plan, &order, None, most + 1, connection).await?;
+            many = found.len() > most;
         }
+        if many {
+            let codes = code_param(source).filter(|_| of == ResourceType::PATIENT);
+            let codes = codes.and_then(|param| condition.codes_of(param));
+            let (params, inner) = (params.to_vec(), Box::new(condition));
+            return Ok(Condition::ReferredBy { source, params, codes, inner });
+        }
+        let found: Vec<_> = found.iter().map(|place| place.rid).collect();
         let mut targets = HashSet::new();
         for rows in hits::terms(&found, connection).await? {
             let of_param = rows.references.iter().filter(|row| params.contains(&row.param));
@@ -158,7 +173,7 @@ impl Resolver<'_> {
     ) -> Result<Vec<i64>, ReadError> {
         let conditions = std::slice::from_ref(condition);
         let matching = Matching { of, conditions, scope: self.scope };
-        let plan = matching.plan(connection).await?;
+        let plan = matching.plan(true, connection).await?;
         let order = Order::of(&[]);
         let places = matching.places(&plan, &order, None, limit, connection).await?;
         Ok(places.iter().map(|place| place.rid).collect())
