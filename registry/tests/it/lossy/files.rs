@@ -50,7 +50,9 @@ impl Files for LossyFiles {
 
     fn read(&self, name: &str, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         let offset = usize::try_from(offset).unwrap();
-        Ok(self.state().cache[name].iter().skip(offset).take(length).copied().collect())
+        let state = self.state();
+        let bytes = &state.cache[name][offset..];
+        Ok(bytes[..length.min(bytes.len())].to_vec())
     }
 
     fn append(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
