@@ -20,20 +20,44 @@ impl Finish for Fixed {
 }
 
 fn main() {
-    let folder = std::env::args().nth(1).unwrap_or_else(|| ".".into());
+    let mut arguments = std::env::args().skip(1);
+    let folder = arguments.next().unwrap_or_else(|| ".".into());
+    let numbers: Vec<usize> = arguments.map(|text| text.parse().expect("a number")).collect();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    for batch in [300] {
-        let (_dir, store) = fresh(&folder);
-        let count = if batch == 1 { 4_000 } else { 60_000 };
-        runtime.block_on(run(&store, batch, count, 1));
-    }
-    for clients in [1, 32] {
-        let (_dir, store) = fresh(&folder);
-        runtime.block_on(run(&store, 1, 20_000, clients));
-    }
+    let [batch, count, clients] = numbers[..] else {
+        panic!("usage: writer FOLDER BATCH COUNT CLIENTS");
+    };
     let (_dir, store) = fresh(&folder);
-    for _ in 0..1 {
-        runtime.block_on(run(&store, 300, 100_000, 16));
+    for _ in 0..3 {
+        runtime.block_on(run(&store, batch, count, clients));
+    }
+    let started = Instant::now();
+    let before = cpu();
+    runtime.block_on(reads(&store, 200_000));
+    println!(
+        "reads: {:.1} us CPU each, {:?}",
+        (cpu() - before).as_secs_f64() * 5.0,
+        started.elapsed()
+    );
+}
+
+/// Reads of one patient's placeholder and of nothing, 16 at a time.
+async fn reads(store: &Arc<SqliteStore>, count: usize) {
+    let versions = store.scan_versions(0, 1000).await.expect("scans");
+    let keys: Arc<Vec<ResourceKey>> = Arc::new(versions.into_iter().map(|one| one.key).collect());
+    let mut tasks = Vec::new();
+    for client in 0..16 {
+        let (store, keys) = (Arc::clone(store), Arc::clone(&keys));
+        tasks.push(tokio::spawn(async move {
+            let permit = policy::Permit::maintenance();
+            for n in 0..count / 16 {
+                let found = store.read(&permit, &keys[(n * 7 + client * 61) % keys.len()]).await;
+                assert!(found.expect("reads").is_some());
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.expect("runs");
     }
 }
 

@@ -56,7 +56,7 @@ fn ask_sqlite(
     connection: &rusqlite::Connection,
     statement: &Statement,
 ) -> Result<Vec<Row>, ReadError> {
-    let failed = |error: rusqlite::Error| ReadError::Unavailable(error.to_string());
+    let failed = |error: rusqlite::Error| ReadError::from(error);
     let mut prepared = connection.prepare_cached(&statement.text).map_err(failed)?;
     for (at, bind) in statement.binds.iter().enumerate() {
         let at = at + 1;

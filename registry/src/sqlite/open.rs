@@ -1,6 +1,6 @@
 //! How connections are opened: options, pragmas, one writer, few readers, caches under 64 MiB together.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ impl SqliteOptions {
         conn.pragma_update(None, "synchronous", "full")?;
         conn.pragma_update(None, "secure_delete", true)?;
         conn.pragma_update(None, "wal_autocheckpoint", 0)?;
-        conn.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
+        conn.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT)?;
         conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
         conn.pragma_update(None, "temp_store", "memory")?;
         Ok(conn)
@@ -67,7 +67,7 @@ impl SqliteOptions {
         let conn = self.connect(false)?;
         conn.pragma_update(None, "synchronous", "full")?;
         conn.pragma_update(None, "wal_autocheckpoint", 0)?;
-        conn.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
+        conn.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT)?;
         conn.pragma_update(None, "cache_size", -256)?;
         Ok(conn)
     }
@@ -86,20 +86,13 @@ impl SqliteOptions {
     }
 }
 
-/// Path of the write-ahead log of a database.
-pub(super) fn wal_path(database: &Path) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push("-wal");
-    PathBuf::from(name)
-}
-
 /// Reader threads unless told otherwise.
 pub const READERS_DEFAULT: usize = 3;
 /// Size of a database page.
 pub(super) const PAGE_BYTES: i64 = 8192;
-/// The write-ahead log is cut back to this size.
-pub(super) const WAL_BYTES_MAX: i64 = 64 << 20;
-/// Half of what the log may grow to.
+/// The write-ahead log is cut back to this size when it begins again.
+const WAL_BYTES_KEPT: i64 = 64 << 20;
+/// Long enough that hot pages are copied once for many commits.
 const CHECKPOINT_BYTES_DEFAULT: u64 = 32 << 20;
 const WRITER_CACHE_KIB: i64 = 28 << 10;
 const READER_CACHES_KIB: i64 = 32 << 10;

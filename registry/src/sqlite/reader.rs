@@ -1,10 +1,13 @@
 //! Reader threads: each has its connection and takes reads from one bounded queue.
 //!
-//! A read is a closure over the connection; it runs to its end even when its caller went away.
+//! A read is a closure over the connection; it runs to its end even when its caller went away, but not
+//! beyond [`READ_TIME_MAX`]. A read that panics is answered as unavailable and its reader goes on.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -41,6 +44,7 @@ impl Readers {
         let mut threads = Vec::with_capacity(options.readers);
         for _ in 0..options.readers.max(1) {
             let conn = options.reader()?;
+            conn.progress_handler(STEPS_A_LOOK, Some(is_out_of_time))?;
             let queue = Arc::clone(&queue);
             threads.push(std::thread::spawn(move || queue.serve(&conn)));
         }
@@ -86,7 +90,14 @@ impl Queue {
 
     fn serve(&self, conn: &Connection) {
         while let Some(read) = self.next() {
-            read(conn);
+            DEADLINE.set(Some(Instant::now() + READ_TIME_MAX));
+            // The reply is dropped by a panic, which answers the caller; the hook has reported it.
+            let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| read(conn)));
+            DEADLINE.set(None);
+            if ended.is_err() || !conn.is_autocommit() {
+                // A snapshot must not outlive its read: it would keep the log from beginning again.
+                let _ = conn.execute_batch("rollback");
+            }
         }
     }
 
@@ -108,6 +119,16 @@ impl Queue {
     }
 }
 
+thread_local! {
+    /// When the running read has to end.
+    static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Asked by SQLite every now and then; true interrupts the statement.
+fn is_out_of_time() -> bool {
+    DEADLINE.get().is_some_and(|deadline| Instant::now() > deadline)
+}
+
 /// Runs several statements on one snapshot.
 pub(super) fn snapshot<T>(
     conn: &Connection,
@@ -115,7 +136,11 @@ pub(super) fn snapshot<T>(
 ) -> Result<T, ReadError> {
     conn.prepare_cached("begin")?.execute([])?;
     let result = read(conn);
-    conn.prepare_cached("commit")?.execute([])?;
+    // After an error the snapshot may be gone already, and what went wrong is what the caller must hear.
+    let ended = conn.prepare_cached("commit").and_then(|mut commit| commit.execute([]));
+    if result.is_ok() {
+        ended?;
+    }
     result
 }
 
@@ -130,5 +155,35 @@ impl From<rusqlite::Error> for ReadError {
     }
 }
 
+/// Time that one read may take; a search beyond it is too costly.
+const READ_TIME_MAX: Duration = Duration::from_secs(10);
+/// Steps of SQLite's machine between two looks at the clock.
+const STEPS_A_LOOK: i32 = 20_000;
 const QUEUE_READS_MAX: usize = 4096;
 const ENDED: &str = "the reader has ended";
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_read_that_panics_is_answered_and_its_reader_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(|| fhir::Instant::from_micros(0));
+        let mut options = SqliteOptions::new(folder.path().join("registry.db"), clock);
+        options.readers = 1;
+        let _writer = options.writer().unwrap();
+        let readers = Readers::start(&options).unwrap();
+
+        let panicked = futures::executor::block_on(readers.run(|conn| -> Result<(), ReadError> {
+            conn.execute_batch("begin")?;
+            panic!("as a test")
+        }));
+        let next = futures::executor::block_on(readers.run(|conn| Ok(conn.is_autocommit())));
+
+        assert!(matches!(panicked, Err(ReadError::Unavailable(_))));
+        assert!(next.unwrap(), "no snapshot is left open");
+    }
+}

@@ -90,8 +90,10 @@ fn serve(
             size += job.writes();
             group.push(job);
         }
-        writer.run_group(group)?;
-        shared.checkpoints.offer();
+        shared.checkpoints.enter();
+        let outcome = writer.run_group(group);
+        shared.checkpoints.leave();
+        outcome?;
     }
     Ok(())
 }
