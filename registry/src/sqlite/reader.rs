@@ -176,12 +176,13 @@ mod tests {
         options.readers = 1;
         let _writer = options.writer().unwrap();
         let readers = Readers::start(&options).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
 
-        let panicked = futures::executor::block_on(readers.run(|conn| -> Result<(), ReadError> {
+        let panicked = runtime.block_on(readers.run(|conn| -> Result<(), ReadError> {
             conn.execute_batch("begin")?;
             panic!("as a test")
         }));
-        let next = futures::executor::block_on(readers.run(|conn| Ok(conn.is_autocommit())));
+        let next = runtime.block_on(readers.run(|conn| Ok(conn.is_autocommit())));
 
         assert!(matches!(panicked, Err(ReadError::Unavailable(_))));
         assert!(next.unwrap(), "no snapshot is left open");
