@@ -4,11 +4,16 @@
 //! Not here: payload encryption (`repository`), FHIR parsing (`fhir`), decisions (`policy`).
 
 pub mod access;
+pub mod clock;
 pub mod error;
 pub mod hash;
+mod history;
 pub mod index;
+mod job;
 pub mod outbox;
 pub mod page;
+mod place;
+pub mod postgres;
 pub mod search;
 pub mod sqlite;
 pub mod store;

@@ -19,3 +19,17 @@ pub struct SealedRange {
     /// Outbox ids in log order; `None` stands for an entry of another source (access journal).
     pub outbox_ids: Vec<Option<u64>>,
 }
+
+/// The first range that would leave a gap after `size` entries.
+pub(crate) fn first_gap(ranges: &[SealedRange], mut size: u64) -> Option<usize> {
+    for (at, range) in ranges.iter().enumerate() {
+        if range.first_index > size {
+            return Some(at);
+        }
+        size = size.max(range.first_index + range.outbox_ids.len() as u64);
+    }
+    None
+}
+
+/// Setting that counts the recorded log entries.
+pub(crate) const SEALED_SIZE: &str = "sealed_size";

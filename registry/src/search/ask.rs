@@ -110,7 +110,7 @@ impl Connection for &mut sqlx::PgConnection {
     const DIALECT: Dialect = Dialect::Postgres;
 
     async fn ask(&mut self, statement: Statement) -> Result<Vec<Row>, ReadError> {
-        let failed = |error: sqlx::Error| ReadError::Unavailable(error.to_string());
+        let failed = ReadError::from;
         let mut query = sqlx::query(sqlx::AssertSqlSafe(statement.text));
         for bind in statement.binds {
             query = match bind {

@@ -10,12 +10,13 @@ use std::collections::{HashMap, HashSet};
 use fhir::{Instant, ResourceId};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::current::{Current, current, resolve_key};
+use super::current::{current, resolve_key};
 use super::index_rows::Pending;
-use super::open::Clock;
 use super::search;
+use crate::clock::Clock;
 use crate::error::CommitError;
 use crate::hash::IndexKey;
+use crate::place::Current;
 use crate::write_set::{Committed, Dependency, ExtraEntry, Match, MatchOutcome, WriteSet};
 
 /// Why a set did not go in.

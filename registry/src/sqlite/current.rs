@@ -5,19 +5,8 @@ use policy::{Permit, Visibility, universal_types};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::hash::IndexKey;
+use crate::place::{Current, NO_PATIENT, SEVERAL_PATIENTS};
 use crate::write_set::MatchOutcome;
-
-/// Row of `resource`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Current {
-    pub(super) rid: i64,
-    /// `None` for a placeholder: the patient was named but never written.
-    pub(super) version: Option<VersionId>,
-    pub(super) change: i64,
-    pub(super) nsort: i64,
-    pub(super) patient: i64,
-    pub(super) deleted: bool,
-}
 
 /// Row of `key`, a placeholder included.
 pub(super) fn current(
@@ -71,6 +60,14 @@ impl Seen {
             rids.extend(current(conn, index_key, &key)?.map(|current| current.rid));
         }
         Ok(Self::Compartments(rids))
+    }
+
+    /// Rows of the patients, `None` for everything.
+    pub(super) fn rids(&self) -> Option<&[i64]> {
+        match self {
+            Self::Everything => None,
+            Self::Compartments(rids) => Some(rids),
+        }
     }
 
     /// True if a resource with this `patient` column is seen.
@@ -152,8 +149,3 @@ pub(super) fn id_of(conn: &Connection, rid: i64) -> rusqlite::Result<Option<Reso
         .optional()?;
     Ok(text.and_then(|text| ResourceId::parse(&text).ok()))
 }
-
-/// Column `patient` of a resource in no compartment.
-pub(super) const NO_PATIENT: i64 = 0;
-/// Column `patient` of a resource in several compartments.
-pub(super) const SEVERAL_PATIENTS: i64 = -1;

@@ -11,14 +11,7 @@ use rusqlite::{CachedStatement, Connection, params};
 use crate::index::rows::{
     DateRow, IndexRows, NumberRow, QuantityRow, ReferenceRow, StringRow, TokenRow, UriRow,
 };
-
-/// Where a resource stands in the order of results, and whose it is: the tail of each index row.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Place {
-    pub(super) nsort: i64,
-    pub(super) rid: i64,
-    pub(super) patient: i64,
-}
+use crate::place::Place;
 
 /// Index rows to be inserted at the end of the group.
 #[derive(Default)]

@@ -4,9 +4,9 @@ use fhir::{ResourceId, ResourceKey, ResourceType};
 use rusqlite::params;
 
 use super::commit::Group;
-use super::current::{Current, NO_PATIENT, SEVERAL_PATIENTS, current};
-use super::index_rows::Place;
+use super::current::current;
 use super::write::VersionRow;
+use crate::place::{Current, NO_PATIENT, Place, SEVERAL_PATIENTS};
 
 impl Group<'_> {
     /// `rid`s of the patients whose compartment holds the resource; unknown patients get a placeholder.
@@ -99,15 +99,6 @@ impl Group<'_> {
                 .execute([row.change, *member])?;
         }
         Ok(())
-    }
-}
-
-/// Column `patient` for these members.
-pub(super) fn column(members: &[i64]) -> i64 {
-    match members {
-        [] => NO_PATIENT,
-        [one] => *one,
-        _ => SEVERAL_PATIENTS,
     }
 }
 

@@ -20,5 +20,6 @@ mod store;
 mod write;
 mod writer;
 
-pub use open::{Clock, READERS_DEFAULT, SqliteOptions};
+pub use crate::clock::Clock;
+pub use open::{READERS_DEFAULT, SqliteOptions};
 pub use store::SqliteStore;

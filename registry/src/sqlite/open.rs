@@ -1,14 +1,11 @@
 //! How connections are opened: options, pragmas, one writer, few readers, caches under 64 MiB together.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use fhir::Instant;
 use rusqlite::{Connection, OpenFlags};
 
-/// Source of the time of commits.
-pub type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
+use crate::clock::Clock;
 
 /// Where the database is and how large its parts are.
 #[derive(Clone)]

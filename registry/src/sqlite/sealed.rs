@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::read::sql_limit;
 use crate::error::CommitError;
-use crate::outbox::{OutboxRow, SealedRange};
+use crate::outbox::{OutboxRow, SEALED_SIZE, SealedRange, first_gap};
 
 /// Rows above `after`, ascending.
 pub(super) fn outbox(
@@ -57,17 +57,6 @@ pub(super) fn mark(
     Ok(Ok(()))
 }
 
-/// The first range that would leave a gap after `size` entries.
-pub(crate) fn first_gap(ranges: &[SealedRange], mut size: u64) -> Option<usize> {
-    for (at, range) in ranges.iter().enumerate() {
-        if range.first_index > size {
-            return Some(at);
-        }
-        size = size.max(range.first_index + range.outbox_ids.len() as u64);
-    }
-    None
-}
-
 /// Number of log entries recorded.
 pub(super) fn sealed_size(conn: &Connection) -> rusqlite::Result<u64> {
     let value: Option<Vec<u8>> = setting(conn, SEALED_SIZE)?;
@@ -80,6 +69,3 @@ pub(super) fn setting(conn: &Connection, name: &str) -> rusqlite::Result<Option<
         .query_row([name], |row| row.get(0))
         .optional()
 }
-
-/// Setting that counts the recorded log entries.
-pub(crate) const SEALED_SIZE: &str = "sealed_size";

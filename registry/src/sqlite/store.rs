@@ -12,10 +12,11 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::open::SqliteOptions;
 use super::reader::{Readers, snapshot};
-use super::writer::{Job, QUEUE_SETS_MAX, Shared};
+use super::writer::Shared;
 use super::{checkpoint, commit, history, migrate, read, sealed, search, writer};
 use crate::error::{CommitError, OpenError, ReadError};
 use crate::hash::IndexKey;
+use crate::job::{Job, QUEUE_SETS_MAX};
 use crate::outbox::{OutboxRow, SealedRange};
 use crate::page::{HistoryPage, HistoryQuery, Page, StoredVersion};
 use crate::search::SearchQuery;

@@ -4,10 +4,9 @@ use fhir::{Instant, ResourceKey, VersionId};
 use rusqlite::{OptionalExtension, params};
 
 use super::commit::Group;
-use super::current::Current;
-use super::index_rows::{self, Place};
-use super::members::column;
+use super::index_rows;
 use crate::index::{IndexRows, terms};
+use crate::place::{Current, Place, action_code, nsort, patient_column};
 use crate::write_set::{Action, CommittedVersion, Finished, Write};
 
 impl Group<'_> {
@@ -26,7 +25,8 @@ impl Group<'_> {
             (true, Some(former)) => self.former_members(&former)?,
             _ => self.members(&write.key, rid, &write.patients)?,
         };
-        let place = Place { nsort: nsort(write, former, updated), rid, patient: column(&members) };
+        let place =
+            Place { nsort: nsort(write, former, updated), rid, patient: patient_column(&members) };
         let change = self.numbers.take_change();
 
         let row = VersionRow { change, version, updated, action: write.action, place };
@@ -196,22 +196,4 @@ pub(super) struct VersionRow {
     updated: Instant,
     action: Action,
     pub(super) place: Place,
-}
-
-/// Undated resources keep the place of their creation, so that an update rewrites only what changed.
-fn nsort(write: &Write, former: Option<Current>, updated: Instant) -> i64 {
-    let former = former.filter(|row| row.version.is_some()).map(|row| row.nsort);
-    match (write.action, write.sort_us, former) {
-        (Action::Delete, _, Some(nsort)) | (_, None, Some(nsort)) => nsort,
-        (_, Some(sort_us), _) => sort_us.saturating_neg(),
-        (_, None, None) => updated.micros().saturating_neg(),
-    }
-}
-
-fn action_code(action: Action) -> u8 {
-    match action {
-        Action::Create => 1,
-        Action::Update => 2,
-        Action::Delete => 3,
-    }
 }

@@ -10,28 +10,14 @@
 use std::sync::Arc;
 
 use rusqlite::Connection;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 
 use super::commit::{Group, Numbers, SetError};
 use super::index_rows::Pending;
 use super::open::SqliteOptions;
 use super::{checkpoint, sealed};
-use crate::error::CommitError;
 use crate::hash::IndexKey;
-use crate::outbox::SealedRange;
-use crate::write_set::{Committed, WriteSet};
-
-/// Something for the writer to do.
-pub(super) enum Job {
-    /// Commit a write set.
-    Commit(Box<WriteSet>, Reply<Committed>),
-    /// Record what the log now holds.
-    Sealed(Vec<SealedRange>, Reply<()>),
-    /// Set a named value.
-    Setting(String, Vec<u8>, Reply<()>),
-}
-
-type Reply<T> = oneshot::Sender<Result<T, CommitError>>;
+use crate::job::{Answer, GROUP_WRITES_MAX, Job, Outcome};
 
 /// What the writer thread shares with the store.
 pub(super) struct Shared {
@@ -194,50 +180,6 @@ impl Writer<'_> {
     }
 }
 
-impl Job {
-    fn writes(&self) -> usize {
-        match self {
-            Self::Commit(set, _) => set.writes.len().max(1),
-            Self::Sealed(..) | Self::Setting(..) => 1,
-        }
-    }
-}
-
-enum Answer {
-    Committed(Result<Committed, CommitError>),
-    Done(Result<(), CommitError>),
-}
-
-struct Outcome {
-    job: Job,
-    answer: Answer,
-}
-
-impl Outcome {
-    fn refused(job: Job, text: &str) -> Self {
-        let refusal = CommitError::Unavailable(text.to_owned());
-        let answer = match &job {
-            Job::Commit(..) => Answer::Committed(Err(refusal)),
-            Job::Sealed(..) | Job::Setting(..) => Answer::Done(Err(refusal)),
-        };
-        Self { job, answer }
-    }
-
-    /// Answers; a caller that went away is not an error, its set is committed all the same.
-    fn send(self) {
-        match (self.job, self.answer) {
-            (Job::Commit(_, reply), Answer::Committed(result)) => drop(reply.send(result)),
-            (Job::Sealed(_, reply) | Job::Setting(_, _, reply), Answer::Done(result)) => {
-                drop(reply.send(result));
-            }
-            (Job::Commit(..), Answer::Done(_))
-            | (Job::Sealed(..) | Job::Setting(..), Answer::Committed(_)) => {
-                unreachable!("attempt_job answers each job in its own kind")
-            }
-        }
-    }
-}
-
 /// True for errors that no other order of the same work would avoid.
 fn is_general(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{
@@ -260,9 +202,5 @@ fn is_general(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// Sets that may wait for the writer.
-pub(super) const QUEUE_SETS_MAX: usize = 1024;
-/// Versions after which a group is closed.
-const GROUP_WRITES_MAX: usize = 4096;
 const STATEMENTS_CACHED: usize = 128;
 const REOPEN_PAUSE: std::time::Duration = std::time::Duration::from_millis(500);

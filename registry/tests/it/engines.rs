@@ -7,11 +7,13 @@ use fhir::Instant;
 use registry::sqlite::{Clock, SqliteOptions, SqliteStore};
 use registry::store::Store;
 
+use crate::cluster::{self, Cluster};
+
 /// A fresh registry and what keeps it alive.
 pub(crate) struct Site {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) engine: &'static str,
-    _folder: tempfile::TempDir,
+    _folder: Option<tempfile::TempDir>,
 }
 
 /// Runs a test on a fresh database of each engine.
@@ -21,20 +23,22 @@ pub(crate) fn on_each_engine(test: impl AsyncFn(&Site)) {
         .enable_all()
         .build()
         .expect("a runtime starts");
-    for site in sites() {
+    for site in [Some(sqlite()), runtime.block_on(postgres())].into_iter().flatten() {
         eprintln!("engine: {}", site.engine);
         runtime.block_on(test(&site));
     }
 }
 
-fn sites() -> Vec<Site> {
-    vec![sqlite()]
+async fn postgres() -> Option<Site> {
+    let url = Cluster::shared()?.database().await;
+    let store = cluster::open(&url).await;
+    Some(Site { store: Arc::new(store), engine: "postgres", _folder: None })
 }
 
 fn sqlite() -> Site {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let store = open_sqlite(&folder.path().join("registry.db"));
-    Site { store: Arc::new(store), engine: "sqlite", _folder: folder }
+    Site { store: Arc::new(store), engine: "sqlite", _folder: Some(folder) }
 }
 
 /// Opens a SQLite registry with a clock that ticks a microsecond a call.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod checkpoints;
+mod cluster;
 mod commit;
 mod compartments;
 mod crash;
@@ -13,6 +14,7 @@ mod journal;
 mod lossy;
 mod oracle;
 mod outbox;
+mod postgres;
 mod races;
 mod reads;
 mod searches;

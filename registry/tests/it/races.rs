@@ -1,11 +1,50 @@
 //! Many clients at once.
 
 use futures::future::join_all;
+use policy::Permit;
 use registry::error::CommitError;
-use registry::write_set::{WrappedKey, WriteSet};
+use registry::store::Store;
+use registry::write_set::{Dependency, Match, MatchOutcome, WrappedKey, WriteSet};
+use serde_json::json;
 
 use crate::engines::on_each_engine;
+use crate::oracle::corpus;
 use crate::sets::{ORGANIZATION, commit_one, set, write};
+
+#[test]
+fn of_64_conditional_creates_exactly_one_is_made() {
+    on_each_engine(async |site| {
+        let made = join_all((0..64).map(|n| create_if_none(&*site.store, n))).await;
+
+        assert_eq!(made.iter().filter(|made| **made).count(), 1);
+        assert_eq!(site.store.scan_versions(0, 100).await.unwrap().len(), 1);
+    });
+}
+
+/// Conditional create as a gateway does it; true if this one made the resource.
+pub(crate) async fn create_if_none(store: &dyn Store, n: usize) -> bool {
+    let permit = Permit::maintenance();
+    let asked = Match::Query(ORGANIZATION, "identifier=urn:org|1".into());
+    loop {
+        let found = store.resolve(&permit, std::slice::from_ref(&asked)).await.unwrap().remove(0);
+        if found != MatchOutcome::Query(Vec::new()) {
+            return false;
+        }
+        let organization = json!({
+            "resourceType": "Organization", "id": format!("o{n}"),
+            "identifier": [{"system": "urn:org", "value": "1"}]
+        });
+        let created = WriteSet {
+            depends: vec![Dependency { permit: permit.clone(), asked: asked.clone(), found }],
+            ..set(vec![corpus::make(&organization, store.index_key())])
+        };
+        match store.commit(created).await {
+            Ok(_) => return true,
+            Err(CommitError::Stale) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
 
 #[test]
 fn of_64_first_versions_of_one_resource_exactly_one_is_made() {

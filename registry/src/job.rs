@@ -1,0 +1,72 @@
+//! What waits for a writer, and how it is answered; the same on both engines.
+
+use tokio::sync::oneshot;
+
+use crate::error::CommitError;
+use crate::outbox::SealedRange;
+use crate::write_set::{Committed, WriteSet};
+
+/// Something for the writer to do.
+pub(crate) enum Job {
+    /// Commit a write set.
+    Commit(Box<WriteSet>, Reply<Committed>),
+    /// Record what the log now holds.
+    Sealed(Vec<SealedRange>, Reply<()>),
+    /// Set a named value.
+    Setting(String, Vec<u8>, Reply<()>),
+}
+
+type Reply<T> = oneshot::Sender<Result<T, CommitError>>;
+
+impl Job {
+    /// Its share of a group.
+    pub(crate) fn writes(&self) -> usize {
+        match self {
+            Self::Commit(set, _) => set.writes.len().max(1),
+            Self::Sealed(..) | Self::Setting(..) => 1,
+        }
+    }
+}
+
+/// A job's result, in its own kind.
+pub(crate) enum Answer {
+    Committed(Result<Committed, CommitError>),
+    Done(Result<(), CommitError>),
+}
+
+/// A job and its result, ready to be sent.
+pub(crate) struct Outcome {
+    pub(crate) job: Job,
+    pub(crate) answer: Answer,
+}
+
+impl Outcome {
+    /// A job that could not be done.
+    pub(crate) fn refused(job: Job, text: &str) -> Self {
+        let refusal = CommitError::Unavailable(text.to_owned());
+        let answer = match &job {
+            Job::Commit(..) => Answer::Committed(Err(refusal)),
+            Job::Sealed(..) | Job::Setting(..) => Answer::Done(Err(refusal)),
+        };
+        Self { job, answer }
+    }
+
+    /// Answers; a caller that went away is not an error, its set is committed all the same.
+    pub(crate) fn send(self) {
+        match (self.job, self.answer) {
+            (Job::Commit(_, reply), Answer::Committed(result)) => drop(reply.send(result)),
+            (Job::Sealed(_, reply) | Job::Setting(_, _, reply), Answer::Done(result)) => {
+                drop(reply.send(result));
+            }
+            (Job::Commit(..), Answer::Done(_))
+            | (Job::Sealed(..) | Job::Setting(..), Answer::Committed(_)) => {
+                unreachable!("attempt_job answers each job in its own kind")
+            }
+        }
+    }
+}
+
+/// Sets that may wait for the writer.
+pub(crate) const QUEUE_SETS_MAX: usize = 1024;
+/// Versions after which a group is closed.
+pub(crate) const GROUP_WRITES_MAX: usize = 4096;

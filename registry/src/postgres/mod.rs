@@ -1,0 +1,24 @@
+//! The engine for production: PostgreSQL 15 or newer, shared by any number of gateway processes.
+//!
+//! One writer a process gathers write sets into one transaction (group commit); between processes the
+//! writers take turns by an advisory lock, so checks are free of races and change numbers ascend in
+//! commit order (docs/adr/007-postgres-writer.md). Reads go through a pool, each on one snapshot.
+//! Not here: the SQL of searches (`search::sql`).
+
+mod batch;
+mod columns;
+mod commit;
+mod history;
+mod known;
+mod migrate;
+mod options;
+mod pending;
+mod read;
+mod readers;
+mod sealed;
+mod store;
+mod write;
+mod writer;
+
+pub use options::PostgresOptions;
+pub use store::PostgresStore;

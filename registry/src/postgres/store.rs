@@ -1,0 +1,312 @@
+//! [`PostgresStore`]: the [`Store`] over the writer and the readers.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use fhir::{ResourceKey, VersionKey};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use policy::Permit;
+use tokio::runtime::Builder;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::options::PostgresOptions;
+use super::readers::{Readers, snapshot};
+use super::writer::Writer;
+use super::{history, migrate, read, sealed};
+use crate::error::{CommitError, OpenError, ReadError};
+use crate::hash::IndexKey;
+use crate::job::{Job, QUEUE_SETS_MAX};
+use crate::outbox::{OutboxRow, SealedRange};
+use crate::page::{HistoryPage, HistoryQuery, Page, StoredVersion};
+use crate::search::{self, SearchQuery};
+use crate::store::Store;
+use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
+
+/// A registry on PostgreSQL. Several, in several processes, may share one database. Dropping it waits for
+/// the writer and closes all connections.
+pub struct PostgresStore {
+    index_key: IndexKey,
+    outbox: Arc<Notify>,
+    readers: Readers,
+    jobs: Option<mpsc::Sender<Job>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl PostgresStore {
+    /// Connects, brings the schema up to date and starts the writer.
+    ///
+    /// # Errors
+    /// [`OpenError::UnknownSchema`] for a database of a newer release.
+    pub async fn connect(options: PostgresOptions) -> Result<Self, OpenError> {
+        let failed = |error: std::io::Error| OpenError::Unavailable(error.to_string());
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(RUNTIME_THREADS)
+            .thread_name("registry-reads")
+            .enable_all()
+            .build()
+            .map_err(failed)?;
+        let pool = {
+            let _entered = runtime.enter();
+            options.pool().connect_lazy_with(options.reader()?)
+        };
+        let readers = Readers::new(runtime, pool);
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let outbox = Arc::new(Notify::new());
+        let (jobs, queue) = mpsc::channel(QUEUE_SETS_MAX);
+        let (opened, opening) = oneshot::channel();
+        let notify = Arc::clone(&outbox);
+        // A thread, since write sets may be sent between threads but not shared.
+        let writer = std::thread::Builder::new()
+            .name("registry-writer".into())
+            .spawn(move || runtime.block_on(open_and_write(options, notify, queue, opened)))
+            .map_err(failed)?;
+        let ended = |_| Err(OpenError::Unavailable("the writer has ended".into()));
+        let index_key = opening.await.unwrap_or_else(ended)?;
+        Ok(Self { index_key, outbox, readers, jobs: Some(jobs), writer: Some(writer) })
+    }
+
+    fn write_with<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, CommitError>>) -> Job,
+    ) -> BoxFuture<'static, Result<T, CommitError>> {
+        let ended = || Err(CommitError::Unavailable("the writer has ended".into()));
+        let (reply, answer) = oneshot::channel();
+        let jobs = self.jobs.as_ref().expect("the queue lives until the store is dropped");
+        match jobs.try_send(job(reply)) {
+            Ok(()) => async move { answer.await.unwrap_or_else(|_| ended()) }.boxed(),
+            Err(mpsc::error::TrySendError::Full(_)) => async { Err(CommitError::Busy) }.boxed(),
+            Err(mpsc::error::TrySendError::Closed(_)) => async move { ended() }.boxed(),
+        }
+    }
+}
+
+/// The life of the writer's thread: schema first, then the queue.
+async fn open_and_write(
+    options: PostgresOptions,
+    outbox: Arc<Notify>,
+    queue: mpsc::Receiver<Job>,
+    opened: oneshot::Sender<Result<IndexKey, OpenError>>,
+) {
+    let connect = options.writer();
+    let (connect, index_key) = match (connect, migrate::migrate(&options).await) {
+        (Ok(connect), Ok(index_key)) => (connect, index_key),
+        (Err(error), _) | (_, Err(error)) => return drop(opened.send(Err(error))),
+    };
+    if opened.send(Ok(index_key.clone())).is_ok() {
+        let clock = options.clock;
+        Writer { conn: None, connect, index_key, clock, outbox }.run(queue).await;
+    }
+}
+
+impl Drop for PostgresStore {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(writer) = self.writer.take() {
+            // A thread that panicked has reported it; there is nothing left to do.
+            let _ = writer.join();
+        }
+    }
+}
+
+impl Store for PostgresStore {
+    fn commit(&self, mut set: WriteSet) -> BoxFuture<'_, Result<Committed, CommitError>> {
+        for write in &mut set.writes {
+            write.rows.normalise();
+        }
+        self.write_with(|reply| Job::Commit(Box::new(set), reply))
+    }
+
+    fn index_key(&self) -> &IndexKey {
+        &self.index_key
+    }
+
+    fn outbox_changed(&self) -> BoxFuture<'_, ()> {
+        let pause = {
+            let _entered = self.readers.handle().enter();
+            tokio::time::sleep(OTHERS_PAUSE)
+        };
+        async move {
+            tokio::select! {
+                () = self.outbox.notified() => {}
+                () = pause => {}
+            }
+        }
+        .boxed()
+    }
+
+    fn read<'a>(
+        &'a self,
+        permit: &'a Permit,
+        key: &'a ResourceKey,
+    ) -> BoxFuture<'a, Result<Option<StoredVersion>, ReadError>> {
+        let asked = Arc::new((self.index_key.clone(), permit.clone(), key.clone()));
+        self.readers.run(move |conn| {
+            let asked = Arc::clone(&asked);
+            async move { read::read(conn, &asked.0, &asked.1, &asked.2).await }.boxed()
+        })
+    }
+
+    fn vread<'a>(
+        &'a self,
+        permit: &'a Permit,
+        key: &'a VersionKey,
+    ) -> BoxFuture<'a, Result<Option<StoredVersion>, ReadError>> {
+        let asked = Arc::new((self.index_key.clone(), permit.clone(), key.clone()));
+        self.readers.run(move |conn| {
+            let asked = Arc::clone(&asked);
+            async move { read::vread(conn, &asked.0, &asked.1, &asked.2).await }.boxed()
+        })
+    }
+
+    fn history<'a>(
+        &'a self,
+        permit: &'a Permit,
+        query: &'a HistoryQuery,
+    ) -> BoxFuture<'a, Result<HistoryPage, ReadError>> {
+        let asked = Arc::new((self.index_key.clone(), permit.clone(), query.clone()));
+        self.readers.run(move |conn| {
+            let asked = Arc::clone(&asked);
+            async move {
+                snapshot(conn, async |conn| {
+                    history::history(conn, &asked.0, &asked.1, &asked.2).await
+                })
+                .await
+            }
+            .boxed()
+        })
+    }
+
+    fn search<'a>(
+        &'a self,
+        permit: &'a Permit,
+        query: &'a SearchQuery,
+    ) -> BoxFuture<'a, Result<Page, ReadError>> {
+        let asked = Arc::new((self.index_key.clone(), permit.clone(), query.clone()));
+        self.readers.run_local(move |conn| {
+            let asked = Arc::clone(&asked);
+            async move {
+                snapshot(conn, async |mut conn| {
+                    search::run(&asked.2, &asked.1, &asked.0, &mut conn).await
+                })
+                .await
+            }
+            .boxed_local()
+        })
+    }
+
+    fn resolve<'a>(
+        &'a self,
+        permit: &'a Permit,
+        matches: &'a [Match],
+    ) -> BoxFuture<'a, Result<Vec<MatchOutcome>, ReadError>> {
+        let asked = Arc::new((self.index_key.clone(), permit.clone(), matches.to_vec()));
+        let one_statement = !matches.iter().any(|asked| matches!(asked, Match::Query(..)));
+        self.readers.run_local(move |conn| {
+            let asked = Arc::clone(&asked);
+            async move {
+                if one_statement {
+                    return read::resolve(conn, &asked.0, &asked.1, &asked.2).await;
+                }
+                snapshot(conn, async |conn| read::resolve(conn, &asked.0, &asked.1, &asked.2).await)
+                    .await
+            }
+            .boxed_local()
+        })
+    }
+
+    fn first_answer<'a>(
+        &'a self,
+        sender: &'a str,
+        control_id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, ReadError>> {
+        let asked = Arc::new((sender.to_owned(), control_id.to_owned()));
+        self.readers.run(move |conn| {
+            let asked = Arc::clone(&asked);
+            async move { read::first_answer(conn, &asked.0, &asked.1).await }.boxed()
+        })
+    }
+
+    fn data_keys<'a>(
+        &'a self,
+        key_ids: &'a [u64],
+    ) -> BoxFuture<'a, Result<Vec<WrappedKey>, ReadError>> {
+        let asked = Arc::new(key_ids.to_vec());
+        self.readers.run(move |conn| {
+            let asked = Arc::clone(&asked);
+            async move { read::data_keys(conn, &asked).await }.boxed()
+        })
+    }
+
+    fn compartment_keys<'a>(
+        &'a self,
+        compartments: &'a [String],
+    ) -> BoxFuture<'a, Result<Vec<WrappedKey>, ReadError>> {
+        let asked = Arc::new(compartments.to_vec());
+        self.readers.run(move |conn| {
+            let asked = Arc::clone(&asked);
+            async move { read::compartment_keys(conn, &asked).await }.boxed()
+        })
+    }
+
+    fn outbox(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<OutboxRow>, ReadError>> {
+        self.readers.run(move |conn| sealed::outbox(conn, after, limit).boxed())
+    }
+
+    fn mark_sealed(&self, ranges: Vec<SealedRange>) -> BoxFuture<'_, Result<(), CommitError>> {
+        self.write_with(|reply| Job::Sealed(ranges, reply))
+    }
+
+    fn log_index<'a>(
+        &'a self,
+        key: &'a VersionKey,
+    ) -> BoxFuture<'a, Result<Option<u64>, ReadError>> {
+        let asked = Arc::new((self.index_key.clone(), key.clone()));
+        self.readers.run(move |conn| {
+            let asked = Arc::clone(&asked);
+            async move { read::log_index(conn, &asked.0, &asked.1).await }.boxed()
+        })
+    }
+
+    fn sealed_size(&self) -> BoxFuture<'_, Result<u64, ReadError>> {
+        self.readers.run(|conn| async move { Ok(sealed::sealed_size(conn).await?) }.boxed())
+    }
+
+    fn setting<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, ReadError>> {
+        let asked = Arc::new(name.to_owned());
+        self.readers.run(move |conn| {
+            let asked = Arc::clone(&asked);
+            async move { Ok(sealed::setting(conn, &asked).await?) }.boxed()
+        })
+    }
+
+    fn set_setting<'a>(
+        &'a self,
+        name: &'a str,
+        value: &'a [u8],
+    ) -> BoxFuture<'a, Result<(), CommitError>> {
+        let (name, value) = (name.to_owned(), value.to_vec());
+        self.write_with(|reply| Job::Setting(name, value, reply))
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<(), ReadError>> {
+        let write = self.write_with(|reply| Job::Setting(PING.into(), vec![1], reply));
+        async { write.await.map_err(|error| ReadError::Unavailable(error.to_string())) }.boxed()
+    }
+
+    fn scan_versions(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<StoredVersion>, ReadError>> {
+        self.readers.run(move |conn| read::scan_versions(conn, after, limit).boxed())
+    }
+}
+
+/// Threads that drive the connections of reads.
+const RUNTIME_THREADS: usize = 2;
+/// Commits of other processes are looked for this often.
+const OTHERS_PAUSE: Duration = Duration::from_millis(500);
+/// Setting that readiness checks write.
+const PING: &str = "ping";

@@ -1,0 +1,145 @@
+//! One version as pending rows: version, resource, compartments, index rows, outbox.
+
+use fhir::{Instant, ResourceId, ResourceKey, ResourceType, VersionId};
+
+use super::commit::Group;
+use super::known::{khash, patient_key};
+use super::pending::{ResourceRow, RowChange, VersionRow};
+use crate::index::{IndexRows, terms};
+use crate::place::{Current, Place, SEVERAL_PATIENTS, action_code, nsort, patient_column};
+use crate::write_set::{Action, CommittedVersion, Write};
+
+impl Group<'_> {
+    /// Puts down the next version of a resource.
+    pub(super) async fn write(
+        &mut self,
+        write: &Write,
+        updated: Instant,
+    ) -> Result<CommittedVersion, sqlx::Error> {
+        let former = self.known.row(&write.key);
+        let version = write.previous.map_or(VersionId::FIRST, VersionId::next);
+        let finished = write.finish.finish(version, updated);
+        let rid = former.map_or_else(|| self.numbers.take_rid(), |row| row.rid);
+        let deleted = write.action == Action::Delete;
+        let members = match (deleted, former) {
+            (true, Some(former)) => self.known.members(&former),
+            _ => self.members(&write.key, rid, &write.patients),
+        };
+        let patient = patient_column(&members);
+        let place = Place { nsort: nsort(write, former, updated), rid, patient };
+        let change = self.numbers.take_change();
+
+        self.replace_rows(write.rows.clone(), former, place).await?;
+        self.replace_members(write.key.resource_type, place, change, former, &members);
+        self.pending.version(VersionRow {
+            resource_type: write.key.resource_type,
+            change,
+            version: version.number().cast_signed(),
+            updated_us: updated.micros(),
+            action: action_code(write.action),
+            place,
+            entry: finished.entry,
+            salt_id: finished.salt_id,
+            payload: finished.payload,
+        });
+        self.pending.resource(ResourceRow {
+            khash: khash(self.index_key, &write.key),
+            key: write.key.clone(),
+            version: version.number().cast_signed(),
+            change,
+            updated_us: updated.micros(),
+            place,
+            deleted,
+            new: former.is_none(),
+        });
+        let Place { nsort, patient, .. } = place;
+        let row = Current { rid, version: Some(version), change, nsort, patient, deleted };
+        self.known.set_row(write.key.clone(), row, &members);
+        let (key, change) = (write.key.clone(), change.cast_unsigned());
+        Ok(CommittedVersion { key, version, updated, change })
+    }
+
+    /// `rid`s of the patients whose compartment holds the resource; unknown patients get a placeholder.
+    fn members(&mut self, key: &ResourceKey, rid: i64, patients: &[ResourceId]) -> Vec<i64> {
+        let mut members = Vec::with_capacity(patients.len());
+        for id in patients {
+            if key.resource_type == ResourceType::PATIENT && *id == key.id {
+                members.push(rid);
+            } else {
+                members.push(self.patient(id));
+            }
+        }
+        members.sort_unstable();
+        members.dedup();
+        members
+    }
+
+    fn patient(&mut self, id: &ResourceId) -> i64 {
+        let key = patient_key(id);
+        if let Some(row) = self.known.row(&key) {
+            return row.rid;
+        }
+        let rid = self.numbers.take_rid();
+        let place = Place { nsort: 0, rid, patient: rid };
+        self.pending.resource(ResourceRow {
+            khash: khash(self.index_key, &key),
+            key: key.clone(),
+            version: 0,
+            change: 0,
+            updated_us: 0,
+            place,
+            deleted: true,
+            new: true,
+        });
+        let row = Current { rid, version: None, change: 0, nsort: 0, patient: rid, deleted: true };
+        self.known.set_row(key, row, &[]);
+        rid
+    }
+
+    fn replace_members(
+        &mut self,
+        of: ResourceType,
+        place: Place,
+        change: i64,
+        former: Option<Current>,
+        members: &[i64],
+    ) {
+        if former.is_some_and(|former| former.patient == SEVERAL_PATIENTS) {
+            self.pending.leave(place.rid);
+        }
+        if place.patient == SEVERAL_PATIENTS {
+            for member in members {
+                self.pending.join(*member, of, place, change);
+            }
+        }
+    }
+
+    /// Puts down the difference between the former rows and the new ones.
+    async fn replace_rows(
+        &mut self,
+        rows: IndexRows,
+        former: Option<Current>,
+        place: Place,
+    ) -> Result<(), sqlx::Error> {
+        let terms = terms::encode(&rows);
+        let Some(former) = former.filter(|row| row.version.is_some()) else {
+            self.pending.rows(RowChange { place, terms, gone: None, new: rows });
+            return Ok(());
+        };
+        if self.pending.holds(place.rid) {
+            self.pending.flush(self.conn).await?;
+        }
+        let former_rows = match self.known.take_former(place.rid) {
+            Some(rows) => rows,
+            None => {
+                self.known.read_former(&[place.rid], self.conn).await?;
+                self.known.take_former(place.rid).unwrap_or_default()
+            }
+        };
+        let former_place = Place { nsort: former.nsort, rid: place.rid, patient: former.patient };
+        let (gone, new) =
+            if former_place == place { rows.difference(former_rows) } else { (former_rows, rows) };
+        self.pending.rows(RowChange { place, terms, gone: Some((gone, former_place)), new });
+        Ok(())
+    }
+}
