@@ -149,7 +149,7 @@ impl App {
     }
 }
 
-async fn open_store(config: &Config) -> Result<Arc<dyn Store>, OpenError> {
+pub(crate) async fn open_store(config: &Config) -> Result<Arc<dyn Store>, OpenError> {
     if config.database.url.is_some() {
         let text = "database.url: PostgreSQL is not in this build; unset it for SQLite";
         return Err(OpenError::Registry(text.to_owned()));
@@ -165,7 +165,7 @@ async fn open_store(config: &Config) -> Result<Arc<dyn Store>, OpenError> {
     Ok(Arc::new(store))
 }
 
-fn open_objects(config: &Config) -> Result<Arc<dyn PayloadStore>, OpenError> {
+pub(crate) fn open_objects(config: &Config) -> Result<Arc<dyn PayloadStore>, OpenError> {
     let folder = match config.payload.url.as_deref() {
         None => config.data_dir.join("objects"),
         Some(url) if url.contains("://") => {

@@ -153,8 +153,12 @@ impl Payloads {
             .collect()
     }
 
-    /// Opens an access record.
-    pub(crate) async fn open_record(&self, id: &[u8; 16], envelope: &[u8]) -> Answered<Vec<u8>> {
+    /// Opens an access record; with its subject's key for salts.
+    pub(crate) async fn open_record(
+        &self,
+        id: &[u8; 16],
+        envelope: &[u8],
+    ) -> Answered<(Vec<u8>, SaltKey)> {
         let ids = repository::key_ids(envelope).map_err(|error| unopened(&error))?;
         let missing: Vec<u64> =
             ids.into_iter().filter(|id| self.keyring.key(*id).is_none()).collect();
@@ -165,7 +169,7 @@ impl Payloads {
         }
         let version = VersionKey { key: crate::access::record_key(id), version: VersionId::FIRST };
         match repository::open(envelope, &version, |id| self.keyring.key(id)) {
-            Ok(Opened::Inline(body, _)) => Ok(body),
+            Ok(Opened::Inline(body, salt)) => Ok((body, salt)),
             Ok(_) => Err(Fault::new(FaultKind::Internal, "an access record of an unknown form")),
             Err(error) => Err(unopened(&error)),
         }

@@ -359,7 +359,7 @@ impl Sealer {
     }
 }
 
-fn parse_mark(mark: Option<&[u8]>) -> (u64, u64) {
+pub(crate) fn parse_mark(mark: Option<&[u8]>) -> (u64, u64) {
     let number = |bytes: &[u8]| bytes.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
     match mark {
         Some(mark) if mark.len() == 16 => (number(&mark[..8]), number(&mark[8..])),
@@ -376,6 +376,6 @@ fn of_commit(error: registry::error::CommitError) -> SealError {
 }
 
 /// Setting: journal position, and the log index below which all of the journal up to it stands.
-const JOURNAL_MARK: &str = "journal_sealed";
+pub(crate) const JOURNAL_MARK: &str = "journal_sealed";
 /// Entries under one checkpoint; what exceeds it waits for the next.
 const ENTRIES_A_CHECKPOINT_MAX: usize = 64 * 1024;

@@ -76,7 +76,7 @@ async fn find(
         })?;
         for entry in batch.into_iter().rev().filter(|entry| entry.position < before) {
             let body = match call.app.payloads.open_record(&entry.salt_id, &entry.body).await {
-                Ok(body) => body,
+                Ok((body, _)) => body,
                 Err(fault) if fault.kind == FaultKind::Deleted => continue,
                 Err(fault) => return Err(fault),
             };
