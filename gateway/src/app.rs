@@ -15,7 +15,7 @@ use registry::access::Journal;
 use registry::sqlite::{SqliteOptions, SqliteStore};
 use registry::store::Store;
 use registry::write_set::WriteSet;
-use repository::{Bucket, Keyring, PayloadStore};
+use repository::{Bucket, Keyring, PayloadStore, S3Config};
 use tokio::sync::watch;
 
 use crate::auth::{Authenticator, DevIssuer, IssuerSettings, KeySource};
@@ -168,14 +168,31 @@ pub(crate) async fn open_store(config: &Config) -> Result<Arc<dyn Store>, OpenEr
 pub(crate) fn open_objects(config: &Config) -> Result<Arc<dyn PayloadStore>, OpenError> {
     let folder = match config.payload.url.as_deref() {
         None => config.data_dir.join("objects"),
-        Some(url) if url.contains("://") => {
-            let text = "payload.url: only folders are served by this build";
-            return Err(OpenError::Folder(text.to_owned()));
-        }
-        Some(folder) => folder.into(),
+        Some(url) => match url.strip_prefix("s3://") {
+            Some(bucket) => return open_bucket(config, bucket),
+            None => url.into(),
+        },
     };
     make_folder(&folder)?;
     let bucket = Bucket::folder(&folder).map_err(|error| OpenError::Folder(error.to_string()))?;
+    Ok(Arc::new(bucket))
+}
+
+fn open_bucket(config: &Config, bucket: &str) -> Result<Arc<dyn PayloadStore>, OpenError> {
+    let payload = &config.payload;
+    let needed = |value: &Option<String>, name: &str| {
+        let missing =
+            || crate::config::ConfigError(format!("{name} is needed for an s3:// payload.url"));
+        value.clone().ok_or_else(missing)
+    };
+    let settings = S3Config {
+        endpoint: needed(&payload.s3_endpoint, "payload.s3_endpoint")?,
+        bucket: bucket.trim_end_matches('/').to_owned(),
+        region: payload.s3_region.clone(),
+        access_key_id: needed(&payload.s3_access_key_id, "payload.s3_access_key_id")?,
+        secret_access_key: needed(&payload.s3_secret_access_key, "payload.s3_secret_access_key")?,
+    };
+    let bucket = Bucket::s3(&settings).map_err(|error| OpenError::Folder(error.to_string()))?;
     Ok(Arc::new(bucket))
 }
 
@@ -266,7 +283,7 @@ fn start_sealer(
     stopped: watch::Receiver<bool>,
 ) -> Result<JoinHandle<()>, OpenError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
+        .enable_all()
         .build()
         .map_err(|error| OpenError::Ledger(error.to_string()))?;
     std::thread::Builder::new()

@@ -53,8 +53,12 @@ pub const KEYS: &[Key] = &[
     number("mllp.connections_max", "256", "open HL7 v2 connections"),
     secret("database.url", "postgres://…; unset takes SQLite in the data folder"),
     number("database.readers", "0", "reader threads or connections; 0 chooses"),
-    text("payload.url", "", "s3://bucket/prefix or a folder for large payloads"),
+    text("payload.url", "", "s3://bucket or a folder for large payloads"),
     text("payload.kek", "", "file of the key-encryption key"),
+    text("payload.s3_endpoint", "", "base URL of the S3 API, for payload.url = s3://bucket"),
+    text("payload.s3_region", "us-east-1", "region that S3 requests are signed for"),
+    text("payload.s3_access_key_id", "", "S3 access key id"),
+    secret("payload.s3_secret_access_key", "S3 secret access key"),
     flag("auth.dev_issuer", "false", "start the development issuer (loopback only)"),
     text("auth.audience", "", "aud that tokens must carry; unset takes the base URL"),
     Key {

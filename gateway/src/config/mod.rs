@@ -104,10 +104,18 @@ pub struct Database {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Payload {
-    /// `s3://…` or a folder; unset takes a folder in the data folder.
+    /// `s3://bucket` or a folder; unset takes a folder in the data folder.
     pub url: Option<String>,
     /// File of the key-encryption key; unset takes one in the data folder, made at the first start.
     pub kek: Option<PathBuf>,
+    /// Base URL of the S3 API.
+    pub s3_endpoint: Option<String>,
+    /// Region to sign for.
+    pub s3_region: String,
+    /// Access key id.
+    pub s3_access_key_id: Option<String>,
+    /// Secret access key.
+    pub s3_secret_access_key: Option<String>,
 }
 
 /// `[auth]`
