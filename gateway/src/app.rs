@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 use registry::access::Journal;
+use registry::postgres::{PostgresOptions, PostgresStore};
 use registry::sqlite::{SqliteOptions, SqliteStore};
 use registry::store::Store;
 use registry::write_set::WriteSet;
@@ -150,9 +151,13 @@ impl App {
 }
 
 pub(crate) async fn open_store(config: &Config) -> Result<Arc<dyn Store>, OpenError> {
-    if config.database.url.is_some() {
-        let text = "database.url: PostgreSQL is not in this build; unset it for SQLite";
-        return Err(OpenError::Registry(text.to_owned()));
+    if let Some(url) = &config.database.url {
+        let mut options = PostgresOptions::new(url, Arc::new(clock::now));
+        if config.database.readers > 0 {
+            options.max_connections = u32::try_from(config.database.readers).unwrap_or(u32::MAX);
+        }
+        let store = PostgresStore::connect(options).await;
+        return Ok(Arc::new(store.map_err(|error| OpenError::Registry(error.to_string()))?));
     }
     let mut options =
         SqliteOptions::new(config.data_dir.join("registry.sqlite"), Arc::new(clock::now));
