@@ -55,6 +55,7 @@ impl Call {
     /// 406.
     pub fn as_interaction(mut self, interaction: Interaction) -> Answered<Self> {
         self.interaction = interaction;
+        self.http.extensions_mut().insert(interaction);
         negotiate::expect_accepts_json(&self.http)?;
         Ok(self)
     }

@@ -26,7 +26,7 @@ pub async fn delete(call: Call, path: Path<(String, String)>) -> Reply {
     let verb = Verb::Delete { key, if_match: etag::if_match(&call.http)? };
     let submission = Submission::single(verb, None, &call.base(), &call.request_id).await?;
     let written = only(ingest::submit(&call.app, submission, &principal).await?)?;
-    Ok(reply::deleted(&call, written.version))
+    Ok(reply::deleted(written.version))
 }
 
 /// Deletes the one resource that matches, if any.
@@ -47,5 +47,5 @@ pub async fn delete_where(call: Call, path: Path<String>) -> Reply {
     let verb = Verb::DeleteWhere { resource_type, query };
     let submission = Submission::single(verb, None, &call.base(), &call.request_id).await?;
     let written = only(ingest::submit(&call.app, submission, &principal).await?)?;
-    Ok(reply::deleted(&call, written.version))
+    Ok(reply::deleted(written.version))
 }

@@ -50,8 +50,16 @@ pub async fn guard(
             return Err(refusal.into());
         }
     };
-    let interaction = response.response().extensions().get::<Interaction>().copied();
+    let interaction = response.request().extensions().get::<Interaction>().copied();
     let status = response.status().as_u16();
+    // The route is a template: the log names no resource.
+    tracing::debug!(
+        request.id = id,
+        http.route = response.request().match_pattern(),
+        http.response.status_code = status,
+        duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        "answered"
+    );
     span.record("http.response.status_code", status);
     span.record("http.route", response.request().match_pattern());
     app.metrics.answered(interaction.unwrap_or(Interaction::Other), status, started.elapsed());
@@ -135,12 +143,8 @@ fn with_outcome(
         None if response.headers().contains_key(header::CONTENT_TYPE) => return response,
         None => of_status(status),
     };
-    let interaction = response.response().extensions().get::<Interaction>().copied();
     let allowed = response.headers().get(header::ALLOW).cloned();
     let mut rendered = render(&fault, id);
-    if let Some(interaction) = interaction {
-        rendered.extensions_mut().insert(interaction);
-    }
     if let Some(allowed) = allowed {
         rendered.headers_mut().insert(header::ALLOW, allowed);
     }

@@ -34,9 +34,7 @@ pub fn resource(call: &Call, version: VersionId, updated: Instant, body: Bytes) 
     if super::etag::is_fresh(&call.http, version) {
         let mut response = builder(304);
         tags(&mut response, version, updated);
-        let mut response = response.finish();
-        response.extensions_mut().insert(call.interaction);
-        return response;
+        return response.finish();
     }
     let mut response = builder(200);
     tags(&mut response, version, updated);
@@ -64,14 +62,12 @@ pub fn written(call: &Call, base: &str, written: &Written) -> HttpResponse {
 }
 
 /// 204 after a deletion.
-pub fn deleted(call: &Call, version: Option<VersionId>) -> HttpResponse {
+pub fn deleted(version: Option<VersionId>) -> HttpResponse {
     let mut response = builder(204);
     if let Some(version) = version {
         response.insert_header((header::ETAG, version.etag()));
     }
-    let mut response = response.finish();
-    response.extensions_mut().insert(call.interaction);
-    response
+    response.finish()
 }
 
 /// A gone resource: 410 with its last version, so that the caller can go back before it.
@@ -106,18 +102,15 @@ fn finish(call: &Call, mut response: HttpResponseBuilder, body: Bytes) -> HttpRe
     } else {
         body
     };
-    let mut response = if body.is_empty() {
-        response.finish()
-    } else {
-        // A builder that has no type yet carries FHIR JSON.
-        let mut response = response.body(body);
-        let headers = response.headers_mut();
-        if !headers.contains_key(header::CONTENT_TYPE) {
-            headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(FHIR_JSON));
-        }
-        response
-    };
-    response.extensions_mut().insert(call.interaction);
+    if body.is_empty() {
+        return response.finish();
+    }
+    // A builder that has no type yet carries FHIR JSON.
+    let mut response = response.body(body);
+    let headers = response.headers_mut();
+    if !headers.contains_key(header::CONTENT_TYPE) {
+        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(FHIR_JSON));
+    }
     response
 }
 

@@ -1,5 +1,6 @@
 //! One resource through its life.
 
+use gateway::config::Config;
 use reqwest::Method;
 use serde_json::json;
 
@@ -169,4 +170,26 @@ async fn sixty_four_writers_of_one_resource_all_succeed_in_turn() {
     let last = site.get(&path).await.json();
     assert_eq!(last["meta"]["versionId"], "65");
     site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_resource_goes_through_the_object_store_byte_for_byte() {
+    let site = Site::start().await;
+    let body = json!({
+        "resourceType": "Binary", "contentType": "application/octet-stream",
+        "data": "QUJD".repeat(200_000),
+    });
+
+    let created = site.post("/Binary", &body).await.expect(201);
+    let key = format!("/Binary/{}", created.json()["id"].as_str().unwrap());
+    let read = site.get(&key).await.expect(200);
+    let updated = site.put(&key, &created.json()).await.expect(200);
+
+    assert_eq!(read.bytes, created.bytes);
+    assert_eq!(site.get(&key).await.expect(200).bytes, updated.bytes);
+    let folder = site.stop().await;
+    let stored = std::fs::metadata(folder.path().join("registry.sqlite")).unwrap().len();
+    assert!(stored < 800_000, "{stored} bytes in the database");
+    let report = gateway::fsck::check(&Config::in_folder(folder.path())).await.unwrap();
+    assert_eq!((report.versions_good, report.problems.len()), (2, 0));
 }
