@@ -24,11 +24,13 @@ pub(super) enum Condition {
     /// Presence of rows.
     Missing { params: Vec<u16>, table: Table, missing: bool },
     /// A resource of type `source` refers here by `params` and passes `inner`; too many do to list them.
-    /// With `codes`, its references stand under its codes too, and one of these is needed.
+    /// With `codes`, its references stand under its codes too, and one of these is needed. With
+    /// `among`, no other rows can pass.
     ReferredBy {
         source: ResourceType,
         params: Vec<u16>,
         codes: Option<Vec<i64>>,
+        among: Option<Vec<i64>>,
         inner: Box<Condition>,
     },
     /// The resource refers by `params` to its patient, who passes `inner`; too many do to list them.

@@ -8,11 +8,10 @@ use std::collections::HashSet;
 
 use fhir::ResourceType;
 
-use super::arm::{Arm, sort_column};
-use super::ask::{Cell, Connection, int};
-use super::clause::{SortBy, SortKey, Table};
+use super::arm::Arm;
+use super::ask::{Connection, int};
 use super::condition::Condition;
-use super::order::{Order, Place, bind_of};
+use super::order::{Order, Place};
 use super::plan::{
     Candidate, Lead, ORDERED_ROWS_MAX, SMALL_ROWS, SORTED_ROWS_MAX, SortDate, candidates, sort_date,
 };
@@ -21,7 +20,6 @@ use super::row_test;
 use super::scope::Scope;
 use super::sql::{Bind, Sql, Statement};
 use crate::error::ReadError;
-use crate::index::param::WIDE;
 
 /// Conditions on resources of one type, for one caller.
 pub(super) struct Matching<'a> {
@@ -34,7 +32,7 @@ pub(super) struct Matching<'a> {
 pub(super) struct Plan {
     leads: Vec<Lead>,
     /// Few enough rows to be sorted whole in any order.
-    small: bool,
+    pub(super) small: bool,
 }
 
 impl Matching<'_> {
@@ -73,7 +71,13 @@ impl Matching<'_> {
             }
         }
         match best {
-            Some((_, candidate)) => Ok(Plan { leads: candidate.leads, small: true }),
+            Some((size, candidate)) if size <= SMALL_ROWS || !streamable => {
+                Ok(Plan { leads: candidate.leads, small: true })
+            }
+            Some((_, candidate)) => {
+                let plan = self.streamed(candidate, connection).await?;
+                Ok(Plan { small: true, ..plan })
+            }
             None => self.streamed(fallback.unwrap_or_else(Candidate::whole_type), connection).await,
         }
     }
@@ -206,14 +210,27 @@ impl Matching<'_> {
         let mut sql = Sql::new(C::DIALECT, self.scope);
         if order.is_default() {
             sql.push("select d.nsort, d.rid");
-            self.body(&mut sql, lead);
+            let sorted_first = !lead.arm.is_ordered();
+            if sorted_first {
+                // Sorting is cheap, probing is not: rows are probed in their order until the page is full.
+                sql.push(" from (select d.nsort, d.rid, d.patient");
+            }
+            lead.arm.lead(&mut sql, self.of);
+            Self::bounds(&mut sql, lead);
             if let Some(after) = after {
                 order.after_default(&mut sql, after, false);
             }
             if let Some(until) = until {
                 order.after_default(&mut sql, until, true);
             }
-            order.by_default(&mut sql);
+            if sorted_first {
+                order.by_default(&mut sql);
+                sql.push(" limit ").int(i64::MAX).push(") d where 1 = 1");
+            }
+            self.probes(&mut sql, lead);
+            if !sorted_first {
+                order.by_default(&mut sql);
+            }
         } else {
             sql.push("select m.* from (select d.nsort, d.rid");
             order.key_columns(&mut sql);
@@ -229,10 +246,20 @@ impl Matching<'_> {
     }
 
     /// ` from … where …` of a lead with all its conditions.
-    fn body(&self, sql: &mut Sql<'_>, lead: &Lead) {
+    pub(super) fn body(&self, sql: &mut Sql<'_>, lead: &Lead) {
         lead.arm.lead(sql, self.of);
-        if let Some(SortDate { param, bounds: (from, below), tests, .. }) = &lead.sort_date {
+        Self::bounds(sql, lead);
+        self.probes(sql, lead);
+    }
+
+    fn bounds(sql: &mut Sql<'_>, lead: &Lead) {
+        if let Some(SortDate { bounds: (from, below), .. }) = &lead.sort_date {
             sql.push(" and d.nsort >= ").int(*from).push(" and d.nsort < ").int(*below);
+        }
+    }
+
+    fn probes(&self, sql: &mut Sql<'_>, lead: &Lead) {
+        if let Some(SortDate { param, tests, .. }) = &lead.sort_date {
             sql.push(" and exists (select 1 from search_date p where p.rid = d.rid");
             sql.push(" and p.param = ").int(*param);
             for tests in tests {
@@ -281,114 +308,30 @@ impl Matching<'_> {
         Ok(most.map_or(seen, |most| seen.min(most)))
     }
 
-    /// A large result in the order of one value: its index is walked.
-    fn walk(&self, plan: &Plan, order: &Order, after: Option<&Place>) -> Option<Vec<Arm>> {
-        let [SortKey { by, descending }] = &order.keys[..] else { return None };
-        if plan.small || order.reversed {
-            return None;
-        }
-        if after.is_some_and(|place| matches!(place.keys[..], [Cell::Null])) {
-            return Some(Vec::new());
-        }
-        match by {
-            SortBy::LastUpdated => Some(vec![Arm::ByUpdate]),
-            SortBy::Value(table, params) => {
-                let [param] = params[..] else { return None };
-                let arm = |param| Arm::Values { table: *table, param, descending: *descending };
-                let ranged = matches!(table, Table::Date | Table::Number | Table::Quantity);
-                let irregular = ranged.then(|| arm(param | WIDE));
-                Some([arm(param)].into_iter().chain(irregular).collect())
-            }
-            _ => None,
-        }
-    }
-
-    async fn walked<C: Connection>(
+    /// The patients in whose compartments the matches are; `None` if there are more than `most` matches,
+    /// or one in several compartments.
+    pub(super) async fn patients<C: Connection>(
         &self,
-        arms: &[Arm],
-        order: &Order,
-        after: Option<&Place>,
-        count: usize,
+        plan: &Plan,
+        most: usize,
         connection: &mut C,
-    ) -> Result<Vec<Place>, ReadError> {
-        let mut found = Vec::new();
-        for arm in arms {
-            let mut from = after.cloned();
-            let mut own = Vec::new();
-            loop {
-                let statement = self.walk_statement::<C>(arm, order, from.as_ref(), count);
-                let rows = connection.ask(statement).await?;
-                let complete = rows.len() < count;
-                own.extend(rows.into_iter().map(Place::of_row));
-                dedup(&mut own);
-                if complete || own.len() >= count {
-                    break;
-                }
-                from = own.last().cloned();
+    ) -> Result<Option<Vec<i64>>, ReadError> {
+        let mut left = i64::try_from(most).unwrap_or(i64::MAX);
+        let mut found = HashSet::new();
+        for lead in &plan.leads {
+            let mut sql = Sql::new(C::DIALECT, self.scope);
+            sql.push("select n.patient, count(*) from (select d.patient");
+            self.body(&mut sql, lead);
+            sql.push(" limit ").int(left.saturating_add(1)).push(") n group by n.patient");
+            let rows = connection.ask(sql.finish()).await?;
+            left -= rows.iter().map(|row| int(row, 1)).sum::<i64>();
+            found.extend(rows.iter().map(|row| int(row, 0)));
+            if left < 0 || found.contains(&-1) {
+                return Ok(None);
             }
-            found.append(&mut own);
         }
-        found.sort_by(|a, b| order.compare(a, b));
-        dedup(&mut found);
-        found.truncate(count);
-        let valueless = matches!(order.keys[..], [SortKey { by: SortBy::Value(..), .. }]);
-        if found.len() < count && valueless {
-            let after = after.filter(|place| matches!(place.keys[..], [Cell::Null]));
-            let missing = self.valueless_statement::<C>(order, after, count - found.len());
-            let rows = connection.ask(missing).await?;
-            found.extend(rows.into_iter().map(Place::of_row));
-        }
-        Ok(found)
-    }
-
-    fn walk_statement<C: Connection>(
-        &self,
-        arm: &Arm,
-        order: &Order,
-        after: Option<&Place>,
-        count: usize,
-    ) -> Statement {
-        let column = match arm {
-            Arm::Values { table, .. } => sort_column(*table),
-            _ => "updated_us",
-        };
-        let descending = order.keys.iter().any(|key| key.descending);
-        let (way, sign) = if descending { (" desc", "<") } else { ("", ">") };
-        let mut sql = Sql::new(C::DIALECT, self.scope);
-        sql.push(&format!("select d.nsort, d.rid, d.{column}"));
-        self.body(&mut sql, &Lead::new(arm.clone(), Vec::new()));
-        if let Some(place) = after
-            && let Some(value) = place.keys.first().and_then(bind_of)
-        {
-            sql.push(&format!(" and d.{column} {sign}= ")).bind(value.clone());
-            sql.push(&format!(" and (d.{column} {sign} ")).bind(value);
-            sql.push(" or d.rid > ").int(place.rid).push(")");
-        }
-        sql.push(&format!(" order by d.{column}{way}, d.rid limit "));
-        sql.int(i64::try_from(count).unwrap_or(i64::MAX));
-        sql.finish()
-    }
-
-    /// Matches without a value for the one sort key, which come last.
-    fn valueless_statement<C: Connection>(
-        &self,
-        order: &Order,
-        after: Option<&Place>,
-        count: usize,
-    ) -> Statement {
-        let mut sql = Sql::new(C::DIALECT, self.scope);
-        sql.push("select d.nsort, d.rid, null");
-        self.body(&mut sql, &Lead::new(Arm::Type, Vec::new()));
-        if let [SortKey { by: SortBy::Value(table, params), .. }] = &order.keys[..] {
-            let none = Condition::Missing { params: params.clone(), table: *table, missing: true };
-            sql.push(" and ");
-            probe(&mut sql, "d", &none);
-        }
-        if let Some(after) = after {
-            sql.push(" and d.rid > ").int(after.rid);
-        }
-        sql.push(" order by d.rid limit ").int(i64::try_from(count).unwrap_or(i64::MAX));
-        sql.finish()
+        found.remove(&0);
+        Ok(Some(found.into_iter().collect()))
     }
 }
 
@@ -400,6 +343,6 @@ impl Plan {
 }
 
 /// Removes repeated resources that follow each other.
-fn dedup(places: &mut Vec<Place>) {
+pub(super) fn dedup(places: &mut Vec<Place>) {
     places.dedup_by_key(|place| place.rid);
 }

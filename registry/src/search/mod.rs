@@ -30,6 +30,7 @@ mod sql;
 mod supported;
 #[cfg(test)]
 mod visibility_tests;
+mod walk;
 
 pub use ask::{Cell, Connection, Row};
 pub use clause::{

@@ -101,6 +101,12 @@ pub(super) fn candidates(
             found.push(Candidate { leads, rank });
         }
     }
+    for condition in conditions {
+        if let Condition::ReferredBy { among: Some(rids), .. } = condition {
+            let leads = vec![Lead::new(Arm::Rids(rids.clone()), Vec::new())];
+            found.push(Candidate { leads, rank: 0 });
+        }
+    }
     if let Some(patients) = scope.patients()
         && patients.len() <= COUNTED_ARMS_MAX
     {

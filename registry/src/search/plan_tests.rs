@@ -43,7 +43,9 @@ impl Connection for &mut Explainer {
 #[test]
 fn every_statement_reaches_its_rows_through_an_index() {
     for (query, text, plan) in plans(&[QUERIES, STREAMED].concat()) {
+        let sorted_first = text.contains(") d where 1 = 1");
         let scans = plan.lines().filter(|line| line.contains("SCAN"));
+        let scans = scans.filter(|line| !(sorted_first && *line == "SCAN d"));
         let tables: Vec<_> = scans.filter(|line| !line.contains("SCAN j ")).collect();
         let harmless = |line: &&str| {
             ["SCAN (subquery", "SCAN n", "SCAN m", "SCAN CONSTANT", "SCAN json_each"]

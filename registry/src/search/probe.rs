@@ -35,7 +35,7 @@ pub(super) fn probe(sql: &mut Sql<'_>, d: &str, condition: &Condition) {
         Condition::Missing { params, table, missing } => {
             presence(sql, d, params, *table, *missing);
         }
-        Condition::ReferredBy { source, params, codes, inner } => {
+        Condition::ReferredBy { source, params, codes, inner, .. } => {
             referred_by(sql, d, *source, params, codes.as_deref(), inner);
         }
         Condition::OfPatient { params, inner } => of_patient(sql, d, params, inner),

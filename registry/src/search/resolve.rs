@@ -135,24 +135,25 @@ impl Resolver<'_> {
     ) -> Result<Condition, ReadError> {
         self.scope.require(source)?;
         let condition = self.condition(source, filter, connection).await?;
-        let most = self.limits.has_sources;
         let conditions = std::slice::from_ref(&condition);
         let matching = Matching { of: source, conditions, scope: self.scope };
         let plan = matching.plan(true, connection).await?;
-        let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
-        let mut found = Vec::new();
-        let mut many = matching.count(&plan, Some(limit), connection).await? >= limit;
-        if !many {
+        let most = self.limits.has_sources;
+        let mut among = None;
+        let mut listed = None;
+        if is_compartment_reference(source, params, of) {
+            among = matching.patients(&plan, most, connection).await?;
+        } else {
             let order = Order::of(&[]);
-            found = matching.places(&plan, &order, None, most + 1, connection).await?;
-            many = found.len() > most;
+            let places = matching.places(&plan, &order, None, most + 1, connection).await?;
+            listed = Some(places).filter(|places| places.len() <= most);
         }
-        if many {
+        let Some(found) = listed else {
             let codes = code_param(source).filter(|_| of == ResourceType::PATIENT);
             let codes = codes.and_then(|param| condition.codes_of(param));
             let (params, inner) = (params.to_vec(), Box::new(condition));
-            return Ok(Condition::ReferredBy { source, params, codes, inner });
-        }
+            return Ok(Condition::ReferredBy { source, params, codes, among, inner });
+        };
         let found: Vec<_> = found.iter().map(|place| place.rid).collect();
         let mut targets = HashSet::new();
         for rows in hits::terms(&found, connection).await? {
@@ -223,5 +224,6 @@ fn is_compartment_reference(of: ResourceType, params: &[u16], target: ResourceTy
 
 /// Resources that a chain may select before the reference is followed.
 pub const CHAIN_TARGETS_MAX: usize = 5_000;
-/// Referring resources that `_has` lists; more are probed for each candidate.
-pub const HAS_SOURCES_MAX: usize = 1_000;
+/// Referring resources that `_has` looks through to list whom they are about; with more, each candidate
+/// is probed.
+pub const HAS_SOURCES_MAX: usize = 2_000;
