@@ -5,6 +5,7 @@
 //! Tests open it in a temporary folder and use it in process.
 //! Not here: sockets (`http::server`, `mllp`).
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -204,7 +205,8 @@ fn open_bucket(config: &Config, bucket: &str) -> Result<Arc<dyn PayloadStore>, O
 /// The tenant's own key exists before the first record needs it.
 async fn make_tenant_key(payloads: &Payloads, store: &dyn Store) -> Result<(), OpenError> {
     let refused = |error: Fault| OpenError::Registry(error.to_string());
-    let keys = payloads.keys([TENANT.to_owned()].into()).await.map_err(refused)?;
+    let keys =
+        payloads.keys([TENANT.to_owned()].into(), &BTreeSet::new()).await.map_err(refused)?;
     let (new_keys, made) = keys.into_made();
     if new_keys.is_empty() {
         return Ok(());

@@ -91,8 +91,13 @@ impl Payloads {
         Ok(())
     }
 
-    /// A data key for each compartment (`Patient/id`; empty for the tenant), made where there is none.
-    pub(crate) async fn keys(&self, compartments: BTreeSet<String>) -> Answered<Keys> {
+    /// A data key for each compartment (`Patient/id`; empty for the tenant), made where there is none. Those of
+    /// `fresh` compartments cannot exist yet, so nobody is asked for them.
+    pub(crate) async fn keys(
+        &self,
+        compartments: BTreeSet<String>,
+        fresh: &BTreeSet<String>,
+    ) -> Answered<Keys> {
         let mut keys = Keys { known: HashMap::new(), made: Vec::new() };
         let mut missing = Vec::new();
         for compartment in compartments {
@@ -106,9 +111,13 @@ impl Payloads {
         if missing.is_empty() {
             return Ok(keys);
         }
-        for wrapped in self.store.compartment_keys(&missing).await? {
-            let key = self.unwrap(&wrapped)?;
-            keys.known.insert(wrapped.compartment, key);
+        let asked: Vec<String> =
+            missing.iter().filter(|name| !fresh.contains(*name)).cloned().collect();
+        if !asked.is_empty() {
+            for wrapped in self.store.compartment_keys(&asked).await? {
+                let key = self.unwrap(&wrapped)?;
+                keys.known.insert(wrapped.compartment, key);
+            }
         }
         for compartment in missing {
             let Entry::Vacant(place) = keys.known.entry(compartment) else { continue };

@@ -295,7 +295,8 @@ async fn assemble(
     drafts: Vec<Draft>,
 ) -> Answered<Prepared> {
     let compartments = drafts.iter().flat_map(compartments).collect();
-    let keys = app.payloads.keys(compartments).await?;
+    let fresh = drafts.iter().filter_map(fresh_compartment).collect();
+    let keys = app.payloads.keys(compartments, &fresh).await?;
     let sealed = move || {
         let ready = drafts.into_iter().map(|draft| Ready::of(draft, &keys));
         ready.collect::<Answered<Vec<Ready>>>().map(|ready| (ready, keys.into_made()))
@@ -359,6 +360,12 @@ impl Ready {
             sort_us: draft.sort_us,
         })
     }
+}
+
+/// Compartment of a patient whose id was chosen just now: it cannot have a key.
+fn fresh_compartment(draft: &Draft) -> Option<String> {
+    let is_new = draft.action == Action::Create && draft.key.resource_type == ResourceType::PATIENT;
+    is_new.then(|| draft.key.to_string())
 }
 
 /// `Patient/id` of each compartment; the tenant's empty name for none.

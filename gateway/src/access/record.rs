@@ -99,3 +99,19 @@ pub(crate) fn code(interaction: Interaction) -> String {
 fn is_zero(status: &u16) -> bool {
     *status == 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of docs/formats.md, "Access record".
+    const EXAMPLE: &str = r#"{"t":1792000000000000,"i":"read","s":"dev-clinician","iss":"urn:sealway:dev-issuer","c":"sealway-dev","j":"q1","r":"clinician","x":"0a","k":["Patient/ada/_history/1"],"pt":["ada"],"n":1}"#;
+
+    #[test]
+    fn the_documented_example_is_what_is_written() {
+        let record = Record::parse(EXAMPLE.as_bytes()).unwrap();
+
+        assert_eq!(String::from_utf8(record.to_bytes()).unwrap(), EXAMPLE);
+        assert_eq!(record.patients, ["ada"]);
+    }
+}
