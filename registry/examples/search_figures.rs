@@ -1,4 +1,5 @@
-//! Figures of the search executor alone: CPU time a search, by class, over Synthea's bundles on SQLite.
+//! Figures of the search executor alone: CPU time a search, by class, over Synthea's bundles on SQLite, or
+//! on the empty database that `DATABASE_URL` names (CPU is then the client's only).
 //!
 //! `cargo run --release -p registry --example search_figures [COPIES] [BUNDLES]`: loads COPIES copies of the
 //! bundles (ids of the second and further copies differ) and prints wall and CPU time a search. No
@@ -17,6 +18,7 @@ use std::time::Instant as Stopwatch;
 use fhir::{Instant, ResourceKey, ResourceType, Tree, VersionId, patient_compartment, sort_time};
 use policy::Permit;
 use registry::index::index_rows;
+use registry::postgres::{PostgresOptions, PostgresStore};
 use registry::search::{ParseOptions, parse};
 use registry::sqlite::{SqliteOptions, SqliteStore};
 use registry::store::Store;
@@ -32,28 +34,30 @@ fn main() {
     let path = folder.path().join("registry.db");
     let now = AtomicI64::new(1_767_225_600_000_000);
     let clock = Arc::new(move || Instant::from_micros(now.fetch_add(1, Ordering::Relaxed)));
-    let store = SqliteStore::open(SqliteOptions::new(&path, clock)).unwrap();
+    let store: Arc<dyn Store> = match std::env::var("DATABASE_URL") {
+        Ok(url) => {
+            let opening = PostgresStore::connect(PostgresOptions::new(url, clock));
+            Arc::new(runtime.block_on(opening).unwrap())
+        }
+        Err(_) => Arc::new(SqliteStore::open(SqliteOptions::new(&path, clock)).unwrap()),
+    };
+    let store = &*store;
     let resources = synthea(bundles);
     let started = Stopwatch::now();
     for copy in 0..copies {
-        load(&store, &resources, copy, &runtime);
+        load(store, &resources, copy, &runtime);
     }
     let seconds = started.elapsed().as_secs_f64();
-    let bytes = std::fs::metadata(&path).unwrap().len();
+    let bytes = std::fs::metadata(&path).map_or(0, |file| file.len());
     let count = resources.len() * copies;
     println!("{count} resources in {seconds:.1} s, {} MiB", bytes >> 20);
     println!("{:24} {:>6} {:>9} {:>9} {:>9}", "class", "hits", "p50 µs", "p95 µs", "CPU µs");
     for (class, queries) in classes(&resources) {
-        measure(&store, class, &queries, &runtime);
+        measure(store, class, &queries, &runtime);
     }
 }
 
-fn measure(
-    store: &SqliteStore,
-    class: &str,
-    queries: &[String],
-    runtime: &tokio::runtime::Runtime,
-) {
+fn measure(store: &dyn Store, class: &str, queries: &[String], runtime: &tokio::runtime::Runtime) {
     let permit = Permit::maintenance();
     let run = |text: &String| {
         let (of, query) = text.split_once('?').unwrap();
@@ -178,7 +182,7 @@ fn classes(resources: &[Json]) -> Vec<(&'static str, Vec<String>)> {
     ]
 }
 
-fn load(store: &SqliteStore, all: &[Json], copy: usize, runtime: &tokio::runtime::Runtime) {
+fn load(store: &dyn Store, all: &[Json], copy: usize, runtime: &tokio::runtime::Runtime) {
     let base = "http://localhost/fhir";
     let suffix = if copy == 0 { String::new() } else { format!("-{copy}") };
     for chunk in all.chunks(500) {

@@ -1,4 +1,6 @@
-//! Measures the SQLite writer: CPU and wall time a resource at several batch sizes and client counts.
+//! Measures the writer: CPU and wall time a resource at several batch sizes and client counts.
+//!
+//! The place is a folder for SQLite or the `postgres://…` of an empty database. CPU is this process's only.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -7,6 +9,7 @@ use std::time::{Duration, Instant};
 use fhir::{ResourceId, ResourceKey, ResourceType, VersionId};
 use registry::index::IndexRows;
 use registry::index::rows::{DateRow, QuantityRow, ReferenceRow, TokenRow};
+use registry::postgres::{PostgresOptions, PostgresStore};
 use registry::sqlite::{SqliteOptions, SqliteStore};
 use registry::store::Store;
 use registry::write_set::{Action, Finish, Finished, Write, WriteSet};
@@ -25,9 +28,9 @@ fn main() {
     let numbers: Vec<usize> = arguments.map(|text| text.parse().expect("a number")).collect();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let [batch, count, clients] = numbers[..] else {
-        panic!("usage: writer FOLDER BATCH COUNT CLIENTS");
+        panic!("usage: writer PLACE BATCH COUNT CLIENTS");
     };
-    let (_dir, store) = fresh(&folder);
+    let (_dir, store) = fresh(&folder, &runtime);
     for _ in 0..3 {
         runtime.block_on(run(&store, batch, count, clients));
     }
@@ -42,7 +45,7 @@ fn main() {
 }
 
 /// Reads of one patient's placeholder and of nothing, 16 at a time.
-async fn reads(store: &Arc<SqliteStore>, count: usize) {
+async fn reads(store: &Arc<dyn Store>, count: usize) {
     let versions = store.scan_versions(0, 1000).await.expect("scans");
     let keys: Arc<Vec<ResourceKey>> = Arc::new(versions.into_iter().map(|one| one.key).collect());
     let mut tasks = Vec::new();
@@ -61,8 +64,10 @@ async fn reads(store: &Arc<SqliteStore>, count: usize) {
     }
 }
 
-fn fresh(folder: &str) -> (tempfile::TempDir, Arc<SqliteStore>) {
-    let dir = tempfile::tempdir_in(folder).expect("a folder");
+fn fresh(
+    place: &str,
+    runtime: &tokio::runtime::Runtime,
+) -> (Option<tempfile::TempDir>, Arc<dyn Store>) {
     let clock = Arc::new(|| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         fhir::Instant::from_micros(
@@ -70,13 +75,19 @@ fn fresh(folder: &str) -> (tempfile::TempDir, Arc<SqliteStore>) {
         )
     });
     let started = Instant::now();
-    let store =
-        SqliteStore::open(SqliteOptions::new(dir.path().join("r.db"), clock)).expect("opens");
+    let (dir, store): (_, Arc<dyn Store>) = if place.starts_with("postgres") {
+        let opening = PostgresStore::connect(PostgresOptions::new(place, clock));
+        (None, Arc::new(runtime.block_on(opening).expect("connects")))
+    } else {
+        let dir = tempfile::tempdir_in(place).expect("a folder");
+        let options = SqliteOptions::new(dir.path().join("r.db"), clock);
+        (Some(dir), Arc::new(SqliteStore::open(options).expect("opens")))
+    };
     println!("opened an empty database in {:?}", started.elapsed());
-    (dir, Arc::new(store))
+    (dir, store)
 }
 
-async fn run(store: &Arc<SqliteStore>, batch: usize, count: usize, clients: usize) {
+async fn run(store: &Arc<dyn Store>, batch: usize, count: usize, clients: usize) {
     let cpu = cpu();
     let started = Instant::now();
     let mut tasks = Vec::new();

@@ -81,7 +81,9 @@ fn a_connection_killed_inside_a_transaction_leaves_nothing_and_the_next_commit_g
         });
         let kill = "select pg_terminate_backend(pid) from pg_stat_activity
                     where datname = current_database() and wait_event_type = 'Lock'";
-        while run(kill).fetch_all(&mut other).await.unwrap().is_empty() {
+        // Not on `other`: inside a transaction the view of sessions stays as it was first seen.
+        let mut killer = PgConnection::connect(&url).await.unwrap();
+        while run(kill).fetch_all(&mut killer).await.unwrap().is_empty() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let refused = writing.await.unwrap();
