@@ -36,7 +36,7 @@ impl Group<'_> {
             Some(former) => self.update_resource(&former, &row, deleted)?,
         }
         self.replace_members(&write.key, &row, former, &members)?;
-        self.replace_rows(std::mem::take(&mut write.rows), former, place)?;
+        self.replace_rows(write.rows.clone(), former, place)?;
         Ok(CommittedVersion {
             key: write.key.clone(),
             version,

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::engines::on_each_engine;
 use crate::oracle::corpus;
-use crate::sets::{ORGANIZATION, commit_one, set, write};
+use crate::sets::{ORGANIZATION, commit_one, id, set, write};
 
 #[test]
 fn of_64_conditional_creates_exactly_one_is_made() {
@@ -103,6 +103,44 @@ fn a_refused_set_in_a_group_does_not_hurt_its_neighbours() {
             assert_eq!(result.is_ok(), n % 3 != 0, "set {n}: {result:?}");
         }
         assert_eq!(store.outbox(0, 100).await.unwrap().len(), 40);
+    });
+}
+
+#[test]
+fn a_set_that_fails_against_expectation_takes_nothing_from_its_neighbours() {
+    on_each_engine(async |site| {
+        let store = &*site.store;
+        let organization = |n: u64| {
+            let json = json!({
+                "resourceType": "Organization", "id": format!("o{n}"),
+                "identifier": [{"system": "urn:org", "value": n.to_string()}]
+            });
+            set(vec![corpus::make(&json, store.index_key())])
+        };
+        let two_keys = |n: u64| WriteSet {
+            new_keys: [1, 2]
+                .map(|key_id| WrappedKey {
+                    key_id,
+                    compartment: "Patient/p".into(),
+                    wrapped: vec![1],
+                })
+                .into(),
+            ..organization(n)
+        };
+
+        let broken = |n: u64| n % 8 == 7;
+        let results = join_all(
+            (0..32).map(|n| store.commit(if broken(n) { two_keys(n) } else { organization(n) })),
+        )
+        .await;
+
+        for (n, result) in (0..).zip(&results) {
+            assert_eq!(result.is_ok(), !broken(n), "set {n}: {result:?}");
+            let asked = Match::Query(ORGANIZATION, format!("identifier=urn:org|{n}"));
+            let found = store.resolve(&Permit::maintenance(), &[asked]).await.unwrap();
+            let ids = if broken(n) { vec![] } else { vec![id(&format!("o{n}"))] };
+            assert_eq!(found, [MatchOutcome::Query(ids)], "set {n}");
+        }
     });
 }
 
