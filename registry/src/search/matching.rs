@@ -15,10 +15,10 @@ use super::order::{Order, Place};
 use super::plan::{
     Candidate, Lead, ORDERED_ROWS_MAX, SMALL_ROWS, SORTED_ROWS_MAX, SortDate, candidates, sort_date,
 };
-use super::probe::probe;
+use super::probe::{is_existence, probe};
 use super::row_test;
 use super::scope::Scope;
-use super::sql::{Bind, Sql, Statement};
+use super::sql::{Bind, Dialect, Sql, Statement};
 use crate::error::ReadError;
 
 /// Conditions on resources of one type, for one caller.
@@ -210,9 +210,8 @@ impl Matching<'_> {
         let mut sql = Sql::new(C::DIALECT, self.scope);
         if order.is_default() {
             sql.push("select d.nsort, d.rid");
-            let sorted_first = !lead.arm.is_ordered();
+            let sorted_first = C::DIALECT == Dialect::Sqlite && self.sorts_first(lead);
             if sorted_first {
-                // Sorting is cheap, probing is not: rows are probed in their order until the page is full.
                 sql.push(" from (select d.nsort, d.rid, d.patient");
             }
             lead.arm.lead(&mut sql, self.of);
@@ -243,6 +242,14 @@ impl Matching<'_> {
         }
         sql.push(" limit ").int(i64::try_from(count).unwrap_or(i64::MAX));
         sql.finish()
+    }
+
+    /// Sorting is cheap, probing is not: a small range is sorted, then probed in its order until the
+    /// page is full. Only SQLite keeps the order of a sub-select, and only while every probe is an
+    /// `exists` that cannot lead.
+    fn sorts_first(&self, lead: &Lead) -> bool {
+        let probed = self.conditions.iter().enumerate().filter(|(at, _)| !lead.covers.contains(at));
+        !lead.arm.is_ordered() && probed.map(|(_, condition)| condition).all(is_existence)
     }
 
     /// ` from … where …` of a lead with all its conditions.

@@ -42,6 +42,22 @@ pub(super) fn probe(sql: &mut Sql<'_>, d: &str, condition: &Condition) {
     }
 }
 
+/// Whether the probe is an `exists` or its negation, never a list of rows.
+pub(super) fn is_existence(condition: &Condition) -> bool {
+    match condition {
+        Condition::Rids(_) => false,
+        Condition::Index { keys: Keys::Token(keys), .. } => {
+            keys.iter().all(|key| key.code.is_some())
+        }
+        Condition::Index { keys: Keys::Quantity(keys), .. } => keys.iter().all(|key| key.code == 0),
+        Condition::Missing { table, .. } => !matches!(table, Table::Token | Table::Reference),
+        Condition::ReferredBy { inner, .. } | Condition::OfPatient { inner, .. } => {
+            is_existence(inner)
+        }
+        Condition::Ids(_) | Condition::LastUpdated(_) | Condition::Index { .. } => true,
+    }
+}
+
 /// `resource` row `a` has one of the ids.
 pub(super) fn id_of(sql: &mut Sql<'_>, a: &str, ids: &[(i64, String)]) {
     let hashes: Vec<_> = ids.iter().map(|(khash, _)| *khash).collect();
