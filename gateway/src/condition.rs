@@ -5,8 +5,10 @@
 //! transaction itself creates, which the registry cannot see yet.
 //! Not here: chains, modifiers, ranges: [`Verdict::Unknown`], and the registry's answer (kept readable) counts.
 
-use fhir::{Extracted, ParamKind, Target, Token, Value, extract, search_param};
-use fhir::{Node, ResourceType};
+use std::collections::HashMap;
+
+use fhir::{Extracted, ParamId, ParamKind, Target, Token, Value, extract, search_param};
+use fhir::{Node, ResourceId, ResourceType};
 use registry::search::pairs;
 
 /// What the bytes say.
@@ -25,9 +27,78 @@ pub(crate) fn holds(query: &str, node: Node<'_>, rt: ResourceType, base: &str) -
     let Ok(criteria) = pairs(query) else { return Verdict::Unknown };
     let mut extracted = Vec::new();
     extract(node, rt, base, &mut extracted);
+    all_hold(&criteria, node, rt, &extracted)
+}
+
+/// Resources of one type that a transaction itself makes: extracted once, found by their codes, so that many
+/// conditional references among many new resources stay linear.
+pub(crate) struct Candidates<'t> {
+    of: ResourceType,
+    list: Vec<(ResourceId, Node<'t>, Vec<Extracted<'t>>)>,
+    by_code: HashMap<(ParamId, String), Vec<usize>>,
+    tests_left: usize,
+}
+
+impl<'t> Candidates<'t> {
+    /// Of what is made, by the ids it will have.
+    pub(crate) fn of(
+        of: ResourceType,
+        made: impl Iterator<Item = (ResourceId, Node<'t>)>,
+        base: &str,
+    ) -> Self {
+        let (mut list, mut by_code) = (Vec::new(), HashMap::<_, Vec<usize>>::new());
+        for (id, node) in made {
+            let mut extracted = Vec::new();
+            extract(node, of, base, &mut extracted);
+            for found in &extracted {
+                if let Value::Token(Token { code: Some(code), .. }) = &found.value {
+                    by_code.entry((found.param, code.to_string())).or_default().push(list.len());
+                }
+            }
+            list.push((id, node, extracted));
+        }
+        Self { of, list, by_code, tests_left: MADE_HERE_TESTS_MAX }
+    }
+
+    /// Those that meet the criteria on their own bytes; `None` when finding out would cost too much.
+    pub(crate) fn matching(&mut self, query: &str) -> Option<Vec<ResourceId>> {
+        let Ok(criteria) = pairs(query) else { return Some(Vec::new()) };
+        let by_code = criteria.iter().find_map(|(name, value)| self.with_code(name, value));
+        let places = by_code.unwrap_or_else(|| (0..self.list.len()).collect());
+        self.tests_left = self.tests_left.checked_sub(places.len())?;
+        let met = places
+            .into_iter()
+            .map(|place| &self.list[place])
+            .filter(|(_, node, own)| all_hold(&criteria, *node, self.of, own) == Verdict::Holds);
+        Some(met.map(|(id, ..)| id.clone()).collect())
+    }
+
+    /// Places of those with a code that the criterion names; `None` when it is not about codes.
+    fn with_code(&self, name: &str, value: &str) -> Option<Vec<usize>> {
+        let param = search_param(self.of, name).filter(|p| p.kind == ParamKind::Token)?;
+        let mut places = Vec::new();
+        for wanted in alternatives(value)? {
+            let code = wanted.split_once('|').map_or(wanted, |(_, code)| code);
+            if name == "_id" || code.is_empty() {
+                return None;
+            }
+            places.extend(self.by_code.get(&(param.id, code.to_owned())).into_iter().flatten());
+        }
+        places.sort_unstable();
+        places.dedup();
+        Some(places)
+    }
+}
+
+fn all_hold(
+    criteria: &[(String, String)],
+    node: Node<'_>,
+    rt: ResourceType,
+    extracted: &[Extracted<'_>],
+) -> Verdict {
     let mut verdict = Verdict::Holds;
-    for (name, value) in &criteria {
-        match criterion(name, value, node, rt, &extracted) {
+    for (name, value) in criteria {
+        match criterion(name, value, node, rt, extracted) {
             Verdict::Fails => return Verdict::Fails,
             Verdict::Unknown => verdict = Verdict::Unknown,
             Verdict::Holds => {}
@@ -92,3 +163,6 @@ fn token_equals(token: &Token<'_>, wanted: &str) -> bool {
         Some((wanted_system, wanted_code)) => system == wanted_system && code == wanted_code,
     }
 }
+
+/// Resources of a transaction that its conditional references without a code may be tried on, all together.
+const MADE_HERE_TESTS_MAX: usize = 200_000;

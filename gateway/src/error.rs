@@ -206,6 +206,8 @@ impl From<ReadError> for Fault {
             ReadError::TooCostly(text) => {
                 Self::new(FaultKind::Invalid, format!("the query is too costly: {text}"))
             }
+            ReadError::Forbidden(text) => Self::new(FaultKind::Forbidden, text),
+            ReadError::Busy => Self::new(FaultKind::Busy, "too many reads waiting; retry later"),
             ReadError::Unavailable(cause) => {
                 tracing::error!(cause, "the registry did not answer");
                 Self::new(FaultKind::Unavailable, "the registry is unavailable; retry later")

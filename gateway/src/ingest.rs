@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fhir::{Instant, ResourceKey, Template, VersionId};
+use fhir::{Instant, ResourceId, ResourceKey, Template, VersionId};
 use policy::Principal;
 use registry::error::CommitError;
-use registry::write_set::{Committed, CommittedVersion};
+use registry::write_set::{Action, Committed, CommittedVersion};
 
 use crate::access::{self, Access};
 use crate::app::App;
@@ -114,10 +114,11 @@ async fn write(
     let plan = Arc::new(plan);
     let mut turn = None;
     for attempt in 0..PREPARE_ATTEMPTS_MAX {
-        let snapshot = Snapshot::take(app, &plan, &submission).await?;
+        let snapshot = Arc::new(Snapshot::take(app, &plan, &submission).await?);
         let prepared = prepare(app, &submission, &plan, &snapshot).await?;
         refuse_foreign_compartments(&plan, &prepared)?;
-        let Prepared { set, made_keys, decisions, contents, patients } = prepared;
+        let Prepared { set, made_keys, decisions, contents, mut patients } = prepared;
+        patients.extend(losing(app, &plan, &decisions).await?);
         let committed = if set.writes.is_empty() && set.idempotency.is_none() {
             None
         } else {
@@ -184,11 +185,23 @@ async fn entries(
     Ok(entries)
 }
 
+/// Patients who lose a resource: its tombstone is in nobody's compartment, the access concerns them all the same.
+async fn losing(app: &App, plan: &Plan, decisions: &[Decision]) -> Answered<Vec<ResourceId>> {
+    let mut patients = Vec::new();
+    for (step, decision) in plan.steps.iter().zip(decisions) {
+        let Decision::Write { key, action: Action::Delete, .. } = decision else { continue };
+        let Some(stored) = app.store.read(&step.permit, key).await? else { continue };
+        app.payloads.fetch(std::slice::from_ref(&stored)).await?;
+        patients.extend(app.payloads.patients(&stored));
+    }
+    Ok(patients)
+}
+
 /// A write must stay within the compartments that the caller may write to.
 fn refuse_foreign_compartments(plan: &Plan, prepared: &Prepared) -> Answered<()> {
     for (operation, (place, _)) in &prepared.contents {
         let write = &prepared.set.writes[*place];
-        let deletes = write.action == registry::write_set::Action::Delete;
+        let deletes = write.action == Action::Delete;
         if !deletes && !plan.steps[*operation].permit.admits_write(&write.patients) {
             let text = "the resource would not be in a compartment that this caller may write to";
             return Err(Fault::new(FaultKind::Forbidden, text));

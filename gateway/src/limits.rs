@@ -31,3 +31,6 @@ pub const SEAL_LOADED_MIN: usize = 64;
 
 /// Criteria of a conditional interaction, in bytes.
 pub const CRITERIA_BYTES_MAX: usize = 4096;
+
+/// One answer before compression; a bundle that grows past it is refused, not cut.
+pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;

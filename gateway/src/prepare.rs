@@ -15,7 +15,7 @@ use registry::write_set::{Action, Write, WriteSet};
 use repository::{CONTENT_BYTES_MAX, DataKey, INLINE_BYTES_MAX, Sealer, StagedObject};
 
 use crate::app::App;
-use crate::condition::{self, Verdict};
+use crate::condition::Candidates;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::finish::VersionFinish;
 use crate::payload::Keys;
@@ -64,14 +64,15 @@ pub(crate) async fn prepare(
     app: &App,
     submission: &Arc<Submission>,
     plan: &Arc<Plan>,
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
 ) -> Answered<Prepared> {
-    let decisions = decide(submission, plan, snapshot)?;
-    let targets = targets(submission, plan, snapshot, &decisions)?;
     let (shared, planned) = (Arc::clone(submission), Arc::clone(plan));
-    let (decided, index_key) = (decisions.clone(), app.store.index_key().clone());
-    let drafts = work::run(submission.is_long(), move || {
-        draft_all(&shared, &planned, &decided, &targets, &index_key)
+    let (answers, index_key) = (Arc::clone(snapshot), app.store.index_key().clone());
+    let (decisions, drafts) = work::run(submission.is_long(), move || {
+        let decisions = decide(&shared, &planned, &answers)?;
+        let targets = targets(&shared, &planned, &answers, &decisions)?;
+        let drafts = draft_all(&shared, &planned, &decisions, &targets, &index_key)?;
+        Ok::<_, Fault>((decisions, drafts))
     })
     .await??;
     assemble(app, submission, snapshot, decisions, drafts).await
@@ -123,13 +124,14 @@ fn targets(
     };
     let steps: Vec<_> = decisions.iter().map(key_of).collect();
     let mut asks = HashMap::new();
+    let mut made = HashMap::new();
     for (at, step) in plan.steps.iter().enumerate() {
         for link in &step.links {
             let LinkTarget::Ask(ask) = link.target else { continue };
             if asks.contains_key(&ask) {
                 continue;
             }
-            let key = conditional_target(submission, snapshot, decisions, ask)
+            let key = conditional_target(submission, snapshot, decisions, ask, &mut made)
                 .map_err(|fault| placed(submission, at, fault))?;
             asks.insert(ask, key);
         }
@@ -138,16 +140,24 @@ fn targets(
 }
 
 /// The one resource that a conditional reference means: in the registry, or made by this transaction.
-fn conditional_target(
-    submission: &Submission,
+fn conditional_target<'s>(
+    submission: &'s Submission,
     snapshot: &Snapshot,
     decisions: &[Decision],
     ask: usize,
+    made: &mut HashMap<ResourceType, Candidates<'s>>,
 ) -> Answered<ResourceKey> {
     let (resource_type, query) = snapshot.query(ask).expect("a conditional reference has criteria");
     let known = snapshot.matches(ask).iter().cloned();
     let mut found: BTreeSet<ResourceId> = known.collect();
-    found.extend(made_here(submission, decisions, resource_type, query));
+    let candidates = made
+        .entry(resource_type)
+        .or_insert_with(|| made_here(submission, decisions, resource_type));
+    let made = candidates.matching(query).ok_or_else(|| {
+        let text = "too many conditional references; refer to entries by their fullUrl";
+        Fault::new(FaultKind::Unprocessable, text)
+    })?;
+    found.extend(made);
     let mut found = found.into_iter();
     match (found.next(), found.next()) {
         (Some(id), None) => Ok(ResourceKey { resource_type, id }),
@@ -162,30 +172,18 @@ fn conditional_target(
     }
 }
 
-/// Resources of the running transaction that meet the criteria on their own bytes.
-fn made_here(
-    submission: &Submission,
+/// Resources of a type that the running transaction writes.
+fn made_here<'s>(
+    submission: &'s Submission,
     decisions: &[Decision],
     wanted: ResourceType,
-    query: &str,
-) -> Vec<ResourceId> {
-    let writes_wanted = |decision: &Decision| match decision {
-        Decision::Write { key, action, .. } => {
-            (key.resource_type == wanted && *action != Action::Delete).then(|| key.id.clone())
-        }
-        _ => None,
-    };
-    if !decisions.iter().any(|decision| writes_wanted(decision).is_some()) {
-        return Vec::new();
-    }
-    let pairs = submission.resources().into_iter().zip(decisions);
-    pairs
-        .filter_map(|(node, decision)| {
-            let (node, id) = (node?, writes_wanted(decision)?);
-            let verdict = condition::holds(query, node, wanted, &submission.base);
-            (verdict == Verdict::Holds).then_some(id)
-        })
-        .collect()
+) -> Candidates<'s> {
+    let made = submission.resources().into_iter().zip(decisions).filter_map(|(node, decision)| {
+        let Decision::Write { key, action, .. } = decision else { return None };
+        let wanted = key.resource_type == wanted && *action != Action::Delete;
+        Some((wanted.then(|| key.id.clone())?, node?))
+    });
+    Candidates::of(wanted, made, &submission.base)
 }
 
 fn draft_all(

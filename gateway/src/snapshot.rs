@@ -5,7 +5,7 @@
 //! Not here: the lookups themselves (`plan`), the writes (`prepare`).
 
 use fhir::{ResourceId, ResourceKey, ResourceType, Tree, VersionId};
-use policy::Permit;
+use policy::{Permit, Visibility};
 use registry::page::StoredVersion;
 use registry::write_set::{Action, Dependency, Match, MatchOutcome};
 
@@ -219,7 +219,6 @@ impl Snapshot {
             status,
         };
         match self.current(current) {
-            MatchOutcome::Hidden => Err(Fault::not_found()),
             MatchOutcome::Key(Some((version, deleted))) => {
                 expect_version(if_match, *version)?;
                 if only_new && !deleted {
@@ -228,6 +227,8 @@ impl Snapshot {
                 }
                 Ok(write(Some(*version), if *deleted { 201 } else { 200 }))
             }
+            // Who sees a compartment only gets the same answer for what is hidden and what is absent.
+            _ if *step.permit.visibility() != Visibility::Everything => Err(Fault::not_found()),
             _ if if_match.is_some() => {
                 Err(Fault::new(FaultKind::PreconditionFailed, "the resource does not exist"))
             }

@@ -1,6 +1,7 @@
 //! AuditEvents, rendered from the access journal when asked for.
 //!
-//! `GET AuditEvent?date=…&patient=…&agent=…&_count=…`, newest first. An auditor sees all; a patient those
+//! `GET AuditEvent?date=…&patient=…&agent=…&_count=…`, newest first. A page looks at a
+//! bounded number of records, so it may hold few events and a `next` link. An auditor sees all; a patient those
 //! that concern the own record. Who looks at them is recorded like any access.
 //! Not here: how records are written (`super`), the AuditEvent's form (`fhir_typed`).
 
@@ -67,6 +68,7 @@ async fn find(
     let journal = &call.app.journal;
     let mut before = filter.before.unwrap_or(journal.position() + 1);
     let mut found = Vec::new();
+    let mut scanned = 0;
     while before > 1 && found.len() <= filter.count {
         let first = before.saturating_sub(SCAN_RECORDS as u64).max(1);
         let span = usize::try_from(before - first).unwrap_or(SCAN_RECORDS);
@@ -91,12 +93,17 @@ async fn find(
             found.push((entry.salt_id, one));
         }
         before = first;
+        scanned += span;
+        if scanned >= SCANNED_RECORDS_MAX && before > 1 {
+            return Ok((found, Some(before)));
+        }
     }
     Ok((found, None))
 }
 
 /// The record as this caller may see it. An access that touched several patients names to each only that one,
-/// and neither the query nor the resources, which would tell of the others.
+/// and not the resources, which would tell of the others. A query may name patients that it did not find, so
+/// it is for those who see everything.
 fn visible_part(mut record: Record, visibility: &Visibility) -> Option<Record> {
     let Visibility::Compartments(own) = visibility else { return Some(record) };
     let touched = record.patients.len();
@@ -104,9 +111,9 @@ fn visible_part(mut record: Record, visibility: &Visibility) -> Option<Record> {
     if record.patients.is_empty() {
         return None;
     }
+    record.query = None;
     if record.patients.len() < touched {
         record.resources.clear();
-        record.query = None;
     }
     Some(record)
 }
@@ -205,4 +212,6 @@ fn interaction(word: &str) -> AuditInteraction {
 const PAGE: &str = "_page";
 /// Records opened at a time while looking.
 const SCAN_RECORDS: usize = 512;
+/// Records looked at for one page; what lies further back is behind its `next` link.
+const SCANNED_RECORDS_MAX: usize = 32 * 1024;
 const AUDIT_COUNT_MAX: usize = 1000;

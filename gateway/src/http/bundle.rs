@@ -8,6 +8,9 @@ use fhir::{ResourceKey, write_json_string};
 use registry::page::{HitMode, StoredVersion};
 use registry::write_set::Action;
 
+use crate::error::{Answered, Fault, FaultKind};
+use crate::limits::ANSWER_BYTES_MAX;
+
 /// HTTP verb that a history entry names.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Method {
@@ -127,6 +130,19 @@ impl Writer {
         self.text("\"response\":");
         self.out.extend_from_slice(response);
         self.text("}");
+    }
+
+    /// Refuses an answer that outgrows memory. To be asked after every resource.
+    ///
+    /// # Errors
+    /// 400, with what helps.
+    pub fn expect_bounded(&self) -> Answered<()> {
+        if self.out.len() <= ANSWER_BYTES_MAX {
+            return Ok(());
+        }
+        let text =
+            format!("the answer has more than {ANSWER_BYTES_MAX} bytes; ask for a smaller _count");
+        Err(Fault::new(FaultKind::Invalid, text))
     }
 
     /// The finished bytes.

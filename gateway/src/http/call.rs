@@ -18,6 +18,8 @@ use super::{body, negotiate};
 use crate::app::App;
 use crate::clock;
 use crate::error::{Answered, Fault, FaultKind};
+use crate::ingest::{self, Outcome};
+use crate::submission::Submission;
 use crate::telemetry::metrics::Interaction;
 
 /// A request on its way through a handler.
@@ -97,6 +99,21 @@ impl Call {
                 Err(refusal(&deny))
             }
         }
+    }
+
+    /// Commits and records a submission. It goes on when this request is given up (time limit, client gone):
+    /// a commit never stays without its access record.
+    ///
+    /// # Errors
+    /// As [`ingest::submit`].
+    pub async fn submit(&self, submission: Submission, caller: &Principal) -> Answered<Outcome> {
+        let (app, caller) = (Arc::clone(&self.app), caller.clone());
+        let running =
+            actix_web::rt::spawn(async move { ingest::submit(&app, submission, &caller).await });
+        running.await.unwrap_or_else(|error| {
+            tracing::error!(cause = %error, "a write ended without an outcome");
+            Err(Fault::new(FaultKind::Internal, "the request failed"))
+        })
     }
 
     /// `Prefer` of this request.

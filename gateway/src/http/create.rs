@@ -9,7 +9,7 @@ use policy::AccessRequest;
 use super::call::{Call, resource_type};
 use super::reply::{self, Reply};
 use crate::error::{Answered, Fault, FaultKind};
-use crate::ingest::{self, Outcome, Written};
+use crate::ingest::{Outcome, Written};
 use crate::submission::{Submission, Verb};
 use crate::telemetry::metrics::Interaction;
 
@@ -24,7 +24,7 @@ pub async fn create(call: Call, path: Path<String>, payload: Payload) -> Reply {
     let body = call.json_body(payload, call.app.config.server.body_bytes_max).await?;
     let verb = Verb::Create { resource_type, if_none_exist: if_none_exist(&call)? };
     let submission = Submission::single(verb, Some(body), &call.base(), &call.request_id).await?;
-    let outcome = ingest::submit(&call.app, submission, &principal).await?;
+    let outcome = call.submit(submission, &principal).await?;
     answer(&call, outcome)
 }
 

@@ -11,7 +11,6 @@ use super::create::only;
 use super::etag;
 use super::reply::{self, Reply};
 use crate::error::{Fault, FaultKind};
-use crate::ingest;
 use crate::submission::{Submission, Verb};
 use crate::telemetry::metrics::Interaction;
 
@@ -25,7 +24,7 @@ pub async fn delete(call: Call, path: Path<(String, String)>) -> Reply {
     let (principal, _) = call.permit(&AccessRequest::Delete(key.clone())).await?;
     let verb = Verb::Delete { key, if_match: etag::if_match(&call.http)? };
     let submission = Submission::single(verb, None, &call.base(), &call.request_id).await?;
-    let written = only(ingest::submit(&call.app, submission, &principal).await?)?;
+    let written = only(call.submit(submission, &principal).await?)?;
     Ok(reply::deleted(written.version))
 }
 
@@ -46,6 +45,6 @@ pub async fn delete_where(call: Call, path: Path<String>) -> Reply {
     }
     let verb = Verb::DeleteWhere { resource_type, query };
     let submission = Submission::single(verb, None, &call.base(), &call.request_id).await?;
-    let written = only(ingest::submit(&call.app, submission, &principal).await?)?;
+    let written = only(call.submit(submission, &principal).await?)?;
     Ok(reply::deleted(written.version))
 }

@@ -3,7 +3,7 @@
 //! Not here: the interactions' own routes (`read`, `vread`, `search`).
 
 use bytes::Bytes;
-use policy::{AccessRequest, Principal};
+use policy::{AccessRequest, Permit, Principal};
 
 use super::call::{Call, refusal, resource_key, resource_type};
 use super::search;
@@ -40,7 +40,7 @@ async fn current(
 ) -> Answered<EntryAnswer> {
     let key = resource_key(name, id)?;
     let request = AccessRequest::Read(key.clone());
-    let permit = policy::decide(principal, &request).map_err(|deny| refusal(&deny))?;
+    let permit = permit(call, principal, &request).await?;
     let found_version = call.app.store.read(&permit, &key).await?;
     answer(call, Access::of(principal, Interaction::Read, &call.request_id).on(key), found_version)
         .await
@@ -55,12 +55,23 @@ async fn version_of(
 ) -> Answered<EntryAnswer> {
     let key = version_key(name, id, version)?;
     let request = AccessRequest::Vread(key.clone());
-    let permit = policy::decide(principal, &request).map_err(|deny| refusal(&deny))?;
+    let permit = permit(call, principal, &request).await?;
     let found_version = call.app.store.vread(&permit, &key).await?;
     let access = Access::of(principal, Interaction::Vread, &call.request_id)
         .on(key.key)
         .version(key.version);
     answer(call, access, found_version).await
+}
+
+/// Leave for an entry; a denial is recorded as that of a request of its own.
+async fn permit(call: &Call, principal: &Principal, request: &AccessRequest) -> Answered<Permit> {
+    match policy::decide(principal, request) {
+        Ok(permit) => Ok(permit),
+        Err(deny) => {
+            access::denied(&call.app, principal, request, &call.request_id).await;
+            Err(refusal(&deny))
+        }
+    }
 }
 
 async fn answer(

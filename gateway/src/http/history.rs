@@ -75,6 +75,7 @@ async fn history(call: Call, scope: HistoryScope, request: AccessRequest) -> Rep
         };
         access.saw(&call.app.payloads, stored);
         out.version(&base, stored, body.as_deref(), Method::of(stored.action));
+        out.expect_bounded()?;
     }
     access::record(&call.app, access).await?;
     Ok(reply::json(&call, 200, out.finish()))

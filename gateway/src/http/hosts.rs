@@ -35,9 +35,15 @@ impl Hosts {
 
     /// True for a `Host` value of ours; a request without one is not.
     pub fn accepts(&self, host: Option<&str>) -> bool {
+        // Links repeat the whole value, so the port must be one.
+        let is_port = |rest: &str| {
+            rest.is_empty()
+                || rest.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok())
+        };
         host.is_some_and(|host| {
             let name = without_port(host);
-            self.names.iter().any(|known| known.eq_ignore_ascii_case(name))
+            is_port(&host[name.len()..])
+                && self.names.iter().any(|known| known.eq_ignore_ascii_case(name))
         })
     }
 
@@ -89,6 +95,8 @@ mod tests {
         assert!(hosts.accepts(Some("[::1]:8080")));
         assert!(hosts.accepts(Some("FHIR.example.org")));
         assert!(!hosts.accepts(Some("evil.example.org")));
+        assert!(!hosts.accepts(Some("localhost:\"x")));
+        assert!(!hosts.accepts(Some("localhost:")));
         assert!(!hosts.accepts(None));
         assert_eq!(hosts.root("fhir.example.org"), "https://fhir.example.org/his");
         assert_eq!(hosts.root("localhost:1"), "http://localhost:1");

@@ -31,7 +31,8 @@ pub async fn post(mut call: Call, desk: Data<Desk>, payload: Payload) -> Reply {
     let bytes = call.body(payload, call.app.config.server.body_bytes_max).await?;
     let reply = receive(&call.app, &desk, &bytes, &principal).await;
     let status = match reply.state {
-        State::Applied | State::Filtered | State::Duplicate => StatusCode::OK,
+        State::Applied | State::Filtered => StatusCode::OK,
+        State::Duplicate => repeated(reply.first.as_deref().unwrap_or_default()),
         State::Quarantined => StatusCode::INTERNAL_SERVER_ERROR,
         State::Rejected => StatusCode::BAD_REQUEST,
         State::Deferred => StatusCode::SERVICE_UNAVAILABLE,
@@ -39,6 +40,16 @@ pub async fn post(mut call: Call, desk: Data<Desk>, payload: Payload) -> Reply {
     Ok(HttpResponse::build(status)
         .insert_header((header::CONTENT_TYPE, FORM))
         .body(reply.first.unwrap_or_default()))
+}
+
+/// Status of a repeated acknowledgement: the one that it had the first time.
+fn repeated(answer: &[u8]) -> StatusCode {
+    let msa = answer.split(|byte| matches!(byte, b'\r' | b'\n')).find(|s| s.starts_with(b"MSA"));
+    match msa.and_then(|msa| msa.get(4..6)) {
+        Some(b"AE" | b"CE") => StatusCode::INTERNAL_SERVER_ERROR,
+        Some(b"AR" | b"CR") => StatusCode::BAD_REQUEST,
+        _ => StatusCode::OK,
+    }
 }
 
 const FORM: &str = "application/hl7-v2";

@@ -138,6 +138,7 @@ async fn render(
         let body = call.app.payloads.open(&hit.version).await?;
         access.saw(&call.app.payloads, &hit.version);
         out.hit(&base, &hit.version.key, hit.mode, &body);
+        out.expect_bounded()?;
     }
     if !query.ignored.is_empty() {
         out.outcome(&ignored(&query.ignored, &call.request_id));

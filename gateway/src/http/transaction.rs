@@ -4,6 +4,7 @@
 //! at a time. Reads inside either are answered after the writes. Responses stand in the order of the entries.
 //! Not here: the order of writes and the references between entries (`plan`, `prepare`).
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use actix_web::web::Payload;
@@ -17,8 +18,8 @@ use super::entry_read;
 use super::prefer::Return;
 use super::reply::{self, Reply};
 use crate::error::{Answered, Fault, FaultKind};
-use crate::ingest::{self, Written};
-use crate::limits::BATCH_PARALLEL_MAX;
+use crate::ingest::Written;
+use crate::limits::{ANSWER_BYTES_MAX, BATCH_PARALLEL_MAX};
 use crate::outcome;
 use crate::submission::{Operation, PostedBundle, Submission, Verb};
 use crate::telemetry::metrics::Interaction;
@@ -53,11 +54,16 @@ async fn transaction(
     let submission = Submission::transaction(posted, base, &call.request_id)?;
     let verbs: Vec<Verb> =
         submission.operations().iter().map(|operation| operation.verb.clone()).collect();
-    let outcome = ingest::submit(&call.app, submission, principal).await?;
+    let outcome = call.submit(submission, principal).await?;
+    let left = Cell::new(ANSWER_BYTES_MAX);
     let mut out = Writer::new("transaction-response", None);
     for (verb, written) in verbs.iter().zip(&outcome.entries) {
         let answer = match verb {
-            Verb::Read { url } => entry_read::read(call, url, principal).await?,
+            // The writes are durable: a read that is refused must not make them look undone.
+            Verb::Read { url } => match read_within(call, url, principal, &left).await {
+                Ok(answer) => answer,
+                Err(fault) => EntryAnswer::refused(&fault, &call.request_id),
+            },
             _ => EntryAnswer::of(written, base, call),
         };
         answer.write(&mut out);
@@ -67,8 +73,9 @@ async fn transaction(
 
 async fn batch(call: &Call, posted: PostedBundle, base: &str, principal: &Principal) -> Reply {
     let PostedBundle { document, operations, .. } = posted;
+    let left = Cell::new(ANSWER_BYTES_MAX);
     let answers: Vec<EntryAnswer> = futures::stream::iter(operations)
-        .map(|operation| one(call, &document, operation, base, principal))
+        .map(|operation| one(call, &document, operation, base, principal, &left))
         .buffered(BATCH_PARALLEL_MAX)
         .collect()
         .await;
@@ -83,8 +90,9 @@ async fn one(
     operation: Answered<Operation>,
     base: &str,
     principal: &Principal,
+    left: &Cell<usize>,
 ) -> EntryAnswer {
-    match try_one(call, document, operation, base, principal).await {
+    match try_one(call, document, operation, base, principal, left).await {
         Ok(answer) => answer,
         Err(fault) => EntryAnswer::refused(&fault, &call.request_id),
     }
@@ -96,15 +104,37 @@ async fn try_one(
     operation: Answered<Operation>,
     base: &str,
     principal: &Principal,
+    left: &Cell<usize>,
 ) -> Answered<EntryAnswer> {
     let operation = operation?;
     if let Verb::Read { url } = &operation.verb {
-        return entry_read::read(call, url, principal).await;
+        return read_within(call, url, principal, left).await;
     }
     let submission =
         Submission::batch_entry(Arc::clone(document), operation, base, &call.request_id);
-    let outcome = ingest::submit(&call.app, submission, principal).await?;
+    let outcome = call.submit(submission, principal).await?;
     Ok(EntryAnswer::of(&super::create::only(outcome)?, base, call))
+}
+
+/// A read of an entry, refused once the reads before it have filled the answer.
+async fn read_within(
+    call: &Call,
+    url: &str,
+    principal: &Principal,
+    left: &Cell<usize>,
+) -> Answered<EntryAnswer> {
+    let full = || {
+        let text = "the answer is full; read this entry in a request of its own";
+        Fault::new(FaultKind::Invalid, text)
+    };
+    if left.get() == 0 {
+        return Err(full());
+    }
+    let answer = entry_read::read(call, url, principal).await?;
+    let bytes = answer.resource.as_ref().map_or(0, bytes::Bytes::len);
+    let fits = left.get().checked_sub(bytes);
+    left.set(fits.unwrap_or(0));
+    fits.map(|_| answer).ok_or_else(full)
 }
 
 /// One entry of the response.

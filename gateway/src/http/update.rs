@@ -11,7 +11,6 @@ use super::create::answer;
 use super::etag;
 use super::reply::Reply;
 use crate::error::{Fault, FaultKind};
-use crate::ingest;
 use crate::submission::{Submission, Verb};
 use crate::telemetry::metrics::Interaction;
 
@@ -28,7 +27,7 @@ pub async fn update(call: Call, path: Path<(String, String)>, payload: Payload) 
     let body = call.json_body(payload, call.app.config.server.body_bytes_max).await?;
     let verb = Verb::Update { key, if_match, only_new };
     let submission = Submission::single(verb, Some(body), &call.base(), &call.request_id).await?;
-    answer(&call, ingest::submit(&call.app, submission, &principal).await?)
+    answer(&call, call.submit(submission, &principal).await?)
 }
 
 /// Stores a version of the one resource that matches, or a new one.
@@ -47,5 +46,5 @@ pub async fn update_where(call: Call, path: Path<String>, payload: Payload) -> R
     let body = call.json_body(payload, call.app.config.server.body_bytes_max).await?;
     let verb = Verb::UpdateWhere { resource_type, query, if_match };
     let submission = Submission::single(verb, Some(body), &call.base(), &call.request_id).await?;
-    answer(&call, ingest::submit(&call.app, submission, &principal).await?)
+    answer(&call, call.submit(submission, &principal).await?)
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use policy::{Principal, Role};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::frame::{Frame, FrameDecoder, encode};
 use crate::app::App;
@@ -26,10 +27,21 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let principal = sender(peer);
     let mut decoder = FrameDecoder::default();
     let mut buffer = vec![0; READ_BYTES];
+    let mut frame_due = None;
     while answer(&mut socket, &mut decoder, app, desk, &principal).await {
-        let patience = if decoder.is_inside() { FRAME_WAIT } else { IDLE_WAIT };
+        // Silence ends a frame, and so does a peer that feeds it byte by byte.
+        let until = match decoder.is_inside() {
+            true => {
+                let due = *frame_due.get_or_insert_with(|| Instant::now() + WHOLE_FRAME_WAIT);
+                due.min(Instant::now() + FRAME_WAIT)
+            }
+            false => {
+                frame_due = None;
+                Instant::now() + IDLE_WAIT
+            }
+        };
         let read = tokio::select! {
-            read = tokio::time::timeout(patience, socket.read(&mut buffer)) => read,
+            read = tokio::time::timeout_at(until, socket.read(&mut buffer)) => read,
             _ = stop.wait_for(|stop| *stop) => return,
         };
         match read {
@@ -67,11 +79,20 @@ async fn answer<S: AsyncWrite + Unpin>(
         let reply = receive(app, desk, &message, principal).await;
         for answer in reply.first.into_iter().chain(reply.second) {
             // One write: simple senders take one segment for one acknowledgement.
-            if socket.write_all(&encode(&answer)).await.is_err() || socket.flush().await.is_err() {
+            if !send(socket, &encode(&answer)).await {
                 return false;
             }
         }
     }
+}
+
+/// Sends an answer; false when the peer is gone or does not take it.
+async fn send<S: AsyncWrite + Unpin>(socket: &mut S, bytes: &[u8]) -> bool {
+    let sent = async {
+        socket.write_all(bytes).await?;
+        socket.flush().await
+    };
+    matches!(tokio::time::timeout(ANSWER_WAIT, sent).await, Ok(Ok(())))
 }
 
 /// A message that broke off is kept for an operator; nobody waits for an answer.
@@ -94,5 +115,9 @@ fn sender(peer: SocketAddr) -> Principal {
 const READ_BYTES: usize = 64 * 1024;
 /// Silence inside a frame.
 const FRAME_WAIT: Duration = Duration::from_secs(30);
+/// From the first byte of a frame to its last: 64 MiB at 1 Mbit/s.
+const WHOLE_FRAME_WAIT: Duration = Duration::from_secs(540);
+/// For a peer to take an answer.
+const ANSWER_WAIT: Duration = Duration::from_secs(30);
 /// Silence between messages; interfaces keep connections open over quiet nights.
 const IDLE_WAIT: Duration = Duration::from_secs(3600);

@@ -4,7 +4,7 @@ use policy::Role;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::site::{Answer, Site, patient};
+use crate::site::{Answer, JSON, Site, TYPE, patient};
 
 fn observation(subject: &str) -> serde_json::Value {
     json!({"resourceType": "Observation", "status": "final", "code": {"text": "x"}, "subject": {"reference": subject}})
@@ -88,4 +88,87 @@ async fn every_answer_has_its_record_and_ledger_entry() {
     site.stop().await;
     let records = app.journal.position();
     assert_eq!(app.ledger.checkpoint().unwrap().size(), records + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leg_of_a_forbidden_type_is_403_and_not_an_error_of_ours() {
+    let site = Site::start().await;
+    let own = site.create(&patient("Ada")).await;
+    let token = site.token_of(Role::Patient, Some(own.strip_prefix("Patient/").unwrap()));
+
+    site.get_as(&token, "/Patient?_has:Group:member:code=x").await.expect(403);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_patient_is_told_of_a_deletion_but_not_of_the_query_that_found_it() {
+    let site = Site::start().await;
+    let own = site.create(&patient("Ada")).await;
+    let other = site.create(&patient("Eve")).await;
+    let result = site.create(&observation(&own)).await;
+    site.get(&format!("/Observation?subject={own},{other}")).await.expect(200);
+    site.delete(&format!("/{result}")).await.expect(204);
+    let token = site.token_of(Role::Patient, Some(own.strip_prefix("Patient/").unwrap()));
+
+    let looked = site.get_as(&token, "/AuditEvent").await.expect(200);
+
+    let subtypes: Vec<_> = looked.json()["entry"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["resource"]["subtype"][0]["code"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(subtypes.contains(&"delete".to_owned()), "{subtypes:?}");
+    assert!(subtypes.contains(&"search".to_owned()), "{subtypes:?}");
+    assert!(!looked.text_all().contains(&other));
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_names_all_patients_of_a_resource_whatever_keys_are_in_memory() {
+    let site = Site::start().await;
+    let own = site.create(&patient("Ada")).await;
+    let other = site.create(&patient("Eve")).await;
+    let visit = site
+        .create(&json!({
+            "resourceType": "Appointment", "status": "booked",
+            "participant": [
+                {"actor": {"reference": own}, "status": "accepted"},
+                {"actor": {"reference": other}, "status": "accepted"}]
+        }))
+        .await;
+    let site = site.restart().await;
+    site.get(&format!("/{own}")).await.expect(200);
+    site.get(&format!("/{visit}")).await.expect(200);
+    let auditor = site.token_of(Role::Auditor, None);
+
+    let events = site.get_as(&auditor, &format!("/AuditEvent?patient={other}")).await.expect(200);
+
+    assert_eq!(events.json()["entry"][0]["resource"]["subtype"][0]["code"], "read");
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_tells_nobody_of_a_compartment_which_hidden_ids_exist() {
+    let site = Site::start().await;
+    let own = site.create(&patient("Ada")).await;
+    let other = site.create(&patient("Eve")).await;
+    let hidden = site.create(&observation(&other)).await;
+    let token = site.limited_token(own.strip_prefix("Patient/").unwrap());
+    let put = |key: String, if_match: bool| {
+        let mut body = observation(&own);
+        body["id"] = json!(key.strip_prefix("Observation/").unwrap());
+        let mut request = site.request_as(&token, Method::PUT, &format!("/{key}"));
+        if if_match {
+            request = request.header("if-match", "W/\"1\"");
+        }
+        Answer::of(request.header(TYPE, JSON).body(body.to_string()))
+    };
+
+    for if_match in [false, true] {
+        let of_hidden = put(hidden.clone(), if_match).await.expect(404);
+        let of_absent = put("Observation/absent".to_owned(), if_match).await.expect(404);
+        assert_eq!(of_hidden.issue(), of_absent.issue());
+    }
+    site.stop().await;
 }

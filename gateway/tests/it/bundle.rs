@@ -195,3 +195,53 @@ async fn a_bundle_of_three_thousand_entries_is_one_transaction() {
     assert_eq!(site.count("Observation").await, 3000);
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_that_fails_in_a_transaction_does_not_hide_what_was_written() {
+    let site = Site::start().await;
+    let read = json!({"request": {"method": "GET", "url": "Patient/absent"}});
+    let posted = bundle("transaction", vec![entry("POST", "Patient", None, patient("Ada")), read]);
+
+    let answer = site.post("", &posted).await.expect(200).json();
+
+    assert_eq!(answer["entry"][0]["response"]["status"], "201 Created");
+    assert_eq!(answer["entry"][1]["response"]["status"], "404 Not Found");
+    assert_eq!(site.count("Patient").await, 1);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conditional_references_among_many_new_resources_stay_linear() {
+    let site = Site::start().await;
+    let mut entries = Vec::new();
+    for number in 0..400 {
+        let identified = json!({"resourceType": "Patient", "identifier": [{"system": "urn:x", "value": format!("q{number}")}]});
+        entries.push(entry("POST", "Patient", None, identified));
+        let subject = format!("Patient?identifier=urn:x|q{number}");
+        entries.push(entry("POST", "Observation", None, observation(&subject, None)));
+    }
+
+    site.post("", &bundle("transaction", entries)).await.expect(200);
+
+    let found = site.get("/Observation?subject.identifier=urn:x|q7").await.expect(200).json();
+    assert_eq!(found["entry"].as_array().unwrap().len(), 1);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conditional_references_that_no_code_decides_are_limited() {
+    let site = Site::start().await;
+    let mut entries = Vec::new();
+    for number in 0..500 {
+        let own = json!({"resourceType": "Patient", "id": format!("p{number}")});
+        entries.push(entry("PUT", &format!("Patient/p{number}"), None, own));
+        let subject = format!("Patient?_id=p{number}");
+        entries.push(entry("POST", "Observation", None, observation(&subject, None)));
+    }
+
+    let answer = site.post("", &bundle("transaction", entries)).await.expect(422);
+
+    assert_eq!(answer.issue().0, "processing");
+    assert_eq!(site.count("Patient").await, 0);
+    site.stop().await;
+}

@@ -82,6 +82,28 @@ impl Site {
         self.folder
     }
 
+    /// Stops, and opens the same folder again: nothing is in memory then.
+    pub(crate) async fn restart(mut self) -> Self {
+        if let Some(gateway) = self.gateway.take() {
+            gateway.stop().await;
+        }
+        let (config, folder) = (self.app.config.clone(), self.folder);
+        drop(self.app);
+        Self::serve(App::open(config).await.unwrap(), folder).await
+    }
+
+    /// Of a clinician's application that is limited to one patient.
+    pub(crate) fn limited_token(&self, patient: &str) -> String {
+        let patient = fhir::ResourceId::parse(patient).unwrap();
+        let request = TokenRequest {
+            role: Role::Clinician,
+            patient: Some(&patient),
+            scope: Some("patient/*.cruds"),
+            lifetime_seconds: 600,
+        };
+        self.app.dev_issuer.as_ref().unwrap().token(&request, clock::now()).unwrap()
+    }
+
     pub(crate) fn token_of(&self, role: Role, patient: Option<&str>) -> String {
         let patient = patient.map(|id| fhir::ResourceId::parse(id).unwrap());
         let request =
