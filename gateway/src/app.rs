@@ -85,7 +85,7 @@ impl App {
     /// [`OpenError`]; nothing keeps running then.
     pub async fn open(config: Config) -> Result<Arc<Self>, OpenError> {
         let folder = config.data_dir.join("access");
-        make_folder(&config.data_dir)?;
+        make_folder(&folder)?;
         let journal =
             Journal::open(&folder).map_err(|error| OpenError::Folder(error.to_string()))?;
         Self::open_over(config, journal).await
@@ -160,8 +160,9 @@ pub(crate) async fn open_store(config: &Config) -> Result<Arc<dyn Store>, OpenEr
         let store = PostgresStore::connect(options).await;
         return Ok(Arc::new(store.map_err(|error| OpenError::Registry(error.to_string()))?));
     }
-    let mut options =
-        SqliteOptions::new(config.data_dir.join("registry.sqlite"), Arc::new(clock::now));
+    let file = config.data_dir.join("registry.sqlite");
+    make_private_file(&file)?;
+    let mut options = SqliteOptions::new(file, Arc::new(clock::now));
     if config.database.readers > 0 {
         options.readers = config.database.readers;
     }
@@ -307,6 +308,17 @@ fn make_folder(folder: &Path) -> Result<(), OpenError> {
     builder
         .create(folder)
         .map_err(|error| OpenError::Folder(format!("{}: {error}", folder.display())))
+}
+
+/// Names and dates are readable in the index, so the file is its owner's only, whatever the folder's mode.
+/// SQLite gives the files beside it the same mode.
+fn make_private_file(file: &Path) -> Result<(), OpenError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let opened = options.open(file);
+    opened.map(drop).map_err(|error| OpenError::Registry(format!("{}: {error}", file.display())))
 }
 
 /// How long idle data keys stay in memory between sweeps.

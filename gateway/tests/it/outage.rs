@@ -77,3 +77,19 @@ async fn without_its_access_record_no_data_leaves() {
     site.get("/metadata").await.expect(200);
     site.stop().await;
 }
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_name_patients_are_their_owners_only() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let site = Site::start().await;
+    site.create(&patient("Ada")).await;
+    let folder = &site.app.config.data_dir;
+
+    for name in ["registry.sqlite", "registry.sqlite-wal", "access", "objects", "keys"] {
+        let mode = std::fs::metadata(folder.join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{name} has mode {mode:o}");
+    }
+    site.stop().await;
+}
