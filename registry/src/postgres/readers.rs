@@ -2,7 +2,7 @@
 //! a read runs to its end even when its caller went away.
 
 use futures::FutureExt;
-use futures::future::{BoxFuture, LocalBoxFuture};
+use futures::future::BoxFuture;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgPool, Postgres};
 use sqlx::{Connection, PgConnection};
@@ -43,28 +43,6 @@ impl Readers {
                     return result;
                 }
             }
-        }))
-    }
-
-    /// As [`Readers::run`], for reads that must stay on one thread.
-    pub(super) fn run_local<T: Send + 'static>(
-        &self,
-        mut read: impl for<'c> FnMut(&'c mut PgConnection) -> LocalBoxFuture<'c, Result<T, ReadError>>
-        + Send
-        + 'static,
-    ) -> BoxFuture<'static, Result<T, ReadError>> {
-        let pool = self.pool.clone();
-        let handle = self.handle().clone();
-        answer_of(self.handle().spawn_blocking(move || {
-            handle.block_on(async {
-                loop {
-                    let mut conn = acquire(&pool).await?;
-                    let result = read(&mut conn).await;
-                    if let Some(result) = settle(conn, result).await {
-                        return result;
-                    }
-                }
-            })
         }))
     }
 }

@@ -184,7 +184,7 @@ impl Store for PostgresStore {
         query: &'a SearchQuery,
     ) -> BoxFuture<'a, Result<Page, ReadError>> {
         let asked = Arc::new((self.index_key.clone(), permit.clone(), query.clone()));
-        self.readers.run_local(move |conn| {
+        self.readers.run(move |conn| {
             let asked = Arc::clone(&asked);
             async move {
                 snapshot(conn, async |mut conn| {
@@ -192,7 +192,7 @@ impl Store for PostgresStore {
                 })
                 .await
             }
-            .boxed_local()
+            .boxed()
         })
     }
 
@@ -203,7 +203,7 @@ impl Store for PostgresStore {
     ) -> BoxFuture<'a, Result<Vec<MatchOutcome>, ReadError>> {
         let asked = Arc::new((self.index_key.clone(), permit.clone(), matches.to_vec()));
         let one_statement = !matches.iter().any(|asked| matches!(asked, Match::Query(..)));
-        self.readers.run_local(move |conn| {
+        self.readers.run(move |conn| {
             let asked = Arc::clone(&asked);
             async move {
                 if one_statement {
@@ -212,7 +212,7 @@ impl Store for PostgresStore {
                 snapshot(conn, async |conn| read::resolve(conn, &asked.0, &asked.1, &asked.2).await)
                     .await
             }
-            .boxed_local()
+            .boxed()
         })
     }
 

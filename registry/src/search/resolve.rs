@@ -7,7 +7,6 @@
 use std::collections::HashSet;
 
 use fhir::{ResourceType, compartment_params};
-use futures::future::LocalBoxFuture;
 
 use super::ask::{Connection, int};
 use super::clause::Filter;
@@ -63,36 +62,40 @@ impl Resolver<'_> {
         Ok(conditions)
     }
 
-    /// Boxed, as a chain resolves the filter behind it.
-    fn condition<'b, C: Connection>(
-        &'b self,
+    async fn condition<C: Connection>(
+        &self,
         of: ResourceType,
-        filter: &'b Filter,
-        connection: &'b mut C,
-    ) -> LocalBoxFuture<'b, Result<Condition, ReadError>> {
-        Box::pin(async move {
-            match filter {
-                Filter::Id(ids) => {
-                    let hashed = |id: &String| (self.key.resource(of.name(), id), id.clone());
-                    Ok(Condition::Ids(ids.iter().map(hashed).collect()))
-                }
-                Filter::LastUpdated(tests) => Ok(Condition::LastUpdated(tests.clone())),
-                Filter::Value { params, tests, not } => {
-                    Ok(Condition::of_tests(params, tests, *not, self.key))
-                }
-                Filter::Missing { params, table, missing } => Ok(Condition::Missing {
-                    params: params.clone(),
-                    table: *table,
-                    missing: *missing,
-                }),
-                Filter::Chain { params, targets } => {
-                    self.chain(of, params, targets, connection).await
-                }
-                Filter::Has { source, params, filter } => {
-                    self.has(of, *source, params, filter, connection).await
-                }
+        filter: &Filter,
+        connection: &mut C,
+    ) -> Result<Condition, ReadError> {
+        match filter {
+            Filter::Chain { params, targets } => self.chain(of, params, targets, connection).await,
+            Filter::Has { source, params, filter } => {
+                self.has(of, *source, params, filter, connection).await
             }
-        })
+            plain => self.plain(of, plain),
+        }
+    }
+
+    /// A filter on the resource itself, which is all that stands behind a chain or `_has`.
+    fn plain(&self, of: ResourceType, filter: &Filter) -> Result<Condition, ReadError> {
+        match filter {
+            Filter::Id(ids) => {
+                let hashed = |id: &String| (self.key.resource(of.name(), id), id.clone());
+                Ok(Condition::Ids(ids.iter().map(hashed).collect()))
+            }
+            Filter::LastUpdated(tests) => Ok(Condition::LastUpdated(tests.clone())),
+            Filter::Value { params, tests, not } => {
+                Ok(Condition::of_tests(params, tests, *not, self.key))
+            }
+            Filter::Missing { params, table, missing } => {
+                let (params, table) = (params.clone(), *table);
+                Ok(Condition::Missing { params, table, missing: *missing })
+            }
+            Filter::Chain { .. } | Filter::Has { .. } => {
+                Err(ReadError::Unsupported("only one level of chaining is supported".into()))
+            }
+        }
     }
 
     async fn chain<C: Connection>(
@@ -105,7 +108,7 @@ impl Resolver<'_> {
         let mut hashes = Vec::new();
         for (target, filter) in targets {
             self.scope.require(*target)?;
-            let condition = self.condition(*target, filter, connection).await?;
+            let condition = self.plain(*target, filter)?;
             let limit = self.limits.chain_targets.saturating_sub(hashes.len());
             let found = self.rids(*target, &condition, limit + 1, connection).await?;
             if found.len() <= limit {
@@ -134,7 +137,7 @@ impl Resolver<'_> {
         connection: &mut C,
     ) -> Result<Condition, ReadError> {
         self.scope.require(source)?;
-        let condition = self.condition(source, filter, connection).await?;
+        let condition = self.plain(source, filter)?;
         let conditions = std::slice::from_ref(&condition);
         let matching = Matching { of: source, conditions, scope: self.scope };
         let plan = matching.plan(true, connection).await?;
