@@ -166,6 +166,8 @@ async fn the_edge_cases_of_the_corpus_are_answered_as_expected() {
             continue;
         }
         let content = std::fs::read(folder.join(file)).unwrap();
+        // A start byte inside a message begins another frame; each remnant is refused for itself.
+        let breaks_off = kind != "mllp-stream" && content.contains(&0x0B);
         let frame = if kind == "mllp-stream" {
             content
         } else {
@@ -182,6 +184,7 @@ async fn the_edge_cases_of_the_corpus_are_answered_as_expected() {
             _ if wanted.starts_with("batch ack") => {
                 answer.contains("BHS") && answer.contains("BTS|2") && codes == ["AA", "AA"]
             }
+            _ if breaks_off => !codes.is_empty() && codes.iter().all(|code| *code == wanted),
             _ => codes == wanted.split(',').collect::<Vec<_>>(),
         };
         if !fits {
