@@ -132,3 +132,17 @@ async fn history_of_a_type_pages_to_the_end() {
     assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 7);
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_shorten_hits_is_reported_as_ignored() {
+    let site = Site::start().await;
+    site.create(&patient("Ada")).await;
+
+    let page = site.get("/Patient?_elements=id&_summary=text").await.expect(200).json();
+
+    assert_eq!(page["link"][0]["url"], format!("{}/Patient", site.base));
+    assert_eq!(page["entry"][0]["resource"]["name"][0]["family"], "Ada");
+    assert_eq!(page["entry"][1]["search"]["mode"], "outcome");
+    site.get("/Patient?_summary=nonsense").await.expect(400);
+    site.stop().await;
+}

@@ -27,8 +27,6 @@ pub struct SearchQuery {
     pub total: Total,
     /// `_summary`, as given.
     pub summary: Option<String>,
-    /// `_elements`, as given.
-    pub elements: Vec<String>,
     /// Where the page starts.
     pub cursor: Option<Cursor>,
     /// Names and values that take effect, decoded, in their order: the `self` link. No cursor.

@@ -55,7 +55,6 @@ pub fn parse_pairs(
         count: COUNT_DEFAULT,
         total: Total::default(),
         summary: None,
-        elements: Vec::new(),
         cursor: None,
         applied: Vec::new(),
         ignored: Vec::new(),
@@ -114,8 +113,13 @@ fn apply(
         "_count" => query.count = count(value)?,
         "_total" => query.total = total(value)?,
         "_sort" => query.sort = sort_keys(of, value)?,
-        "_summary" => query.summary = Some(summary(value)?),
-        "_elements" => query.elements = value.split(',').map(str::to_owned).collect(),
+        "_summary" => {
+            query.summary = Some(summary(value)?);
+            // Hits are the stored bytes, whole: what would cut them is reported, not claimed.
+            if !["count", "false"].contains(&value) {
+                return Ok(Applied::Unknown);
+            }
+        }
         "_include" => query.includes.push(include(of, value, true)?),
         "_revinclude" => query.revincludes.push(include(of, value, false)?),
         "_format" | "_pretty" => {}
