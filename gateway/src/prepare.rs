@@ -274,7 +274,11 @@ fn draft(
 fn index(draft: &mut Draft, node: Node<'_>, base: &str, index_key: &IndexKey) {
     let of = draft.key.resource_type;
     draft.rows = registry::index::index_rows(node, of, base, index_key);
-    draft.patients = fhir::patient_compartment(node, &draft.key, base);
+    draft.patients = match of {
+        // A link may name a mistaken duplicate, so it makes nobody see another's demographics.
+        ResourceType::PATIENT => vec![draft.key.id.clone()],
+        _ => fhir::patient_compartment(node, &draft.key, base),
+    };
     draft.sort_us = fhir::sort_time(node, of);
 }
 

@@ -104,7 +104,7 @@ pub(super) async fn store_task(
     body.push(b'}');
     let verb = Verb::Update { key, if_match: None, only_new: false };
     let base = base(app);
-    let submission = Submission::single(verb, Some(body), &base, &message.identity)
+    let submission = Submission::single(verb, Some(body), &base, &message.request_id())
         .await?
         .idempotent(idempotency(message, answer));
     Ok(ingest::submit(app, submission, principal).await?.repeated)

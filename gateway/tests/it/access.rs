@@ -172,3 +172,22 @@ async fn an_update_tells_nobody_of_a_compartment_which_hidden_ids_exist() {
     }
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_to_a_patient_shows_him_nobody_elses_record() {
+    let site = Site::start().await;
+    let own = site.create(&patient("Ada")).await;
+    let mut linked = patient("Eve");
+    linked["link"] = json!([{"other": {"reference": own}, "type": "seealso"}]);
+    let other = site.create(&linked).await;
+    let token = site.token_of(Role::Patient, Some(own.strip_prefix("Patient/").unwrap()));
+
+    for path in ["/Patient", "/Patient/_history", "/_history", "/Patient?_revinclude=Patient:link"]
+    {
+        let found = site.get_as(&token, path).await.expect(200);
+        assert!(found.text_all().contains(&own), "{path}");
+        assert!(!found.text_all().contains(&format!("{other}\"")), "{path}");
+    }
+    site.get_as(&token, &format!("/{other}")).await.expect(404);
+    site.stop().await;
+}

@@ -197,3 +197,20 @@ async fn the_edge_cases_of_the_corpus_are_answered_as_expected() {
 
 /// Types that a later version converts.
 const OUT_OF_SCOPE: [&str; 2] = ["siu_resources_unordered.hl7", "a47_change_id.hl7"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_refusal_keeps_its_http_status() {
+    let site = Site::start().await;
+    let message = "MSH|^~\\&|ADT1|NORTH|SEALWAY|NORTH|20260301||ADT^A99|N1|P|2.5.1\r";
+    let send = || {
+        let request = site.request(reqwest::Method::POST, &format!("{}/hl7v2", site.root));
+        Answer::of(request.header("content-type", "application/hl7-v2").body(message))
+    };
+
+    let first = send().await.expect(400);
+    let second = send().await.expect(400);
+
+    assert!(first.text_all().contains("MSA|AR|N1"), "{}", first.text());
+    assert_eq!(first.bytes, second.bytes);
+    site.stop().await;
+}
