@@ -54,6 +54,9 @@ pub enum OpenError {
     /// The file or server cannot be used as a registry.
     #[error("cannot open the registry: {0}")]
     Unavailable(String),
+    /// Its index rows were made by other search parameters; index it again.
+    #[error("the database is indexed for the search parameters of another release")]
+    OtherSearchTable,
     /// A newer release, or another product, wrote the schema.
     #[error("schema migration {0} is unknown to this release or was altered")]
     UnknownSchema(i64),

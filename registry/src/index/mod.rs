@@ -7,6 +7,7 @@
 mod build;
 pub mod param;
 pub mod rows;
+pub(crate) mod table;
 pub mod terms;
 
 pub(crate) use build::indexed_text;

@@ -8,6 +8,7 @@ use sqlx::{Connection, PgConnection};
 use super::options::PostgresOptions;
 use crate::error::OpenError;
 use crate::hash::IndexKey;
+use crate::index::table;
 
 /// Migrations of this release, compiled in.
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
@@ -32,6 +33,7 @@ pub(super) async fn migrate(options: &PostgresOptions) -> Result<IndexKey, OpenE
         other => OpenError::Unavailable(other.to_string()),
     })?;
     let key = index_key(&mut conn).await?;
+    check_search_table(&mut conn).await?;
     conn.close().await?;
     Ok(key)
 }
@@ -53,6 +55,29 @@ async fn index_key(conn: &mut PgConnection) -> Result<IndexKey, OpenError> {
     let bytes = <[u8; 16]>::try_from(bytes);
     let bytes = bytes.map_err(|_| OpenError::Unavailable("the index key is damaged".into()))?;
     Ok(IndexKey::from_bytes(bytes))
+}
+
+/// Refuses index rows of other rules; an empty database is taken over.
+async fn check_search_table(conn: &mut PgConnection) -> Result<(), OpenError> {
+    let stored: Option<Vec<u8>> = sqlx::query_scalar("select value from setting where name = $1")
+        .bind(table::SEARCH_TABLE)
+        .fetch_optional(&mut *conn)
+        .await?;
+    let is_empty: bool = sqlx::query_scalar("select not exists (select 1 from resource)")
+        .fetch_one(&mut *conn)
+        .await?;
+    table::check(stored.as_deref(), is_empty)?;
+    if stored.as_deref() != Some(&table::mark()[..]) {
+        sqlx::query(
+            "insert into setting (name, value) values ($1, $2)
+             on conflict (name) do update set value = excluded.value",
+        )
+        .bind(table::SEARCH_TABLE)
+        .bind(table::mark())
+        .execute(conn)
+        .await?;
+    }
+    Ok(())
 }
 
 impl From<sqlx::Error> for OpenError {

@@ -16,6 +16,7 @@ use super::writer::Shared;
 use super::{checkpoint, commit, history, migrate, read, sealed, search, writer};
 use crate::error::{CommitError, OpenError, ReadError};
 use crate::hash::IndexKey;
+use crate::index::table;
 use crate::job::{Job, QUEUE_SETS_MAX};
 use crate::outbox::{OutboxRow, SealedRange};
 use crate::page::{HistoryPage, HistoryQuery, Page, StoredVersion};
@@ -41,6 +42,7 @@ impl SqliteStore {
         let mut conn = options.writer()?;
         migrate::migrate(&mut conn)?;
         let index_key = index_key(&conn)?;
+        check_search_table(&conn)?;
         let outbox = Arc::new(Notify::new());
         let readers = Readers::start(&options)?;
         let (checkpoints, checkpointer) = checkpoint::start(&options)?;
@@ -255,6 +257,20 @@ fn index_key(conn: &Connection) -> Result<IndexKey, OpenError> {
             row.get(0)
         })?;
     Ok(IndexKey::from_bytes(bytes))
+}
+
+/// Refuses index rows of other rules; an empty database is taken over.
+fn check_search_table(conn: &Connection) -> Result<(), OpenError> {
+    let stored = sealed::setting(conn, table::SEARCH_TABLE)?;
+    let is_empty = !conn.prepare("select 1 from resource limit 1")?.exists([])?;
+    table::check(stored.as_deref(), is_empty)?;
+    if stored.as_deref() != Some(&table::mark()[..]) {
+        conn.execute(
+            "insert or replace into setting (name, value) values (?1, ?2)",
+            params![table::SEARCH_TABLE, table::mark()],
+        )?;
+    }
+    Ok(())
 }
 
 const INDEX_KEY: &str = "index_key";

@@ -12,6 +12,7 @@ mod engines;
 mod history;
 mod journal;
 mod lossy;
+mod opening;
 mod oracle;
 mod outbox;
 mod postgres;

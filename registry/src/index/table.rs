@@ -1,0 +1,27 @@
+//! Which rules made the index rows of a database: setting `search_table`.
+//!
+//! Rows hold numbers of `fhir`'s parameter table, so rows of another table would answer other
+//! questions. A database that was indexed by other rules is refused until it is indexed again.
+
+use crate::error::OpenError;
+
+/// Name of the setting.
+pub(crate) const SEARCH_TABLE: &str = "search_table";
+
+/// Its value in this release.
+pub(crate) fn mark() -> Vec<u8> {
+    let mut mark = vec![ROWS_REVISION];
+    mark.extend_from_slice(&fhir::search_table_fingerprint().to_le_bytes());
+    mark
+}
+
+/// Compares a stored mark; a database without resources is taken over.
+///
+/// # Errors
+/// [`OpenError::OtherSearchTable`] when resources are indexed by other rules.
+pub(crate) fn check(stored: Option<&[u8]>, is_empty: bool) -> Result<(), OpenError> {
+    if is_empty || stored == Some(&mark()[..]) { Ok(()) } else { Err(OpenError::OtherSearchTable) }
+}
+
+/// To be raised when `index::build` makes other rows of the same values.
+const ROWS_REVISION: u8 = 1;
