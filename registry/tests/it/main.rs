@@ -9,6 +9,7 @@ mod compartments;
 mod crash;
 mod cuts;
 mod engines;
+mod formats;
 mod history;
 mod journal;
 mod lossy;
