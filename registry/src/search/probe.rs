@@ -68,6 +68,12 @@ pub(super) fn id_of(sql: &mut Sql<'_>, a: &str, ids: &[(i64, String)]) {
 
 /// Condition that an index column is one of the parameters, their irregular rows included.
 pub(super) fn with_wide(sql: &mut Sql<'_>, a: &str, params: &[u16]) {
+    // A list of two is written out: SQLite would parse a bound array anew for every row that is probed.
+    if let [param] = params {
+        sql.push(a).push(".param in (").int(i64::from(*param)).push(", ");
+        sql.int(i64::from(*param | WIDE)).push(")");
+        return;
+    }
     let both = params.iter().flat_map(|param| [i64::from(*param), i64::from(*param | WIDE)]);
     sql.one_of(&format!("{a}.param"), &both.collect::<Vec<_>>());
 }
