@@ -44,6 +44,7 @@ impl Matching<'_> {
     ) -> Result<Plan, ReadError> {
         let candidates = candidates(self.of, self.conditions, self.scope, streamable);
         if let [only] = &candidates[..]
+            && streamable
             && only.is_ordered()
             && only.leads.len() == 1
         {
@@ -54,7 +55,7 @@ impl Matching<'_> {
         for mut candidate in candidates {
             self.existing(&mut candidate, connection).await?;
             let ordered = candidate.is_ordered();
-            let most = if ordered { ORDERED_ROWS_MAX } else { SORTED_ROWS_MAX };
+            let most = if ordered && streamable { ORDERED_ROWS_MAX } else { SORTED_ROWS_MAX };
             let most = best.as_ref().map_or(most, |(size, _)| most.min(*size));
             let size = match candidate.known_size() {
                 Some(size) => size,

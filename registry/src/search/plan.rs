@@ -259,7 +259,7 @@ fn pairs<'a>(params: &'a [u16], targets: &'a [i64]) -> impl Iterator<Item = (u16
 }
 
 const OWN_RANK: u8 = 5;
-/// Rows up to which an ordered candidate is counted.
+/// Rows up to which a candidate is counted that already has the order asked for.
 pub(super) const ORDERED_ROWS_MAX: usize = 1_000;
 /// Rows that are sorted whole; a larger range is streamed in the default order instead.
 pub(super) const SORTED_ROWS_MAX: usize = 2_000;

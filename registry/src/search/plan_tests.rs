@@ -14,8 +14,9 @@ use crate::error::ReadError;
 use crate::hash::IndexKey;
 use crate::sqlite::{SqliteOptions, SqliteStore};
 
-/// Claims that every range is large, so that streamed plans are made, and keeps SQLite's plans.
+/// Claims that every range has `rows` rows, and keeps SQLite's plans.
 struct Explainer {
+    rows: i64,
     connection: rusqlite::Connection,
     plans: Vec<(String, String)>,
 }
@@ -36,13 +37,13 @@ impl Connection for &mut Explainer {
         drop(prepared);
         let count = statement.text.starts_with("select count");
         self.plans.push((statement.text, plan));
-        Ok(if count { vec![vec![Cell::Int(1_000_000)]] } else { Vec::new() })
+        Ok(if count { vec![vec![Cell::Int(self.rows)]] } else { Vec::new() })
     }
 }
 
 #[test]
 fn every_statement_reaches_its_rows_through_an_index() {
-    for (query, text, plan) in plans(&[QUERIES, STREAMED].concat()) {
+    for (query, text, plan) in plans(LARGE, &[QUERIES, STREAMED].concat()) {
         let sorted_first = text.contains(") d where 1 = 1");
         let scans = plan.lines().filter(|line| line.contains("SCAN"));
         let scans = scans.filter(|line| !(sorted_first && *line == "SCAN d"));
@@ -60,7 +61,7 @@ fn every_statement_reaches_its_rows_through_an_index() {
 
 #[test]
 fn a_page_of_a_large_range_is_not_sorted() {
-    for (query, text, plan) in plans(STREAMED) {
+    for (query, text, plan) in plans(LARGE, STREAMED) {
         let page = text.starts_with("select d.nsort, d.rid");
         let irregular = text.contains("from search_date d");
         if page && !irregular {
@@ -69,7 +70,19 @@ fn a_page_of_a_large_range_is_not_sorted() {
     }
 }
 
-fn plans(queries: &[&str]) -> Vec<(String, String, String)> {
+#[test]
+fn a_small_range_is_sorted_by_another_value_without_walking_all_values() {
+    let query = &["Condition?subject=Patient/a&_sort=-onset-date"];
+    let walks = |rows| {
+        let mut texts = plans(rows, query).into_iter().map(|(_, text, _)| text);
+        texts.any(|text| text.contains(" from search_date d where"))
+    };
+
+    assert!(!walks(24), "24 rows are sorted");
+    assert!(walks(LARGE), "a range without end is not");
+}
+
+fn plans(rows: i64, queries: &[&str]) -> Vec<(String, String, String)> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("registry.db");
     let clock = Arc::new(|| Instant::from_micros(0));
@@ -77,7 +90,7 @@ fn plans(queries: &[&str]) -> Vec<(String, String, String)> {
     let mut found = Vec::new();
     for text in queries {
         let connection = rusqlite::Connection::open(&path).expect("a connection opens");
-        let mut explainer = Explainer { connection, plans: Vec::new() };
+        let mut explainer = Explainer { rows, connection, plans: Vec::new() };
         let (of, query) = text.split_once('?').expect("a query");
         let options = ParseOptions { base_url: "", lenient: false, now_us: 0 };
         let query = parse(ResourceType::parse(of).expect("a type"), query, &options);
@@ -92,6 +105,9 @@ fn plans(queries: &[&str]) -> Vec<(String, String, String)> {
     }
     found
 }
+
+/// Rows of a range that is not sorted whole.
+const LARGE: i64 = 1_000_000;
 
 /// Pages that are read in index order.
 const STREAMED: &[&str] = &[
