@@ -20,6 +20,7 @@ use registry::write_set::WriteSet;
 use repository::{Bucket, Keyring, PayloadStore, S3Config};
 use tokio::sync::watch;
 
+use crate::access::mover::Mover;
 use crate::auth::{Authenticator, DevIssuer, IssuerSettings, KeySource};
 use crate::clock;
 use crate::config::Config;
@@ -62,6 +63,8 @@ pub struct App {
     pub payloads: Payloads,
     /// Access records.
     pub journal: Arc<Journal>,
+    /// Takes access records of commits to the journal.
+    pub mover: Arc<Mover>,
     /// The log, for readers.
     pub ledger: Arc<Ledger>,
     /// Token checks.
@@ -108,12 +111,14 @@ impl App {
         let payloads = Payloads::new(keyring, open_objects(&config)?, Arc::clone(&store));
         make_tenant_key(&payloads, &*store).await?;
         let journal = Arc::new(journal);
+        let mover = Arc::new(Mover::new(Arc::clone(&store), Arc::clone(&journal)));
         let (sealer, ledger) = Sealer::open(
             &data.join("log"),
             &data.join("keys/log"),
             &config.ledger,
             Arc::clone(&store),
             Arc::clone(&journal),
+            Arc::clone(&mover),
             Arc::clone(&metrics),
         )
         .await?;
@@ -126,6 +131,7 @@ impl App {
             store,
             payloads,
             journal,
+            mover,
             ledger,
             auth,
             dev_issuer,
@@ -217,7 +223,7 @@ async fn make_tenant_key(payloads: &Payloads, store: &dyn Store) -> Result<(), O
         depends: Vec::new(),
         new_keys,
         idempotency: None,
-        extra_entries: Vec::new(),
+        access: None,
     };
     match store.commit(set).await {
         Ok(_) => payloads.keep(&made),

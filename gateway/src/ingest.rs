@@ -1,11 +1,11 @@
 //! The write path: every change of data goes through [`submit`].
 //!
-//! decode → permit → look up → prepare → COMMIT → record the access → answer. Preparation runs outside the
-//! write lock against a snapshot whose lookups the writer checks again; a mismatch prepares again, a bounded
-//! number of times. A positive answer needs a [`Committed`], which only the commit makes, with the ledger
-//! entries inside it.
+//! decode → permit → look up → prepare → COMMIT with ledger entries and access record → answer. Preparation
+//! runs outside the write lock against a snapshot whose lookups the writer checks again; a mismatch prepares
+//! again, a bounded number of times. A positive answer needs a [`Committed`], which only the commit makes.
 //! Not here: decoding (`submission`), the answer's form (`http`, `mllp`).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use fhir::{Instant, ResourceId, ResourceKey, Template, VersionId};
 use policy::Principal;
 use registry::error::CommitError;
-use registry::write_set::{Action, Committed, CommittedVersion};
+use registry::write_set::{Action, Committed, CommittedVersion, WriteSet};
 
 use crate::access::{self, Access};
 use crate::app::App;
@@ -75,39 +75,42 @@ impl Written {
     }
 }
 
-/// Commits a submission on behalf of a caller, and records the access, before it answers.
+/// Commits a submission on behalf of a caller, with the record of the access, before it answers.
 ///
 /// # Errors
 /// Any [`Fault`]; then nothing of the submission was written.
 pub async fn submit(app: &App, submission: Submission, principal: &Principal) -> Answered<Outcome> {
     let access = access_of(&submission, principal);
-    match write(app, submission, principal).await {
-        Ok((outcome, touched)) => {
-            if outcome.repeated.is_none() {
-                access::record(app, access.touching(touched)).await?;
-            }
-            Ok(outcome)
-        }
-        Err(fault) => {
-            access::record(app, access.refused(fault.status())).await?;
-            Err(fault)
-        }
+    let written = write(app, submission, principal, &access).await;
+    if let Err(fault) = &written {
+        access::record(app, access.refused(fault.status())).await?;
     }
+    written
 }
 
-/// What a write touched, for its access record.
+/// What a write touches, for its access record.
 pub(crate) struct Touched {
-    /// Versions made.
+    /// Versions that it makes.
     pub(crate) versions: Vec<(ResourceKey, VersionId)>,
     /// Patients in whose compartments they are.
     pub(crate) patients: Vec<fhir::ResourceId>,
+}
+
+impl Touched {
+    /// The writer makes exactly these versions, or finds the set stale.
+    fn by(set: &WriteSet, patients: BTreeSet<ResourceId>) -> Self {
+        let next = |previous: Option<VersionId>| previous.map_or(VersionId::FIRST, VersionId::next);
+        let made = set.writes.iter().map(|write| (write.key.clone(), next(write.previous)));
+        Self { versions: made.collect(), patients: patients.into_iter().collect() }
+    }
 }
 
 async fn write(
     app: &App,
     submission: Submission,
     principal: &Principal,
-) -> Answered<(Outcome, Touched)> {
+    access: &Access,
+) -> Answered<Outcome> {
     let submission = Arc::new(submission);
     let (planned, caller) = (Arc::clone(&submission), principal.clone());
     let plan = work::run(submission.is_long(), move || Plan::of(&planned, &caller)).await??;
@@ -117,11 +120,15 @@ async fn write(
         let snapshot = Arc::new(Snapshot::take(app, &plan, &submission).await?);
         let prepared = prepare(app, &submission, &plan, &snapshot).await?;
         refuse_foreign_compartments(&plan, &prepared)?;
-        let Prepared { set, made_keys, decisions, contents, mut patients } = prepared;
+        let Prepared { mut set, made_keys, decisions, contents, mut patients } = prepared;
         patients.extend(losing(app, &plan, &decisions).await?);
+        let touched = Touched::by(&set, patients);
         let committed = if set.writes.is_empty() && set.idempotency.is_none() {
+            access::record(app, access.clone().touching(touched)).await?;
             None
         } else {
+            set.access =
+                Some(access::seal(app, access.clone().touching(touched), &made_keys).await?);
             match app.store.commit(set).await {
                 Ok(committed) => Some(committed),
                 Err(CommitError::Stale) => {
@@ -138,13 +145,10 @@ async fn write(
         };
         app.payloads.keep(&made_keys);
         let versions = committed.as_ref().map_or(&[][..], |committed| &committed.versions);
+        app.metrics.access_records.add(u64::from(committed.is_some()));
         app.metrics.versions_written.add(versions.len() as u64);
-        let touched = Touched {
-            versions: versions.iter().map(|made| (made.key.clone(), made.version)).collect(),
-            patients: patients.into_iter().collect(),
-        };
         let entries = entries(app, &plan, decisions, &contents, versions).await?;
-        return Ok((Outcome { entries, committed, repeated: None }, touched));
+        return Ok(Outcome { entries, committed, repeated: None });
     }
     Err(CommitError::Stale.into())
 }
@@ -223,9 +227,8 @@ async fn existing(app: &App, plan: &Plan, at: usize, key: ResourceKey) -> Answer
     })
 }
 
-fn repeated(answer: Vec<u8>) -> (Outcome, Touched) {
-    let outcome = Outcome { entries: Vec::new(), committed: None, repeated: Some(answer) };
-    (outcome, Touched { versions: Vec::new(), patients: Vec::new() })
+fn repeated(answer: Vec<u8>) -> Outcome {
+    Outcome { entries: Vec::new(), committed: None, repeated: Some(answer) }
 }
 
 fn access_of(submission: &Submission, principal: &Principal) -> Access {

@@ -317,7 +317,7 @@ async fn assemble(
         depends: snapshot.dependencies(),
         new_keys,
         idempotency: submission.idempotency.clone(),
-        extra_entries: Vec::new(),
+        access: None,
     };
     Ok(Prepared { set, made_keys, decisions, contents, patients })
 }

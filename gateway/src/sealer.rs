@@ -1,4 +1,4 @@
-//! The sequencer: outbox and access journal → log → checkpoint → recorded; one function also in recovery.
+//! The sequencer: outboxes and access journal → log → checkpoint → recorded; one function also in recovery.
 //!
 //! One thread drains what waits, appends it, publishes a checkpoint (every second, every 200 ms under load) and
 //! then records where everything stands. A crash between these steps is repaired at the next start: the log's
@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use ledger::{FileHead, FileTiles, InclusionProof, Log, SignedCheckpoint, Signer, Trust};
-use registry::access::Journal;
+use registry::access::{Journal, JournalError};
 use registry::outbox::SealedRange;
 use registry::store::Store;
 use tokio::sync::watch;
 
+use crate::access::mover::{MoveError, Mover};
 use crate::app::OpenError;
 use crate::clock;
 use crate::config;
@@ -40,6 +41,7 @@ pub struct Sealer {
     ledger: Arc<Ledger>,
     store: Arc<dyn Store>,
     journal: Arc<Journal>,
+    mover: Arc<Mover>,
     metrics: Arc<Metrics>,
     /// Highest outbox id that is in the log.
     outbox_done: u64,
@@ -126,6 +128,7 @@ impl Sealer {
         settings: &config::Ledger,
         store: Arc<dyn Store>,
         journal: Arc<Journal>,
+        mover: Arc<Mover>,
         metrics: Arc<Metrics>,
     ) -> Result<(Self, Arc<Ledger>), OpenError> {
         let refused = |error: &dyn std::fmt::Display| OpenError::Ledger(error.to_string());
@@ -147,6 +150,7 @@ impl Sealer {
             ledger: Arc::clone(&ledger),
             store,
             journal,
+            mover,
             metrics,
             outbox_done: 0,
             journal_done: 0,
@@ -247,6 +251,7 @@ impl Sealer {
     }
 
     async fn waiting(&self) -> Result<(Vec<Waiting>, u64, u64), SealError> {
+        let settled = self.mover.settle().await.map_err(of_move)?;
         let mut waiting = Vec::new();
         let (mut outbox_done, mut journal_done) = (self.outbox_done, self.journal_done);
         while waiting.len() < ENTRIES_A_CHECKPOINT_MAX {
@@ -261,7 +266,10 @@ impl Sealer {
             }
         }
         while waiting.len() < ENTRIES_A_CHECKPOINT_MAX {
-            let records = self.journal.entries(journal_done, SEAL_BATCH_MAX).await;
+            let rest = settled.saturating_sub(journal_done);
+            let limit =
+                usize::try_from(rest).map_or(SEAL_BATCH_MAX, |rest| rest.min(SEAL_BATCH_MAX));
+            let records = self.journal.entries(journal_done, limit).await;
             let records = records.map_err(|error| SealError::Journal(error.to_string()))?;
             let full = records.len() == SEAL_BATCH_MAX;
             for record in records {
@@ -369,6 +377,15 @@ pub(crate) fn parse_mark(mark: Option<&[u8]>) -> (u64, u64) {
 
 fn of_registry(error: registry::error::ReadError) -> SealError {
     SealError::Registry(error.to_string())
+}
+
+fn of_move(error: MoveError) -> SealError {
+    match error {
+        MoveError::Read(_) | MoveError::Clear(_) | MoveError::Journal(JournalError::Busy) => {
+            SealError::Registry(error.to_string())
+        }
+        MoveError::Journal(error) => SealError::Journal(error.to_string()),
+    }
 }
 
 fn of_commit(error: registry::error::CommitError) -> SealError {

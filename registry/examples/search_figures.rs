@@ -214,7 +214,7 @@ fn load(store: &dyn Store, all: &[Json], copy: usize, runtime: &tokio::runtime::
             depends: Vec::new(),
             new_keys: Vec::new(),
             idempotency: None,
-            extra_entries: Vec::new(),
+            access: None,
         };
         runtime.block_on(store.commit(set)).unwrap();
     }

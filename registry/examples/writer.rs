@@ -104,7 +104,7 @@ async fn run(store: &Arc<dyn Store>, batch: usize, count: usize, clients: usize)
                     depends: vec![],
                     new_keys: vec![],
                     idempotency: None,
-                    extra_entries: vec![],
+                    access: None,
                 };
                 let sent = Instant::now();
                 store.commit(set).await.expect("commits");

@@ -12,6 +12,8 @@ pub(crate) enum Job {
     Commit(Box<WriteSet>, Reply<Committed>),
     /// Record what the log now holds.
     Sealed(Vec<SealedRange>, Reply<()>),
+    /// Remove access records that stand in the journal.
+    Journaled(Vec<u64>, Reply<()>),
     /// Set a named value.
     Setting(String, Vec<u8>, Reply<()>),
 }
@@ -23,7 +25,7 @@ impl Job {
     pub(crate) fn writes(&self) -> usize {
         match self {
             Self::Commit(set, _) => set.writes.len().max(1),
-            Self::Sealed(..) | Self::Setting(..) => 1,
+            Self::Sealed(..) | Self::Journaled(..) | Self::Setting(..) => 1,
         }
     }
 }
@@ -46,7 +48,7 @@ impl Outcome {
         let refusal = CommitError::Unavailable(text.to_owned());
         let answer = match &job {
             Job::Commit(..) => Answer::Committed(Err(refusal)),
-            Job::Sealed(..) | Job::Setting(..) => Answer::Done(Err(refusal)),
+            Job::Sealed(..) | Job::Journaled(..) | Job::Setting(..) => Answer::Done(Err(refusal)),
         };
         Self { job, answer }
     }
@@ -55,11 +57,11 @@ impl Outcome {
     pub(crate) fn send(self) {
         match (self.job, self.answer) {
             (Job::Commit(_, reply), Answer::Committed(result)) => drop(reply.send(result)),
-            (Job::Sealed(_, reply) | Job::Setting(_, _, reply), Answer::Done(result)) => {
-                drop(reply.send(result));
-            }
-            (Job::Commit(..), Answer::Done(_))
-            | (Job::Sealed(..) | Job::Setting(..), Answer::Committed(_)) => {
+            (
+                Job::Sealed(_, reply) | Job::Journaled(_, reply) | Job::Setting(_, _, reply),
+                Answer::Done(result),
+            ) => drop(reply.send(result)),
+            (Job::Commit(..), Answer::Done(_)) | (_, Answer::Committed(_)) => {
                 unreachable!("attempt_job answers each job in its own kind")
             }
         }

@@ -1,4 +1,6 @@
-//! Rows that wait for the ledger: written in the transaction of the data, drained by the sequencer.
+//! Rows that wait for the ledger or the access journal: written in the transaction of the data, drained by the sequencer.
+
+use crate::write_set::AccessRecord;
 
 /// One entry that waits for its place in the log.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -9,6 +11,15 @@ pub struct OutboxRow {
     pub change: Option<u64>,
     /// Entry without its sequence number.
     pub entry: [u8; 36],
+}
+
+/// An access record that waits for its place in the access journal.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AccessRow {
+    /// Ascending id; on PostgreSQL a lower one may appear after a higher one.
+    pub access_id: u64,
+    /// The record.
+    pub record: AccessRecord,
 }
 
 /// Outbox rows that now stand in the log, in log order from `first_index`.

@@ -11,7 +11,7 @@ use policy::Permit;
 
 use crate::error::{CommitError, ReadError};
 use crate::hash::IndexKey;
-use crate::outbox::{OutboxRow, SealedRange};
+use crate::outbox::{AccessRow, OutboxRow, SealedRange};
 use crate::page::{HistoryPage, HistoryQuery, Page, StoredVersion};
 use crate::search::SearchQuery;
 use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
@@ -91,6 +91,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Records that outbox rows are under a published checkpoint, and removes them from the outbox.
     fn mark_sealed(&self, sealed: Vec<SealedRange>) -> BoxFuture<'_, Result<(), CommitError>>;
+
+    /// Access records of commits that wait for the access journal, ascending, at most `limit`.
+    fn access_outbox(&self, limit: usize) -> BoxFuture<'_, Result<Vec<AccessRow>, ReadError>>;
+
+    /// Removes access records, by id, that are durable in the access journal.
+    fn clear_accesses(&self, access_ids: Vec<u64>) -> BoxFuture<'_, Result<(), CommitError>>;
 
     /// Log index of a stored version once sealed; `None` while it waits in the outbox.
     fn log_index<'a>(

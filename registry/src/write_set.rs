@@ -19,8 +19,8 @@ pub struct WriteSet {
     pub new_keys: Vec<WrappedKey>,
     /// The message's identity and the answer to repeat for it.
     pub idempotency: Option<Idempotency>,
-    /// Ledger entries beside those of the versions (access, configuration): 36 bytes before the sequence number.
-    pub extra_entries: Vec<ExtraEntry>,
+    /// Who did it: the record of the access, durable with what it tells of.
+    pub access: Option<AccessRecord>,
 }
 
 /// One resource version to be made.
@@ -68,12 +68,15 @@ pub struct Finished {
     pub salt_id: [u8; 16],
 }
 
-/// A ledger entry that is not a resource version.
-pub struct ExtraEntry {
+/// An access, sealed, with the ledger entry that commits to it; the registry does not look inside.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AccessRecord {
+    /// Random id the commitment's salt is derived from; no two records share one.
+    pub salt_id: [u8; 16],
     /// Entry without its sequence number: 36 bytes.
     pub entry: [u8; 36],
-    /// Random id the commitment's salt is derived from.
-    pub salt_id: [u8; 16],
+    /// Envelope as `repository` made it (docs/formats.md).
+    pub body: Vec<u8>,
 }
 
 /// A wrapped data key of one compartment.

@@ -66,16 +66,19 @@ async fn find(
     visibility: &Visibility,
 ) -> Answered<(Vec<([u8; 16], Record)>, Option<u64>)> {
     let journal = &call.app.journal;
-    let mut before = filter.before.unwrap_or(journal.position() + 1);
+    let unread = |error: &dyn std::fmt::Display| {
+        tracing::error!(cause = %error, "the access records cannot be read");
+        Fault::new(FaultKind::Unavailable, "the access records cannot be read now")
+    };
+    // What was committed a moment ago belongs to the answer.
+    let newest = call.app.mover.settle().await.map_err(|error| unread(&error))?;
+    let mut before = filter.before.unwrap_or(newest.max(journal.position()) + 1);
     let mut found = Vec::new();
     let mut scanned = 0;
     while before > 1 && found.len() <= filter.count {
         let first = before.saturating_sub(SCAN_RECORDS as u64).max(1);
         let span = usize::try_from(before - first).unwrap_or(SCAN_RECORDS);
-        let batch = journal.records(first - 1, span).await.map_err(|error| {
-            tracing::error!(cause = %error, "the access journal cannot be read");
-            Fault::new(FaultKind::Unavailable, "the access records cannot be read now")
-        })?;
+        let batch = journal.records(first - 1, span).await.map_err(|error| unread(&error))?;
         for entry in batch.into_iter().rev().filter(|entry| entry.position < before) {
             let body = match call.app.payloads.open_record(&entry.salt_id, &entry.body).await {
                 Ok((body, _)) => body,

@@ -1,20 +1,24 @@
 //! The access record of every read, search, history, write and denial: no record, no data.
 //!
 //! One compact record a request, sealed under the key of the one patient it concerns (the tenant's when
-//! there are none or several), with its ledger entry beside it. It is durable in the registry's access journal
-//! before the body leaves; when it cannot be, the answer is 503 (security reference 4.3).
+//! there are none or several), with its ledger entry beside it. That of a write is part of its commit, and the
+//! `mover` takes it on; any other is durable in the registry's access journal before the body leaves. When it
+//! cannot be, the answer is 503 (security reference 4.3).
 //! Not here: AuditEvents made of the records (`audit`), the journal's files (`registry::access`).
 
 pub(crate) mod audit;
+pub(crate) mod mover;
 mod record;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use fhir::{ResourceId, ResourceKey, ResourceType, VersionId};
 use ledger::{Kind, Salt};
 use policy::{AccessRequest, Principal};
 use registry::page::StoredVersion;
-use repository::Sealer;
+use registry::write_set::AccessRecord;
+use repository::{DataKey, Sealer};
 
 use crate::app::App;
 use crate::clock;
@@ -27,6 +31,7 @@ use crate::telemetry::metrics::Interaction;
 pub(crate) use record::{Record, key as record_key};
 
 /// An access on its way to its record.
+#[derive(Clone)]
 pub struct Access {
     record: Record,
     patients: BTreeSet<ResourceId>,
@@ -102,7 +107,7 @@ impl Access {
         self
     }
 
-    /// Notes what a write made.
+    /// Notes what a write makes.
     pub(crate) fn touching(mut self, touched: Touched) -> Self {
         self.record.count = touched.versions.len() as u64;
         if !touched.versions.is_empty() {
@@ -163,11 +168,32 @@ pub(crate) async fn denied(
 }
 
 async fn append(app: &App, access: Access) -> Answered<()> {
+    let AccessRecord { salt_id, entry, body } = seal(app, access, &[]).await?;
+    app.journal.append(salt_id, entry, body).await.map_err(|error| {
+        tracing::error!(cause = %error, "the access journal does not take records");
+        Fault::new(FaultKind::Unavailable, "the access cannot be recorded; retry later")
+    })?;
+    Ok(())
+}
+
+/// The record in its final form, for the commit or the journal. `fresh` are keys that the same commit makes.
+///
+/// # Errors
+/// 503 when no key can be had.
+pub(crate) async fn seal(
+    app: &App,
+    access: Access,
+    fresh: &[Arc<DataKey>],
+) -> Answered<AccessRecord> {
     let Access { mut record, patients } = access;
     record.patients = patients.into_iter().map(|id| id.as_str().to_owned()).collect();
     record.at_us = clock::now_us();
     let own = match &record.patients[..] {
-        [only] => app.payloads.known_key(&format!("Patient/{only}")),
+        [only] => {
+            let compartment = format!("Patient/{only}");
+            let made = fresh.iter().find(|key| key.compartment() == compartment);
+            made.cloned().or_else(|| app.payloads.known_key(&compartment))
+        }
         _ => None,
     };
     let key = match own {
@@ -180,12 +206,8 @@ async fn append(app: &App, access: Access) -> Answered<()> {
     let sealer = Sealer::prepare(&record::key(&salt_id), &[key]).map_err(unsealed)?;
     let salt = Salt::derive(sealer.salt_key().as_bytes(), Kind::Access, &salt_id);
     let entry = finish::entry(Kind::Access, &salt, &body);
-    let envelope = sealer.seal(VersionId::FIRST, &body).map_err(unsealed)?;
-    app.journal.append(salt_id, entry, envelope).await.map_err(|error| {
-        tracing::error!(cause = %error, "the access journal does not take records");
-        Fault::new(FaultKind::Unavailable, "the access cannot be recorded; retry later")
-    })?;
-    Ok(())
+    let body = sealer.seal(VersionId::FIRST, &body).map_err(unsealed)?;
+    Ok(AccessRecord { salt_id, entry, body })
 }
 
 /// Patients that one record names; an access to more is an access to the register as a whole.

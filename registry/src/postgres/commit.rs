@@ -11,7 +11,7 @@ use policy::Permit;
 use sqlx::{PgConnection, Row};
 
 use super::known::Known;
-use super::pending::{FirstAnswer, OutboxEntry, Pending};
+use super::pending::{FirstAnswer, Pending};
 use crate::clock::Clock;
 use crate::error::{CommitError, ReadError};
 use crate::hash::IndexKey;
@@ -105,9 +105,8 @@ impl Group<'_> {
                 at_us: updated.micros(),
             });
         }
-        for extra in &set.extra_entries {
-            let (salt_id, entry) = (Some(extra.salt_id), extra.entry);
-            self.pending.outbox(OutboxEntry { change: None, salt_id, entry });
+        if let Some(access) = &set.access {
+            self.pending.access(access.clone());
         }
         if self.pending.is_large() {
             self.pending.flush(self.conn).await?;

@@ -5,6 +5,7 @@
 //! commit order (docs/adr/007-postgres-writer.md). Reads go through a pool, each on one snapshot.
 //! Not here: the SQL of searches (`search::sql`).
 
+mod access_outbox;
 mod batch;
 mod columns;
 mod commit;

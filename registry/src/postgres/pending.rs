@@ -9,6 +9,7 @@ use super::batch::Batch;
 use super::columns::{Direction, PlacedRows};
 use crate::index::IndexRows;
 use crate::place::Place;
+use crate::write_set::AccessRecord;
 
 /// Rows to be written.
 #[derive(Default)]
@@ -16,6 +17,7 @@ pub(super) struct Pending {
     resources: BTreeMap<i64, ResourceRow>,
     versions: Vec<VersionRow>,
     outbox: Vec<OutboxEntry>,
+    accesses: Vec<AccessRecord>,
     terms: BTreeMap<i64, Vec<u8>>,
     members_gone: Vec<i64>,
     members: Vec<(i64, ResourceType, Place)>,
@@ -56,10 +58,9 @@ pub(super) struct VersionRow {
 }
 
 /// Row of `ledger_outbox`, its id left to the table.
-pub(super) struct OutboxEntry {
-    pub(super) change: Option<i64>,
-    pub(super) salt_id: Option<[u8; 16]>,
-    pub(super) entry: [u8; 36],
+struct OutboxEntry {
+    change: i64,
+    entry: [u8; 36],
 }
 
 /// Row of `idempotency`.
@@ -81,13 +82,14 @@ impl Pending {
     pub(super) fn version(&mut self, row: VersionRow) {
         self.types.insert(row.resource_type);
         self.bytes += row.payload.len() + VERSION_BYTES;
-        let entry = row.entry;
-        self.outbox(OutboxEntry { change: Some(row.change), salt_id: None, entry });
+        self.outbox.push(OutboxEntry { change: row.change, entry: row.entry });
         self.versions.push(row);
     }
 
-    pub(super) fn outbox(&mut self, row: OutboxEntry) {
-        self.outbox.push(row);
+    /// The record of a set's access.
+    pub(super) fn access(&mut self, record: AccessRecord) {
+        self.bytes += record.body.len();
+        self.accesses.push(record);
     }
 
     /// Exchanges index rows and their list; `former` is where the rows that go stand.
@@ -197,13 +199,20 @@ impl Pending {
         }
         let rows = &self.outbox;
         if !rows.is_empty() {
-            batch.part().push("insert into ledger_outbox (change, salt_id, entry) ");
-            batch.push("select change, salt_id, entry from unnest(");
+            batch.part().push("insert into ledger_outbox (change, entry) ");
+            batch.push("select change, entry from unnest(");
             batch.bind(column(rows, |row| row.change))?;
-            let salts = rows.iter().map(|row| row.salt_id.as_ref().map(<[u8; 16]>::as_slice));
-            batch.bind(salts.collect::<Vec<_>>())?;
             batch.bind(rows.iter().map(|row| row.entry.as_slice()).collect::<Vec<_>>())?;
-            batch.push(") with ordinality u (change, salt_id, entry, at) order by at");
+            batch.push(") with ordinality u (change, entry, at) order by at");
+        }
+        let rows = &self.accesses;
+        if !rows.is_empty() {
+            batch.part().push("insert into access_outbox (salt_id, entry, body) ");
+            batch.push("select salt_id, entry, body from unnest(");
+            batch.bind(rows.iter().map(|row| row.salt_id.as_slice()).collect::<Vec<_>>())?;
+            batch.bind(rows.iter().map(|row| row.entry.as_slice()).collect::<Vec<_>>())?;
+            batch.bind(rows.iter().map(|row| row.body.as_slice()).collect::<Vec<_>>())?;
+            batch.push(") with ordinality u (salt_id, entry, body, at) order by at");
         }
         Ok(())
     }

@@ -14,11 +14,11 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::options::PostgresOptions;
 use super::readers::{Readers, snapshot};
 use super::writer::Writer;
-use super::{history, migrate, read, sealed};
+use super::{access_outbox, history, migrate, read, sealed};
 use crate::error::{CommitError, OpenError, ReadError};
 use crate::hash::IndexKey;
 use crate::job::{Job, QUEUE_SETS_MAX};
-use crate::outbox::{OutboxRow, SealedRange};
+use crate::outbox::{AccessRow, OutboxRow, SealedRange};
 use crate::page::{HistoryPage, HistoryQuery, Page, StoredVersion};
 use crate::search::{self, SearchQuery};
 use crate::store::Store;
@@ -256,6 +256,14 @@ impl Store for PostgresStore {
 
     fn mark_sealed(&self, ranges: Vec<SealedRange>) -> BoxFuture<'_, Result<(), CommitError>> {
         self.write_with(|reply| Job::Sealed(ranges, reply))
+    }
+
+    fn access_outbox(&self, limit: usize) -> BoxFuture<'_, Result<Vec<AccessRow>, ReadError>> {
+        self.readers.run(move |conn| access_outbox::waiting(conn, limit).boxed())
+    }
+
+    fn clear_accesses(&self, access_ids: Vec<u64>) -> BoxFuture<'_, Result<(), CommitError>> {
+        self.write_with(|reply| Job::Journaled(access_ids, reply))
     }
 
     fn log_index<'a>(

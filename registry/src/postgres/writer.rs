@@ -17,7 +17,7 @@ use tokio::sync::{Notify, mpsc};
 use super::commit::{Group, Numbers, SetError};
 use super::known::Known;
 use super::pending::Pending;
-use super::sealed;
+use super::{access_outbox, sealed};
 use crate::clock::Clock;
 use crate::hash::IndexKey;
 use crate::job::{Answer, GROUP_WRITES_MAX, Job, Outcome};
@@ -124,7 +124,7 @@ impl Writer {
     ) -> Result<Vec<Answer>, sqlx::Error> {
         let sets = jobs.iter().filter_map(|job| match job {
             Job::Commit(set, _) => Some(&**set),
-            Job::Sealed(..) | Job::Setting(..) => None,
+            Job::Sealed(..) | Job::Journaled(..) | Job::Setting(..) => None,
         });
         let sets: Vec<_> = sets.collect();
         let known = if sets.is_empty() {
@@ -144,6 +144,10 @@ impl Writer {
                     Err(SetError::Failed(error)) => return Err(error),
                 },
                 Job::Sealed(ranges, _) => Answer::Done(sealed::mark(group.conn, ranges).await?),
+                Job::Journaled(ids, _) => {
+                    access_outbox::clear(group.conn, ids).await?;
+                    Answer::Done(Ok(()))
+                }
                 Job::Setting(name, value, _) => {
                     sealed::set_setting(group.conn, name, value).await?;
                     Answer::Done(Ok(()))

@@ -30,7 +30,7 @@ fn listed_and_probed_sets_give_the_same_matches() {
         depends: Vec::new(),
         new_keys: Vec::new(),
         idempotency: None,
-        extra_entries: Vec::new(),
+        access: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime starts");
     runtime.block_on(store.commit(set)).expect("the write succeeds");

@@ -12,12 +12,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::current::{current, resolve_key};
 use super::index_rows::Pending;
-use super::search;
+use super::{access_outbox, search};
 use crate::clock::Clock;
 use crate::error::CommitError;
 use crate::hash::IndexKey;
 use crate::place::Current;
-use crate::write_set::{Committed, Dependency, ExtraEntry, Match, MatchOutcome, WriteSet};
+use crate::write_set::{Committed, Dependency, Match, MatchOutcome, WriteSet};
 
 /// Why a set did not go in.
 pub(super) enum SetError {
@@ -107,8 +107,8 @@ impl Group<'_> {
                 )?
                 .execute(params![first.sender, first.control_id, first.answer, updated.micros()])?;
         }
-        for extra in &set.extra_entries {
-            self.queue_extra(extra)?;
+        if let Some(access) = &set.access {
+            access_outbox::add(self.conn, access)?;
         }
         Ok(Committed { versions })
     }
@@ -163,13 +163,6 @@ impl Group<'_> {
             }
         };
         if found == dependency.found { Ok(()) } else { Err(SetError::Refused(CommitError::Stale)) }
-    }
-
-    fn queue_extra(&mut self, extra: &ExtraEntry) -> rusqlite::Result<()> {
-        self.conn
-            .prepare_cached("insert into ledger_outbox (salt_id, entry) values (?1, ?2)")?
-            .execute(params![extra.salt_id.as_slice(), extra.entry.as_slice()])?;
-        Ok(())
     }
 }
 

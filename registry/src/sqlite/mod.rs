@@ -4,6 +4,7 @@
 //! One process holds a database; another may read it with SQLite's own tools.
 //! Not here: the SQL of searches (`search::sql`).
 
+mod access_outbox;
 mod checkpoint;
 mod commit;
 mod current;

@@ -13,12 +13,12 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::open::SqliteOptions;
 use super::reader::{Readers, snapshot};
 use super::writer::Shared;
-use super::{checkpoint, commit, history, migrate, read, sealed, search, writer};
+use super::{access_outbox, checkpoint, commit, history, migrate, read, sealed, search, writer};
 use crate::error::{CommitError, OpenError, ReadError};
 use crate::hash::IndexKey;
 use crate::index::table;
 use crate::job::{Job, QUEUE_SETS_MAX};
-use crate::outbox::{OutboxRow, SealedRange};
+use crate::outbox::{AccessRow, OutboxRow, SealedRange};
 use crate::page::{HistoryPage, HistoryQuery, Page, StoredVersion};
 use crate::search::SearchQuery;
 use crate::store::Store;
@@ -204,6 +204,14 @@ impl Store for SqliteStore {
 
     fn mark_sealed(&self, ranges: Vec<SealedRange>) -> BoxFuture<'_, Result<(), CommitError>> {
         self.write_with(|reply| Job::Sealed(ranges, reply))
+    }
+
+    fn access_outbox(&self, limit: usize) -> BoxFuture<'_, Result<Vec<AccessRow>, ReadError>> {
+        self.read_with(move |conn| Ok(access_outbox::waiting(conn, limit)?))
+    }
+
+    fn clear_accesses(&self, access_ids: Vec<u64>) -> BoxFuture<'_, Result<(), CommitError>> {
+        self.write_with(|reply| Job::Journaled(access_ids, reply))
     }
 
     fn log_index<'a>(

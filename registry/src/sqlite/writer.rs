@@ -15,7 +15,7 @@ use tokio::sync::{Notify, mpsc};
 use super::commit::{Group, Numbers, SetError};
 use super::index_rows::Pending;
 use super::open::SqliteOptions;
-use super::{checkpoint, sealed};
+use super::{access_outbox, checkpoint, sealed};
 use crate::hash::IndexKey;
 use crate::job::{Answer, GROUP_WRITES_MAX, Job, Outcome};
 
@@ -160,6 +160,10 @@ impl Writer<'_> {
                 Err(SetError::Failed(error)) => Err(error),
             },
             Job::Sealed(ranges, _) => Ok(Answer::Done(sealed::mark(self.conn, ranges)?)),
+            Job::Journaled(ids, _) => {
+                access_outbox::clear(self.conn, ids)?;
+                Ok(Answer::Done(Ok(())))
+            }
             Job::Setting(name, value, _) => {
                 self.conn
                     .prepare_cached("insert or replace into setting (name, value) values (?1, ?2)")?

@@ -88,13 +88,7 @@ pub(crate) fn rows(text: &str) -> IndexRows {
 
 /// A set of these writes and nothing else.
 pub(crate) fn set(writes: Vec<Write>) -> WriteSet {
-    WriteSet {
-        writes,
-        depends: Vec::new(),
-        new_keys: Vec::new(),
-        idempotency: None,
-        extra_entries: Vec::new(),
-    }
+    WriteSet { writes, depends: Vec::new(), new_keys: Vec::new(), idempotency: None, access: None }
 }
 
 /// Commits one write.
