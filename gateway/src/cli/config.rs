@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{ConfigOptions, refuse_config};
+use super::{ConfigOptions, out, refuse_config};
 
 /// Show the configuration.
 #[derive(Args, Debug)]
@@ -39,14 +39,17 @@ pub fn run(args: &ConfigArgs) -> u8 {
         Err(error) => return refuse_config(&error),
     };
     if !shows {
-        println!("ok");
+        out::line("ok");
         return 0;
     }
     for setting in &loaded.settings {
         if origin {
-            println!("{:<30} {:<32} {}", setting.name, setting.shown, setting.origin);
+            out::line(format_args!(
+                "{:<30} {:<32} {}",
+                setting.name, setting.shown, setting.origin
+            ));
         } else {
-            println!("{:<30} {}", setting.name, setting.shown);
+            out::line(format_args!("{:<30} {}", setting.name, setting.shown));
         }
     }
     0

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::{ConfigOptions, refuse_config};
+use super::{ConfigOptions, out, refuse_config};
 use crate::config::Config;
 use crate::tls;
 
@@ -37,7 +37,7 @@ pub async fn run(args: DoctorArgs) -> u8 {
         check_clock(),
     ];
     for check in &checks {
-        println!("{} {}", check.mark, check.text);
+        out::line(format_args!("{} {}", check.mark, check.text));
     }
     u8::from(checks.iter().any(|check| check.mark == '✗'))
 }

@@ -10,6 +10,7 @@ use clap::Args;
 use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::out;
 use crate::load::{
     Item, LoadState, RejectFile, Rejection, SendError, Sender, SourceError, collect, items,
 };
@@ -50,19 +51,23 @@ pub struct LoadArgs {
 pub async fn run(args: LoadArgs) -> u8 {
     match load(&args).await {
         Ok(summary) => {
-            println!("{summary}");
+            out::line(&summary);
             if summary.refused == 0 { 0 } else { 20 }
         }
         Err(LoadError::Send(SendError::Unauthenticated(reason))) => {
-            eprintln!("sealway load: {reason}\n  give a valid token with --token-file FILE");
+            out::note(format_args!(
+                "sealway load: {reason}\n  give a valid token with --token-file FILE"
+            ));
             4
         }
         Err(LoadError::Send(error)) => {
-            eprintln!("sealway load: {error}\n  is the gateway up? then go on with --resume");
+            out::note(format_args!(
+                "sealway load: {error}\n  is the gateway up? then go on with --resume"
+            ));
             5
         }
         Err(error) => {
-            eprintln!("sealway load: {error}");
+            out::note(format_args!("sealway load: {error}"));
             1
         }
     }
@@ -235,7 +240,7 @@ impl Progress {
         if self.plain {
             let mut said = lock(&self.said);
             if said.elapsed() >= PLAIN_LINE_EVERY {
-                eprintln!("{message}");
+                out::note(&message);
                 *said = Instant::now();
             }
         }

@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod health;
 pub mod ledger;
 pub mod load;
+mod out;
 pub mod send;
 pub mod serve;
 pub mod token;
@@ -96,8 +97,8 @@ pub fn run() -> u8 {
 
 /// Says what is wrong with the configuration; exit code 3.
 pub(crate) fn refuse_config(error: &dyn std::fmt::Display) -> u8 {
-    eprintln!("sealway: {error}");
-    eprintln!("  `sealway config show --origin` lists every setting and where it comes from");
+    out::note(format_args!("sealway: {error}"));
+    out::note("  `sealway config show --origin` lists every setting and where it comes from");
     3
 }
 
@@ -105,7 +106,7 @@ fn block_on(command: impl Future<Output = u8>) -> u8 {
     match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime.block_on(command),
         Err(error) => {
-            eprintln!("sealway: cannot start: {error}");
+            out::note(format_args!("sealway: cannot start: {error}"));
             1
         }
     }

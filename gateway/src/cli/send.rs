@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::out;
 use crate::load::{Item, ItemKind, SendError, Sender, items};
 
 /// Send a file and print the acknowledgement or outcome.
@@ -49,7 +50,7 @@ pub async fn run(args: SendArgs) -> u8 {
     match outcome {
         Ok(refused) => u8::from(refused) * 20,
         Err(FailedSend { exit_code, reason }) => {
-            eprintln!("sealway send: {reason}");
+            out::note(format_args!("sealway send: {reason}"));
             exit_code
         }
     }
@@ -92,7 +93,7 @@ async fn mllp(file: PathBuf, to: &str) -> Result<bool, FailedSend> {
             .map_err(|_| failed(5)(format!("{to}: no acknowledgement in {ACK_WAIT:?}")))?
             .map_err(unreachable)?;
         let text = String::from_utf8_lossy(&answer).replace('\r', "\n");
-        println!("{}\n", text.trim_end());
+        out::line(format_args!("{}\n", text.trim_end()));
         refused |= !text.contains("\nMSA|AA") && !text.contains("\nMSA|CA");
     }
     Ok(refused)
@@ -124,16 +125,16 @@ async fn fhir(file: PathBuf, url: &str, token: Option<PathBuf>) -> Result<bool, 
     let mut refused = false;
     for item in read(&file)? {
         let answer = sender.send(&item).await.map_err(code)?;
-        println!(
+        out::line(format_args!(
             "line {}: {} accepted, {} refused",
             item.line,
             answer.accepted,
             answer.refused.len()
-        );
+        ));
         for (entry, status, place, reason) in &answer.refused {
             let entry = entry.map(|at| format!("entry {at}: ")).unwrap_or_default();
             let place = place.as_deref().map(|p| format!(" at {p}")).unwrap_or_default();
-            println!("  {entry}{status}{place}: {reason}");
+            out::line(format_args!("  {entry}{status}{place}: {reason}"));
             refused = true;
         }
     }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{ConfigOptions, refuse_config};
+use super::{ConfigOptions, out, refuse_config};
 use crate::app::OpenError;
 use crate::config::Config;
 use crate::gateway::{Gateway, StartError};
@@ -50,7 +50,7 @@ pub fn run(args: ServeArgs) -> u8 {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("sealway: cannot start: {error}");
+            out::note(format_args!("sealway: cannot start: {error}"));
             return 1;
         }
     };
@@ -67,7 +67,7 @@ pub(crate) fn refuse_start(error: &StartError) -> u8 {
             refuse_config(error)
         }
         _ => {
-            eprintln!("sealway: {error}");
+            out::note(format_args!("sealway: {error}"));
             1
         }
     }

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use ledger::{Trust, verify_receipt_bytes};
 
+use super::out;
+
 /// Verify a receipt offline.
 #[derive(Args, Debug)]
 #[command(
@@ -33,14 +35,14 @@ pub fn run(args: &VerifyArgs) -> u8 {
     match report(args) {
         Ok(report) => {
             if args.json {
-                println!("{}", report.to_json());
+                out::line(report.to_json());
             } else {
-                print!("{report}");
+                out::text(&report);
             }
             report.verdict.exit_code()
         }
         Err(text) => {
-            eprintln!("sealway verify: {text}");
+            out::note(format_args!("sealway verify: {text}"));
             1
         }
     }

@@ -4,6 +4,7 @@
 
 mod access;
 mod bundle;
+mod cli;
 mod conditional;
 mod crash;
 mod crud;
