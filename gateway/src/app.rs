@@ -246,7 +246,7 @@ fn audience(config: &Config) -> String {
     }
 }
 
-/// The development issuer, with its key left for `sealway token`; on loopback only.
+/// The development issuer, with its key kept for `sealway token` and the next start; on loopback only.
 fn start_dev_issuer(config: &Config) -> Result<Option<DevIssuer>, OpenError> {
     if !config.auth.dev_issuer {
         return Ok(None);
@@ -256,13 +256,12 @@ fn start_dev_issuer(config: &Config) -> Result<Option<DevIssuer>, OpenError> {
         return Err(crate::config::ConfigError(text.to_owned()).into());
     }
     let refused = |error: &dyn std::fmt::Display| OpenError::Key(format!("dev-issuer: {error}"));
-    let issuer = DevIssuer::generate("urn:sealway:dev-issuer", &audience(config))
-        .map_err(|error| refused(&error))?;
-    issuer.save(&dev_issuer_file(&config.data_dir)).map_err(|error| refused(&error))?;
-    Ok(Some(issuer))
+    let file = dev_issuer_file(&config.data_dir);
+    let issuer = DevIssuer::open(&file, "urn:sealway:dev-issuer", &audience(config));
+    issuer.map(Some).map_err(|error| refused(&error))
 }
 
-/// Where a running development issuer leaves its key.
+/// Where the development issuer keeps its key.
 pub fn dev_issuer_file(data_dir: &Path) -> std::path::PathBuf {
     data_dir.join("keys/dev-issuer.json")
 }

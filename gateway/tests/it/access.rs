@@ -24,6 +24,21 @@ async fn without_a_token_only_public_places_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_development_token_outlives_a_restart_but_not_the_issuer() {
+    let site = Site::start().await;
+    let token = site.token_of(Role::System, None);
+
+    let site = site.restart().await;
+    site.get_as(&token, "/Patient").await.expect(200);
+
+    // The key is still in the folder, but nobody started the issuer.
+    let site = site.restart_with(|config| config.auth.dev_issuer = false).await;
+    let refused = site.get_as(&token, "/Patient").await.expect(401);
+    assert!(refused.header("www-authenticate").contains("invalid_token"));
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_patient_sees_the_own_record_only_and_who_looked() {
     let site = Site::start().await;
     let own = site.create(&patient("Ada")).await;
