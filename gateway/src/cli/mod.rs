@@ -46,7 +46,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Look after the log
     Ledger(ledger::LedgerArgs),
-    /// Show the configuration
+    /// Show, check or begin a configuration
     Config(config::ConfigArgs),
     /// Check an installation
     Doctor(doctor::DoctorArgs),
@@ -60,7 +60,7 @@ pub struct ConfigOptions {
     /// Configuration file [default: sealway.toml here, if there is one]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Folder of database, log and keys
+    /// Folder of database, log and keys [default: sealway-data]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 }
@@ -89,7 +89,7 @@ pub fn run() -> u8 {
         Command::Token(args) => token::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Ledger(args) => ledger::run(args),
-        Command::Config(args) => config::run(&args),
+        Command::Config(args) => config::run(args),
         Command::Doctor(args) => block_on(doctor::run(args)),
         Command::Health(args) => health::run(&args),
     }
