@@ -16,7 +16,7 @@ pub mod serve;
 pub mod token;
 pub mod verify;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -100,6 +100,29 @@ pub(crate) fn refuse_config(error: &dyn std::fmt::Display) -> u8 {
     out::note(format_args!("sealway: {error}"));
     out::note("  `sealway config show --origin` lists every setting and where it comes from");
     3
+}
+
+/// A file that should hold a token and cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the token file {}: {error}", path.display())]
+pub(crate) struct TokenFileError {
+    path: PathBuf,
+    error: std::io::Error,
+}
+
+impl TokenFileError {
+    /// How to get a token.
+    pub(crate) const NEXT: &str = "`sealway token --role system > token` makes one where the development issuer \
+        runs; name its file with --token-file";
+}
+
+/// The bearer token of a client command: from this file, or else from `SEALWAY_TOKEN`.
+pub(crate) fn bearer(file: Option<&Path>) -> Result<Option<String>, TokenFileError> {
+    let Some(path) = file else { return Ok(std::env::var("SEALWAY_TOKEN").ok()) };
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text.trim().to_owned())),
+        Err(error) => Err(TokenFileError { path: path.to_path_buf(), error }),
+    }
 }
 
 fn block_on(command: impl Future<Output = u8>) -> u8 {

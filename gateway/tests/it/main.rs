@@ -10,6 +10,7 @@ mod crash;
 mod crud;
 mod demo;
 mod hostile;
+mod load;
 mod message;
 mod outage;
 mod process;
