@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use moka::sync::Cache;
-use registry::access::Journal;
+use registry::access::{Journal, JournalError};
 use registry::postgres::{PostgresOptions, PostgresStore};
 use registry::sqlite::{SqliteOptions, SqliteStore};
 use registry::store::Store;
@@ -37,6 +37,9 @@ pub enum OpenError {
     /// A setting cannot be used.
     #[error("{0}")]
     Config(#[from] crate::config::ConfigError),
+    /// Another process works on the data folder.
+    #[error("{} is held by another process, most likely a running gateway", .0.display())]
+    Held(std::path::PathBuf),
     /// A folder or file cannot be used.
     #[error("{0}")]
     Folder(String),
@@ -89,9 +92,13 @@ impl App {
     pub async fn open(config: Config) -> Result<Arc<Self>, OpenError> {
         let folder = config.data_dir.join("access");
         make_folder(&folder)?;
-        let journal =
-            Journal::open(&folder).map_err(|error| OpenError::Folder(error.to_string()))?;
-        Self::open_over(config, journal).await
+        match Journal::open(&folder) {
+            Ok(journal) => Self::open_over(config, journal).await,
+            Err(JournalError::Io(error)) if error.kind() == std::io::ErrorKind::ResourceBusy => {
+                Err(OpenError::Held(config.data_dir))
+            }
+            Err(error) => Err(OpenError::Folder(error.to_string())),
+        }
     }
 
     /// The same over an access journal that is open already, for tests of its failures.

@@ -63,7 +63,7 @@ fn ask_plainly(address: &str) -> Result<u16, String> {
 }
 
 /// Where a listener on all addresses is reached from this machine.
-fn local(listen: SocketAddr) -> SocketAddr {
+pub(crate) fn local(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
