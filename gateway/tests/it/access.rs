@@ -91,7 +91,15 @@ async fn an_auditor_sees_accesses_and_no_clinical_data() {
 async fn every_answer_has_its_record_and_ledger_entry() {
     let site = Site::start().await;
     let key = site.create(&patient("Ada")).await;
+    // The record of a write is in its commit; it comes to the journal a moment later.
+    for _ in 0..500 {
+        if site.app.journal.position() == 1 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
     let before = site.app.journal.position();
+    assert_eq!(before, 1, "the record of the creation");
 
     site.get(&format!("/{key}")).await.expect(200);
     site.get("/Patient").await.expect(200);
