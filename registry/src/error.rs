@@ -15,7 +15,8 @@ pub enum CommitError {
     /// The set holds two writes for one resource.
     #[error("{0} is written twice in one transaction")]
     Duplicate(ResourceKey),
-    /// The database is away, full or refused. Retrying is safe.
+    /// The database is away, full, refused or stopped. Retrying is safe; when a disk or a connection failed
+    /// at the commit itself, what was not acknowledged may be found there all the same.
     #[error("registry unavailable: {0}")]
     Unavailable(String),
     /// The writer's queue is full. Retrying later is safe.

@@ -120,6 +120,11 @@ pub trait Store: Send + Sync + 'static {
     /// Round trip to the database that also proves it can write; for `/readyz`.
     fn ping(&self) -> BoxFuture<'_, Result<(), ReadError>>;
 
+    /// Why nothing is written until the next start, and what to do about it; `None` while all is well.
+    fn stopped(&self) -> Option<String> {
+        None
+    }
+
     /// Every stored version in change order above `after`, for `fsck` and reindexing; not permitted to requests.
     fn scan_versions(
         &self,

@@ -79,7 +79,7 @@ async fn checks(app: &App) -> Vec<Check> {
     let ping = tokio::time::timeout(PING_TIMEOUT, app.store.ping()).await;
     let registry = match ping {
         Ok(Ok(())) => (true, "reads and writes".to_owned()),
-        Ok(Err(_)) => (false, "does not write".to_owned()),
+        Ok(Err(_)) => (false, app.store.stopped().unwrap_or_else(|| "does not write".to_owned())),
         Err(_) => (false, "does not answer".to_owned()),
     };
     let sealing = match app.ledger.stopped() {

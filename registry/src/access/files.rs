@@ -67,8 +67,7 @@ impl Folder {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let text = "another process holds the folder";
-                return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
+                return Err(io::Error::other("another process holds the folder"));
             }
             Err(TryLockError::Error(error)) => return Err(error),
         }

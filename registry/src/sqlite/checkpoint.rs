@@ -13,7 +13,9 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 
+use super::fail_stop::DiskState;
 use super::open::{PAGE_BYTES, SqliteOptions};
+use crate::error::OpenError;
 
 thread_local! {
     /// Pages in the log after the last commit of this thread.
@@ -84,8 +86,12 @@ impl Handle {
     }
 }
 
-/// Starts the thread; it ends when the handle is dropped, after a last, truncating checkpoint.
-pub(super) fn start(options: &SqliteOptions) -> rusqlite::Result<(Handle, JoinHandle<()>)> {
+/// Starts the thread; it ends when the handle is dropped, after a last, truncating checkpoint. Once
+/// the disk has failed there are no more checkpoints.
+pub(super) fn start(
+    options: &SqliteOptions,
+    disk: &'static DiskState,
+) -> Result<(Handle, JoinHandle<()>), OpenError> {
     let conn = options.checkpointer()?;
     let (wake, woken) = sync_channel(1);
     let gate = Arc::new(Gate::default());
@@ -96,12 +102,19 @@ pub(super) fn start(options: &SqliteOptions) -> rusqlite::Result<(Handle, JoinHa
             .unwrap_or(i32::MAX)
             .max(1),
     };
-    let thread = std::thread::spawn(move || run(&conn, &woken, &gate));
+    let thread = std::thread::Builder::new()
+        .name("registry-checkpoints".into())
+        .spawn(move || run(&conn, &woken, &gate, disk))
+        .map_err(|error| OpenError::Unavailable(error.to_string()))?;
     Ok((handle, thread))
 }
 
-fn run(conn: &Connection, woken: &Receiver<()>, gate: &Gate) {
+fn run(conn: &Connection, woken: &Receiver<()>, gate: &Gate, disk: &DiskState) {
     while woken.recv().is_ok() {
+        if disk.stopped().is_some() {
+            gate.update(|state| state.is_closed = false);
+            continue;
+        }
         let copied = copy_beside_the_writer(conn);
         gate.update(|state| state.is_closed = true);
         gate.update_when(|state| !state.is_occupied, |_| ());
@@ -111,7 +124,9 @@ fn run(conn: &Connection, woken: &Receiver<()>, gate: &Gate) {
             tracing::warn!(error = %error, "a checkpoint of the registry did not finish");
         }
     }
-    if let Err(error) = checkpoint(conn, "truncate") {
+    if disk.stopped().is_none()
+        && let Err(error) = checkpoint(conn, "truncate")
+    {
         tracing::warn!(error = %error, "the last checkpoint of the registry did not finish");
     }
 }

@@ -1,10 +1,12 @@
 //! How connections are opened: options, pragmas, one writer, few readers, caches under 64 MiB together.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::settle::{Durable, SystemFiles};
 use crate::clock::Clock;
 
 /// Where the database is and how large its parts are.
@@ -20,6 +22,8 @@ pub struct SqliteOptions {
     pub checkpoint_bytes: u64,
     /// Named SQLite VFS to go through, for tests of the file layer.
     pub vfs: Option<String>,
+    /// What makes files durable beside SQLite; another one for tests of the file layer.
+    pub durable: Arc<dyn Durable>,
 }
 
 impl SqliteOptions {
@@ -31,6 +35,7 @@ impl SqliteOptions {
             clock,
             checkpoint_bytes: CHECKPOINT_BYTES_DEFAULT,
             vfs: None,
+            durable: Arc::new(SystemFiles),
         }
     }
 
@@ -67,6 +72,11 @@ impl SqliteOptions {
         conn.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT)?;
         conn.pragma_update(None, "cache_size", -256)?;
         Ok(conn)
+    }
+
+    /// A connection without pragmas, to a database that exists.
+    pub(super) fn plain(&self) -> rusqlite::Result<Connection> {
+        self.connect(false)
     }
 
     fn connect(&self, create: bool) -> rusqlite::Result<Connection> {

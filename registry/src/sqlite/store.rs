@@ -10,10 +10,13 @@ use policy::Permit;
 use rusqlite::{Connection, params};
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::fail_stop::{self, DiskState};
 use super::open::SqliteOptions;
 use super::reader::{Readers, snapshot};
 use super::writer::Shared;
-use super::{access_outbox, checkpoint, commit, history, migrate, read, sealed, search, writer};
+use super::{
+    access_outbox, checkpoint, commit, history, migrate, read, sealed, search, settle, writer,
+};
 use crate::error::{CommitError, OpenError, ReadError};
 use crate::hash::IndexKey;
 use crate::index::table;
@@ -31,35 +34,46 @@ pub struct SqliteStore {
     readers: Option<Readers>,
     writer: Option<mpsc::Sender<Job>>,
     threads: Vec<JoinHandle<()>>,
+    disk: &'static DiskState,
 }
 
 impl SqliteStore {
     /// Opens or creates the database and brings its schema up to date. Blocks for some milliseconds.
     ///
     /// # Errors
-    /// [`OpenError::UnknownSchema`] for a database of a newer release.
-    pub fn open(options: SqliteOptions) -> Result<Self, OpenError> {
+    /// [`OpenError::UnknownSchema`] for a database of a newer release, [`OpenError::Unavailable`]
+    /// when the disk does not keep what it shows.
+    pub fn open(mut options: SqliteOptions) -> Result<Self, OpenError> {
+        let (vfs, disk) = fail_stop::register(options.vfs.as_deref())?;
+        options.vfs = Some(vfs);
+        settle::settle_log(&options)?;
         let mut conn = options.writer()?;
         migrate::migrate(&mut conn)?;
         let index_key = index_key(&conn)?;
         check_search_table(&conn)?;
+        settle::settle_names(&options)?;
         let outbox = Arc::new(Notify::new());
         let readers = Readers::start(&options)?;
-        let (checkpoints, checkpointer) = checkpoint::start(&options)?;
+        let (checkpoints, checkpointer) = checkpoint::start(&options, disk)?;
         let shared = Shared {
             options,
             index_key: index_key.clone(),
             outbox: Arc::clone(&outbox),
             checkpoints,
+            disk,
         };
         let (jobs, queue) = mpsc::channel(QUEUE_SETS_MAX);
-        let writer = std::thread::spawn(move || writer::run(conn, queue, &shared));
+        let writer = std::thread::Builder::new()
+            .name("registry-writer".into())
+            .spawn(move || writer::run(conn, queue, &shared))
+            .map_err(|error| OpenError::Unavailable(error.to_string()))?;
         Ok(Self {
             index_key,
             outbox,
             readers: Some(readers),
             writer: Some(jobs),
             threads: vec![writer, checkpointer],
+            disk,
         })
     }
 
@@ -243,6 +257,10 @@ impl Store for SqliteStore {
     fn ping(&self) -> BoxFuture<'_, Result<(), ReadError>> {
         let write = self.write_with(|reply| Job::Setting(PING.into(), vec![1], reply));
         async { write.await.map_err(|error| ReadError::Unavailable(error.to_string())) }.boxed()
+    }
+
+    fn stopped(&self) -> Option<String> {
+        self.disk.stopped()
     }
 
     fn scan_versions(

@@ -4,7 +4,7 @@
 //! `begin immediate`, each job, `commit` with `synchronous = full`, then the answers. When `commit`
 //! fails, every job of the group is answered with *unavailable* and nothing is assumed: counters are
 //! read again. When a statement fails unexpectedly, the group is rolled back and run one by one, so
-//! one set's failure does not hurt the others.
+//! one set's failure does not hurt the others. Once the disk has failed (`fail_stop`) every job is refused.
 //! Not here: what a set does (`commit`), checkpoints (`checkpoint`).
 
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, mpsc};
 
 use super::commit::{Group, Numbers, SetError};
+use super::fail_stop::DiskState;
 use super::index_rows::Pending;
 use super::open::SqliteOptions;
 use super::{access_outbox, checkpoint, sealed};
@@ -25,6 +26,7 @@ pub(super) struct Shared {
     pub(super) index_key: IndexKey,
     pub(super) outbox: Arc<Notify>,
     pub(super) checkpoints: checkpoint::Handle,
+    pub(super) disk: &'static DiskState,
 }
 
 /// Serves the queue until all senders are gone.
@@ -36,11 +38,21 @@ pub(super) fn run(mut conn: Connection, mut queue: mpsc::Receiver<Job>, shared: 
             Ok(()) => return,
             Err(error) => tracing::error!(error = %error, "the registry's writer starts again"),
         }
+        if let Some(cause) = shared.disk.stopped() {
+            return refuse_all(&mut queue, &cause);
+        }
         drop(conn);
         conn = reopen(&mut queue, shared);
         if queue.is_closed() && queue.is_empty() {
             return;
         }
+    }
+}
+
+/// Answers everything with *unavailable* until all senders are gone.
+fn refuse_all(queue: &mut mpsc::Receiver<Job>, cause: &str) {
+    while let Some(job) = queue.blocking_recv() {
+        Outcome::refused(job, cause).send();
     }
 }
 
@@ -68,6 +80,10 @@ fn serve(
     let mut writer =
         Writer { conn, shared, numbers: Numbers::read(conn)?, pending: Pending::default() };
     while let Some(first) = queue.blocking_recv() {
+        if let Some(cause) = shared.disk.stopped() {
+            Outcome::refused(first, &cause).send();
+            continue;
+        }
         let mut size = first.writes();
         let mut group = vec![first];
         while size < GROUP_WRITES_MAX
@@ -116,8 +132,9 @@ impl Writer<'_> {
 
     fn give_up(&mut self, jobs: Vec<Job>, error: &rusqlite::Error) -> rusqlite::Result<()> {
         tracing::error!(error = %error, jobs = jobs.len(), "a group was not committed");
+        let cause = self.shared.disk.stopped().unwrap_or_else(|| error.to_string());
         for job in jobs {
-            Outcome::refused(job, &error.to_string()).send();
+            Outcome::refused(job, &cause).send();
         }
         self.reset()
     }

@@ -26,28 +26,29 @@ fn cuts() -> u64 {
     told.map_or(CUTS_DEFAULT, |told| told.parse().expect("SEALWAY_CUTS is a number"))
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-fn open_lossy(folder: &Path) -> SqliteStore {
+pub(crate) fn lossy_options(folder: &Path, checkpoint_bytes: u64) -> SqliteOptions {
     vfs::register();
     let mut options = SqliteOptions::new(folder.join("registry.db"), ticking_clock());
     options.vfs = Some(vfs::NAME.to_owned());
-    options.checkpoint_bytes = 1 << 20;
-    SqliteStore::open(options).unwrap()
+    options.durable = Arc::new(vfs::LossyDurable);
+    options.checkpoint_bytes = checkpoint_bytes;
+    options
 }
 
 /// What was acknowledged: name and version.
-type Acknowledged = Arc<Mutex<Vec<(String, u64)>>>;
+pub(crate) type Acknowledged = Arc<Mutex<Vec<(String, u64)>>>;
 
 /// What the clients of a load are to do.
-const RUN: u8 = 0;
-const PAUSE: u8 = 1;
-const STOP: u8 = 2;
+pub(crate) const RUN: u8 = 0;
+pub(crate) const PAUSE: u8 = 1;
+pub(crate) const STOP: u8 = 2;
 
 /// Six clients that create and update until told otherwise.
-fn load(
+pub(crate) fn load(
     runtime: &tokio::runtime::Runtime,
     store: &Arc<SqliteStore>,
     round: u64,
@@ -68,7 +69,10 @@ fn load(
                 let previous = (n % 2 == 1).then_some(1);
                 match commit_one(&*store, write(&name, previous, "under power cuts")).await {
                     Ok(made) => acknowledged.lock().unwrap().push((name, made.version.number())),
-                    Err(CommitError::Unavailable(_) | CommitError::Stale) => {}
+                    Err(CommitError::Unavailable(_)) => {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                    Err(CommitError::Stale) => {}
                     Err(error) => panic!("{error}"),
                 }
             }
@@ -78,7 +82,7 @@ fn load(
 }
 
 /// Writes what a cut left into a new folder, opens it and looks for all that was acknowledged.
-fn check(
+pub(crate) fn check(
     runtime: &tokio::runtime::Runtime,
     left: Vec<(String, Vec<u8>)>,
     acknowledged: &[(String, u64)],
@@ -119,7 +123,7 @@ fn power_cuts_lose_no_acknowledged_write() {
     let mut checked = 0;
     for round in 0..cuts().div_ceil(CUTS_A_DATABASE) {
         let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(open_lossy(folder.path()));
+        let store = Arc::new(SqliteStore::open(lossy_options(folder.path(), 1 << 20)).unwrap());
         let (acknowledged, order) = load(&runtime, &store, round);
         let folder_name = folder.path().to_str().unwrap();
 
@@ -135,36 +139,6 @@ fn power_cuts_lose_no_acknowledged_write() {
         order.store(STOP, Ordering::Relaxed);
     }
     assert!(checked > 100, "the load came through: {checked}");
-}
-
-#[test]
-#[ignore = "fails now and then: after a failed fsync the store goes on, and a later power cut can leave an index short; see docs/roadmap.md, step 17"]
-fn a_failed_fsync_answers_unavailable_and_loses_nothing_acknowledged() {
-    let runtime = runtime();
-    for (round, kept) in (0..6).map(|n| (n, n % 2 == 0)) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(open_lossy(folder.path()));
-        let folder_name = folder.path().to_str().unwrap().to_owned();
-        let suffix = if round < 4 { "-wal" } else { ".db" };
-        let (acknowledged, order) = load(&runtime, &store, round);
-        std::thread::sleep(Duration::from_millis(30));
-
-        vfs::with_disk(&folder_name, |disk| disk.fail_next_sync(Fault { suffix, kept }));
-        let mut waits = 0;
-        while vfs::with_disk(&folder_name, |disk| disk.is_armed()) {
-            std::thread::sleep(Duration::from_millis(5));
-            waits += 1;
-            assert!(waits < 4_000, "the fault strikes");
-        }
-        let at_fault = acknowledged.lock().unwrap().len();
-        std::thread::sleep(Duration::from_millis(100));
-
-        let before = acknowledged.lock().unwrap().clone();
-        assert!(before.len() > at_fault, "writing goes on after the fault");
-        let left = vfs::with_disk(&folder_name, |disk| disk.cut(&mut Random::new(round)));
-        check(&runtime, left, &before);
-        order.store(STOP, Ordering::Relaxed);
-    }
 }
 
 #[test]
@@ -220,7 +194,7 @@ fn a_journal_refuses_after_a_failed_fsync_and_recovers_what_was_answered() {
             let journal = Journal::over(files.clone()).unwrap();
             journal.append([1; 16], [1; 36], vec![1; 5_000]).await.unwrap();
 
-            files.state().disk.fail_next_sync(Fault { suffix: ".journal", kept });
+            files.state().disk.fail_next_sync(Fault { suffix: ".journal", kept, thread: None });
             let failed = journal.append([2; 16], [2; 36], vec![2; 5_000]).await;
             let refused = journal.append([3; 16], [3; 36], vec![3; 5_000]).await;
             assert!(failed.is_err() && refused.is_err());

@@ -9,6 +9,7 @@ mod compartments;
 mod crash;
 mod cuts;
 mod engines;
+mod faults;
 mod formats;
 mod history;
 mod journal;

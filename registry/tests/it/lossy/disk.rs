@@ -10,14 +10,31 @@ const SECTOR_BYTES: usize = 512;
 pub(crate) struct Disk {
     files: BTreeMap<String, File>,
     fault: Option<Fault>,
+    write_fault: Option<WriteFault>,
 }
 
-/// What the next sync of a file whose name ends so does beside failing.
+/// What the next sync of a file whose name ends so, and that has something to lose, does beside failing.
 #[derive(Clone)]
 pub(crate) struct Fault {
     pub(crate) suffix: &'static str,
     /// What was written is durable all the same; else it is lost while the cache shows it.
     pub(crate) kept: bool,
+    /// Name of the thread whose sync it is to be, if that matters.
+    pub(crate) thread: Option<&'static str>,
+}
+
+impl Fault {
+    fn strikes(&self, name: &str) -> bool {
+        let is_thread = |wanted| std::thread::current().name() == Some(wanted);
+        name.ends_with(self.suffix) && self.thread.is_none_or(is_thread)
+    }
+}
+
+/// The next write to a file whose name ends so fails with a code, when half of it is written.
+#[derive(Clone)]
+pub(crate) struct WriteFault {
+    pub(crate) suffix: &'static str,
+    pub(crate) code: i32,
 }
 
 #[derive(Default)]
@@ -41,6 +58,11 @@ impl Disk {
         self.files.entry(name.to_owned()).or_default().unsynced.push(change);
     }
 
+    /// The code with which a write has to fail now, if it does.
+    pub(crate) fn take_write_fault(&mut self, name: &str) -> Option<i32> {
+        self.write_fault.take_if(|fault| name.ends_with(fault.suffix)).map(|fault| fault.code)
+    }
+
     /// Notes a truncation.
     pub(crate) fn truncate(&mut self, name: &str, length: usize) {
         let file = self.files.entry(name.to_owned()).or_default();
@@ -50,7 +72,8 @@ impl Disk {
     /// Makes what was written durable, or fails as told.
     pub(crate) fn sync(&mut self, name: &str) -> Result<(), SyncFailed> {
         let file = self.files.entry(name.to_owned()).or_default();
-        let fault = self.fault.take_if(|fault| name.ends_with(fault.suffix));
+        let is_idle = file.unsynced.is_empty();
+        let fault = self.fault.take_if(|fault| !is_idle && fault.strikes(name));
         let changes = std::mem::take(&mut file.unsynced);
         if fault.as_ref().is_none_or(|fault| fault.kept) {
             for change in &changes {
@@ -70,9 +93,14 @@ impl Disk {
         self.fault = Some(fault);
     }
 
+    /// Arms a fault for the next write.
+    pub(crate) fn fail_next_write(&mut self, fault: WriteFault) {
+        self.write_fault = Some(fault);
+    }
+
     /// True while an armed fault has not struck.
     pub(crate) fn is_armed(&self) -> bool {
-        self.fault.is_some()
+        self.fault.is_some() || self.write_fault.is_some()
     }
 
     /// What a power cut leaves now: each unsynced write is there, gone or torn.

@@ -6,8 +6,9 @@
 
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::ptr;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::time::Duration;
+use std::{io, ptr};
 
 use rusqlite::ffi::{
     SQLITE_IOERR_FSYNC, SQLITE_OK, SQLITE_OPEN_MAIN_DB, SQLITE_OPEN_WAL, sqlite3_file,
@@ -15,10 +16,18 @@ use rusqlite::ffi::{
     sqlite3_vfs_register,
 };
 
+use registry::sqlite::Durable;
+
 use super::disk::Disk;
 
 /// Name to open connections with.
 pub(crate) const NAME: &str = "lossy";
+
+/// Between a failure and its report.
+const REPORT_PAUSE: Duration = Duration::from_millis(5);
+
+/// Name of a folder's own content.
+pub(crate) const FOLDER: &str = "(folder)";
 
 static DISKS: Mutex<Option<HashMap<String, Disk>>> = Mutex::new(None);
 
@@ -51,6 +60,29 @@ fn disks() -> MutexGuard<'static, Option<HashMap<String, Disk>>> {
     DISKS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What is synced beside SQLite, on the same disk; a folder is its file [`FOLDER`].
+pub(crate) struct LossyDurable;
+
+impl Durable for LossyDurable {
+    fn write_again(&self, file: &std::path::Path) -> io::Result<()> {
+        let bytes = std::fs::read(file)?;
+        let path = Path::of(file.to_str().unwrap());
+        with_disk(&path.folder, |disk| {
+            disk.write(&path.name, 0, &bytes);
+            disk.sync(&path.name)
+        })
+        .map_err(|_| io::Error::other("the disk failed"))
+    }
+
+    fn sync_folder(&self, folder: &std::path::Path) -> io::Result<()> {
+        with_disk(folder.to_str().unwrap(), |disk| {
+            disk.write(FOLDER, 0, b"names");
+            disk.sync(FOLDER)
+        })
+        .map_err(|_| io::Error::other("the disk failed"))
+    }
+}
+
 /// Our part of the file object; the default VFS's part follows it.
 #[repr(C)]
 struct LossyFile {
@@ -61,6 +93,13 @@ struct LossyFile {
 struct Path {
     folder: String,
     name: String,
+}
+
+impl Path {
+    fn of(full: &str) -> Self {
+        let (folder, name) = full.rsplit_once('/').expect("SQLite makes paths absolute");
+        Self { folder: folder.to_owned(), name: name.to_owned() }
+    }
 }
 
 fn default_vfs() -> *mut sqlite3_vfs {
@@ -88,9 +127,7 @@ unsafe fn path<'a>(file: *mut sqlite3_file) -> &'a Path {
 
 fn split(name: *const c_char) -> Path {
     // SAFETY: SQLite hands over a string that ends with 0.
-    let full = unsafe { CStr::from_ptr(name) }.to_str().expect("test paths are UTF-8");
-    let (folder, name) = full.rsplit_once('/').expect("SQLite makes paths absolute");
-    Path { folder: folder.to_owned(), name: name.to_owned() }
+    Path::of(unsafe { CStr::from_ptr(name) }.to_str().expect("test paths are UTF-8"))
 }
 
 unsafe extern "C" fn open(
@@ -148,8 +185,12 @@ unsafe extern "C" fn write(
             std::slice::from_raw_parts(bytes.cast::<u8>(), usize::try_from(length).unwrap());
         // Under the lock, so that a cut sees cache and model agree.
         with_disk(&path.folder, |disk| {
+            let fault = disk.take_write_fault(&path.name);
+            let length = if fault.is_some() { length / 2 } else { length };
+            let written = &written[..usize::try_from(length).unwrap()];
             disk.write(&path.name, usize::try_from(offset).unwrap(), written);
-            methods(file).xWrite.expect("writes")(inner(file), bytes, length, offset)
+            let code = methods(file).xWrite.expect("writes")(inner(file), bytes, length, offset);
+            fault.unwrap_or(code)
         })
     }
 }
@@ -170,7 +211,11 @@ unsafe extern "C" fn sync(file: *mut sqlite3_file, _flags: c_int) -> c_int {
     let path = unsafe { path(file) };
     match with_disk(&path.folder, |disk| disk.sync(&path.name)) {
         Ok(()) => SQLITE_OK,
-        Err(_) => SQLITE_IOERR_FSYNC,
+        Err(_) => {
+            // Whoever syncs meanwhile hears of no error: the first one has it all.
+            std::thread::sleep(REPORT_PAUSE);
+            SQLITE_IOERR_FSYNC
+        }
     }
 }
 
