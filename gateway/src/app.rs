@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use moka::sync::Cache;
-use registry::access::Journal;
+use registry::access::{Journal, JournalError};
 use registry::postgres::{PostgresOptions, PostgresStore};
 use registry::sqlite::{SqliteOptions, SqliteStore};
 use registry::store::Store;
@@ -37,6 +37,9 @@ pub enum OpenError {
     /// A setting cannot be used.
     #[error("{0}")]
     Config(#[from] crate::config::ConfigError),
+    /// Another process works on the data folder.
+    #[error("{} is held by another process, most likely a running gateway", .0.display())]
+    Held(std::path::PathBuf),
     /// A folder or file cannot be used.
     #[error("{0}")]
     Folder(String),
@@ -89,9 +92,13 @@ impl App {
     pub async fn open(config: Config) -> Result<Arc<Self>, OpenError> {
         let folder = config.data_dir.join("access");
         make_folder(&folder)?;
-        let journal =
-            Journal::open(&folder).map_err(|error| OpenError::Folder(error.to_string()))?;
-        Self::open_over(config, journal).await
+        match Journal::open(&folder) {
+            Ok(journal) => Self::open_over(config, journal).await,
+            Err(JournalError::Io(error)) if error.kind() == std::io::ErrorKind::ResourceBusy => {
+                Err(OpenError::Held(config.data_dir))
+            }
+            Err(error) => Err(OpenError::Folder(error.to_string())),
+        }
     }
 
     /// The same over an access journal that is open already, for tests of its failures.
@@ -246,7 +253,7 @@ fn audience(config: &Config) -> String {
     }
 }
 
-/// The development issuer, with its key left for `sealway token`; on loopback only.
+/// The development issuer, with its key kept for `sealway token` and the next start; on loopback only.
 fn start_dev_issuer(config: &Config) -> Result<Option<DevIssuer>, OpenError> {
     if !config.auth.dev_issuer {
         return Ok(None);
@@ -256,13 +263,12 @@ fn start_dev_issuer(config: &Config) -> Result<Option<DevIssuer>, OpenError> {
         return Err(crate::config::ConfigError(text.to_owned()).into());
     }
     let refused = |error: &dyn std::fmt::Display| OpenError::Key(format!("dev-issuer: {error}"));
-    let issuer = DevIssuer::generate("urn:sealway:dev-issuer", &audience(config))
-        .map_err(|error| refused(&error))?;
-    issuer.save(&dev_issuer_file(&config.data_dir)).map_err(|error| refused(&error))?;
-    Ok(Some(issuer))
+    let file = dev_issuer_file(&config.data_dir);
+    let issuer = DevIssuer::open(&file, "urn:sealway:dev-issuer", &audience(config));
+    issuer.map(Some).map_err(|error| refused(&error))
 }
 
-/// Where a running development issuer leaves its key.
+/// Where the development issuer keeps its key.
 pub fn dev_issuer_file(data_dir: &Path) -> std::path::PathBuf {
     data_dir.join("keys/dev-issuer.json")
 }

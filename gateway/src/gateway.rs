@@ -18,6 +18,7 @@ use crate::auth::TokenRequest;
 use crate::clock;
 use crate::config::Config;
 use crate::http::server::{ServeError, Served, serve};
+use crate::keyfile;
 use crate::message::Desk;
 use crate::mllp::{BindError, Listener};
 use crate::telemetry::{self, MetricsGuard};
@@ -120,7 +121,7 @@ impl Gateway {
             "trust": trust,
             "tokens": self.tokens(patient),
         });
-        write_private(file, described.to_string().as_bytes()).map_err(failed(file))
+        keyfile::write_private(file, described.to_string().as_bytes()).map_err(failed(file))
     }
 
     /// A token per role, as far as the development issuer runs.
@@ -160,19 +161,6 @@ async fn expire_keys(app: Arc<App>) {
         tokio::time::sleep(KEY_SWEEP).await;
         app.payloads.expire();
     }
-}
-
-/// Writes a file that only its owner may read, whole or not at all.
-fn write_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write;
-    let made = file.with_extension("new");
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut open = options.open(&made)?;
-    open.write_all(bytes)?;
-    std::fs::rename(&made, file)
 }
 
 const TOKEN_SECONDS: i64 = 24 * 3600;

@@ -3,6 +3,9 @@
 //! One write path ([`ingest::submit`]), one application ([`app::App`]), one table of refusals ([`error::FaultKind`]).
 //! Not here: FHIR (`fhir`), decisions (`policy`), SQL (`registry`), payloads (`repository`), the log (`ledger`).
 
+// `cli::out` writes without a panic when nobody reads.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+
 pub mod access;
 pub mod app;
 pub mod auth;

@@ -2,10 +2,9 @@
 //!
 //! Starts only with `demo` or `serve --dev-issuer`, on loopback; the caller sees to that. Its tokens
 //! take the same path as any other issuer's, JWKS included; production knows neither its name nor
-//! its key. Key: ES256, made at each start.
+//! its key. Key: ES256, made at the first start and kept, so that tokens outlive a restart.
 //! Not here: login, launch and consent screens (`oauth`).
 
-use std::io::Write;
 use std::path::Path;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -20,6 +19,7 @@ use policy::Role;
 use serde_json::{Value, json};
 
 use super::issuer::{IssuerSettings, KeySource};
+use crate::keyfile;
 
 /// Longest life of a token of this issuer: a day and some slack.
 pub const DEV_LIFETIME_SECONDS_MAX: i64 = 25 * 3600;
@@ -35,8 +35,11 @@ pub enum DevIssuerError {
     #[error("development key file: {0}")]
     File(#[from] std::io::Error),
     /// The key file is not one.
-    #[error("development key file is malformed")]
+    #[error("development key file is malformed; delete it, and the next start makes another")]
     Malformed,
+    /// Others may read the key file.
+    #[error("development key file {0}")]
+    Exposed(String),
     /// A patient's token needs a patient.
     #[error("a token of the role patient needs --patient")]
     NoPatient,
@@ -64,6 +67,22 @@ pub struct TokenRequest<'r> {
 }
 
 impl DevIssuer {
+    /// The issuer whose key is kept in `path`, made when there is none; tokens are for this audience.
+    ///
+    /// # Errors
+    /// [`DevIssuerError`], when the file is there and cannot be used, or cannot be written.
+    pub fn open(path: &Path, issuer: &str, audience: &str) -> Result<Self, DevIssuerError> {
+        let opened = match Self::load(path) {
+            Ok(kept) => Self::with_key(issuer, audience, kept.key),
+            Err(DevIssuerError::File(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+                Self::generate(issuer, audience)?
+            }
+            Err(error) => return Err(error),
+        };
+        opened.save(path)?;
+        Ok(opened)
+    }
+
     /// A new key, under the issuer's URL and for this audience.
     ///
     /// # Errors
@@ -79,34 +98,25 @@ impl DevIssuer {
         Self { issuer: issuer.to_owned(), audience: audience.to_owned(), key_id, key }
     }
 
-    /// Leaves the key for `sealway token`, readable by the owner only; replaces an older one.
-    ///
-    /// # Errors
-    /// [`DevIssuerError::File`].
-    pub fn save(&self, path: &Path) -> Result<(), DevIssuerError> {
+    /// Keeps the key for the next start and for `sealway token`, readable by the owner only.
+    fn save(&self, path: &Path) -> Result<(), DevIssuerError> {
         let pkcs8 = self.key.to_pkcs8v1().map_err(|_| DevIssuerError::Key)?;
         let text = json!({
             "issuer": self.issuer,
             "audience": self.audience,
             "pkcs8": URL_SAFE_NO_PAD.encode(pkcs8.as_ref()),
         });
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(path)?.write_all(text.to_string().as_bytes())?;
-        Ok(())
+        Ok(keyfile::write_private(path, text.to_string().as_bytes())?)
     }
 
-    /// The issuer whose key another process left by [`DevIssuer::save`].
+    /// The issuer whose key [`DevIssuer::open`] has kept.
     ///
     /// # Errors
-    /// [`DevIssuerError::File`] or [`DevIssuerError::Malformed`].
+    /// [`DevIssuerError::File`], [`DevIssuerError::Exposed`] or [`DevIssuerError::Malformed`].
     pub fn load(path: &Path) -> Result<Self, DevIssuerError> {
+        if path.exists() {
+            keyfile::refuse_open_mode(path).map_err(DevIssuerError::Exposed)?;
+        }
         let tree = Tree::parse(std::fs::read(path)?).map_err(|_| DevIssuerError::Malformed)?;
         let text = |name| tree.root().get(name).and_then(Node::as_str);
         let pkcs8 = text("pkcs8").and_then(|text| URL_SAFE_NO_PAD.decode(text.as_bytes()).ok());

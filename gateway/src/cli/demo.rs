@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use super::out;
 use super::serve::{refuse_start, signal};
 use crate::config::Config;
 use crate::demo::{Seeded, sample_message, seed};
@@ -36,7 +37,7 @@ pub fn run(args: &DemoArgs) -> u8 {
     let folder = match &args.keep {
         Some(folder) => {
             if let Err(error) = std::fs::create_dir_all(folder) {
-                eprintln!("sealway demo: --keep {}: {error}", folder.display());
+                out::note(format_args!("sealway demo: --keep {}: {error}", folder.display()));
                 return 3;
             }
             folder.clone()
@@ -47,20 +48,25 @@ pub fn run(args: &DemoArgs) -> u8 {
                 temporary.path().to_path_buf()
             }
             Err(error) => {
-                eprintln!("sealway demo: no temporary folder: {error}; name one with --keep DIR");
+                out::note(format_args!(
+                    "sealway demo: no temporary folder: {error}; name one with --keep DIR"
+                ));
                 return 3;
             }
         },
     };
     let Some(folder) = absolute(&folder) else {
-        eprintln!("sealway demo: {} cannot be named from the root", folder.display());
+        out::note(format_args!("sealway demo: {} cannot be named from the root", folder.display()));
         return 3;
     };
     if let Some(port) = [(args.port, "--port"), (args.mllp_port, "--mllp-port")]
         .into_iter()
         .find(|(port, _)| is_taken(*port))
     {
-        eprintln!("sealway demo: port {} is taken; choose another with {} N", port.0, port.1);
+        out::note(format_args!(
+            "sealway demo: port {} is taken; choose another with {} N",
+            port.0, port.1
+        ));
         return 3;
     }
     let config = config(args, &folder);
@@ -71,7 +77,7 @@ pub fn run(args: &DemoArgs) -> u8 {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("sealway demo: cannot start: {error}");
+            out::note(format_args!("sealway demo: cannot start: {error}"));
             return 1;
         }
     };
@@ -79,7 +85,7 @@ pub fn run(args: &DemoArgs) -> u8 {
         Ok(()) => 0,
         Err(DemoError::Start(error)) => refuse_start(&error),
         Err(error) => {
-            eprintln!("sealway demo: {error}");
+            out::note(format_args!("sealway demo: {error}"));
             1
         }
     }
@@ -119,8 +125,8 @@ async fn demo(
     sealed(&gateway).await?;
     gateway.describe(&folder.join("demo.json"), Some(&seeded.patient))?;
     std::fs::write(folder.join("message.hl7"), sample_message())?;
-    print!("{}", banner(&gateway, folder, is_kept, &seeded));
-    println!("ready in {:.1} s; Ctrl-C stops it", started.elapsed().as_secs_f64());
+    out::text(banner(&gateway, folder, is_kept, &seeded));
+    out::line(format_args!("ready in {:.1} s; Ctrl-C stops it", started.elapsed().as_secs_f64()));
     signal().await;
     gateway.stop().await;
     Ok(())

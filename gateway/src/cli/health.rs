@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{ConfigOptions, refuse_config};
+use super::{ConfigOptions, out, refuse_config};
 
 /// Exit 0 when the local gateway is ready.
 #[derive(Args, Debug)]
@@ -34,15 +34,15 @@ pub fn run(args: &HealthArgs) -> u8 {
     };
     match status {
         Ok(200) => {
-            println!("ready");
+            out::line("ready");
             0
         }
         Ok(status) => {
-            println!("not ready ({status})");
+            out::line(format_args!("not ready ({status})"));
             1
         }
         Err(error) => {
-            eprintln!("sealway health: {error}\n  is the gateway running?");
+            out::note(format_args!("sealway health: {error}\n  is the gateway running?"));
             5
         }
     }
@@ -63,7 +63,7 @@ fn ask_plainly(address: &str) -> Result<u16, String> {
 }
 
 /// Where a listener on all addresses is reached from this machine.
-fn local(listen: SocketAddr) -> SocketAddr {
+pub(crate) fn local(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),

@@ -5,7 +5,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{ConfigOptions, refuse_config};
+use super::{ConfigOptions, out, refuse_config};
 use crate::app::OpenError;
 use crate::fsck::{self, Findings};
 
@@ -40,9 +40,9 @@ pub fn run(args: LedgerArgs) -> u8 {
             Ok(findings) => print(&findings, json),
             Err(OpenError::Config(error)) => refuse_config(&error),
             Err(error) => {
-                eprintln!(
+                out::note(format_args!(
                     "sealway ledger fsck: {error}\n  stop the gateway first, and name its folder with --data-dir"
-                );
+                ));
                 1
             }
         }
@@ -60,15 +60,18 @@ fn print(found: &Findings, json: bool) -> u8 {
             "erased": found.erased,
             "problems": found.problems,
         });
-        println!("{report}");
+        out::line(report);
     } else {
-        println!("log       {} entries, {} good", found.log_size, found.entries_good);
-        println!("versions  {} good", found.versions_good);
-        println!("accesses  {} good", found.accesses_good);
-        println!("erased    {}", found.erased);
-        found.problems.iter().for_each(|problem| println!("✗ {problem}"));
+        out::line(format_args!(
+            "log       {} entries, {} good",
+            found.log_size, found.entries_good
+        ));
+        out::line(format_args!("versions  {} good", found.versions_good));
+        out::line(format_args!("accesses  {} good", found.accesses_good));
+        out::line(format_args!("erased    {}", found.erased));
+        found.problems.iter().for_each(|problem| out::line(format_args!("✗ {problem}")));
         let well = found.problems.is_empty();
-        println!("{}", if well { "✓ all is well" } else { "✗ tampered with or damaged" });
+        out::line(if well { "✓ all is well" } else { "✗ tampered with or damaged" });
     }
     if found.problems.is_empty() { 0 } else { 10 }
 }

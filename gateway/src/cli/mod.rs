@@ -10,12 +10,13 @@ pub mod doctor;
 pub mod health;
 pub mod ledger;
 pub mod load;
+mod out;
 pub mod send;
 pub mod serve;
 pub mod token;
 pub mod verify;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -45,7 +46,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Look after the log
     Ledger(ledger::LedgerArgs),
-    /// Show the configuration
+    /// Show, check or begin a configuration
     Config(config::ConfigArgs),
     /// Check an installation
     Doctor(doctor::DoctorArgs),
@@ -59,7 +60,7 @@ pub struct ConfigOptions {
     /// Configuration file [default: sealway.toml here, if there is one]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Folder of database, log and keys
+    /// Folder of database, log and keys [default: sealway-data]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 }
@@ -88,7 +89,7 @@ pub fn run() -> u8 {
         Command::Token(args) => token::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Ledger(args) => ledger::run(args),
-        Command::Config(args) => config::run(&args),
+        Command::Config(args) => config::run(args),
         Command::Doctor(args) => block_on(doctor::run(args)),
         Command::Health(args) => health::run(&args),
     }
@@ -96,16 +97,39 @@ pub fn run() -> u8 {
 
 /// Says what is wrong with the configuration; exit code 3.
 pub(crate) fn refuse_config(error: &dyn std::fmt::Display) -> u8 {
-    eprintln!("sealway: {error}");
-    eprintln!("  `sealway config show --origin` lists every setting and where it comes from");
+    out::note(format_args!("sealway: {error}"));
+    out::note("  `sealway config show --origin` lists every setting and where it comes from");
     3
+}
+
+/// A file that should hold a token and cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the token file {}: {error}", path.display())]
+pub(crate) struct TokenFileError {
+    path: PathBuf,
+    error: std::io::Error,
+}
+
+impl TokenFileError {
+    /// How to get a token.
+    pub(crate) const NEXT: &str = "`sealway token --role system > token` makes one where the development issuer \
+        runs; name its file with --token-file";
+}
+
+/// The bearer token of a client command: from this file, or else from `SEALWAY_TOKEN`.
+pub(crate) fn bearer(file: Option<&Path>) -> Result<Option<String>, TokenFileError> {
+    let Some(path) = file else { return Ok(std::env::var("SEALWAY_TOKEN").ok()) };
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text.trim().to_owned())),
+        Err(error) => Err(TokenFileError { path: path.to_path_buf(), error }),
+    }
 }
 
 fn block_on(command: impl Future<Output = u8>) -> u8 {
     match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime.block_on(command),
         Err(error) => {
-            eprintln!("sealway: cannot start: {error}");
+            out::note(format_args!("sealway: cannot start: {error}"));
             1
         }
     }

@@ -8,7 +8,8 @@ use clap::{Args, Subcommand};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::load::{Item, ItemKind, SendError, Sender, items};
+use super::{TokenFileError, bearer, out};
+use crate::load::{Contents, ItemKind, SendError, Sender, contents};
 
 /// Send a file and print the acknowledgement or outcome.
 #[derive(Args, Debug)]
@@ -49,7 +50,7 @@ pub async fn run(args: SendArgs) -> u8 {
     match outcome {
         Ok(refused) => u8::from(refused) * 20,
         Err(FailedSend { exit_code, reason }) => {
-            eprintln!("sealway send: {reason}");
+            out::note(format_args!("sealway send: {reason}"));
             exit_code
         }
     }
@@ -64,12 +65,12 @@ fn failed(exit_code: u8) -> impl Fn(String) -> FailedSend {
     move |reason| FailedSend { exit_code, reason }
 }
 
-fn read(file: &Path) -> Result<Vec<Item>, FailedSend> {
-    let items = items(file).map_err(|e| failed(1)(e.to_string()))?;
-    if items.is_empty() {
+fn read(file: &Path) -> Result<Contents, FailedSend> {
+    let contents = contents(file).map_err(|e| failed(1)(e.to_string()))?;
+    if contents.items.is_empty() && contents.broken.is_empty() {
         return Err(failed(1)(format!("{} holds nothing to send", file.display())));
     }
-    Ok(items)
+    Ok(contents)
 }
 
 /// Sends each message on one connection and prints its acknowledgement.
@@ -83,7 +84,7 @@ async fn mllp(file: PathBuf, to: &str) -> Result<bool, FailedSend> {
         .ok_or_else(|| failed(5)(format!("{to}: no such address")))?;
     let mut connection = TcpStream::connect(address).await.map_err(unreachable)?;
     let mut refused = false;
-    for message in messages.iter().filter(|m| m.kind == ItemKind::Message) {
+    for message in messages.items.iter().filter(|m| m.kind == ItemKind::Message) {
         let frame = [&[0x0B][..], &message.body, &[0x1C, 0x0D]].concat();
         connection.write_all(&frame).await.map_err(unreachable)?;
         let answer = tokio::time::timeout(ACK_WAIT, acknowledgement(&mut connection));
@@ -92,7 +93,7 @@ async fn mllp(file: PathBuf, to: &str) -> Result<bool, FailedSend> {
             .map_err(|_| failed(5)(format!("{to}: no acknowledgement in {ACK_WAIT:?}")))?
             .map_err(unreachable)?;
         let text = String::from_utf8_lossy(&answer).replace('\r', "\n");
-        println!("{}\n", text.trim_end());
+        out::line(format_args!("{}\n", text.trim_end()));
         refused |= !text.contains("\nMSA|AA") && !text.contains("\nMSA|CA");
     }
     Ok(refused)
@@ -109,32 +110,29 @@ async fn acknowledgement(connection: &mut TcpStream) -> std::io::Result<Vec<u8>>
 }
 
 async fn fhir(file: PathBuf, url: &str, token: Option<PathBuf>) -> Result<bool, FailedSend> {
-    let token = match token {
-        Some(path) => {
-            let text = std::fs::read_to_string(&path);
-            Some(text.map_err(|e| failed(1)(format!("{}: {e}", path.display())))?.trim().to_owned())
-        }
-        None => std::env::var("SEALWAY_TOKEN").ok(),
-    };
+    let no_token = |e: TokenFileError| failed(4)(format!("{e}\n  {}", TokenFileError::NEXT));
+    let token = bearer(token.as_deref()).map_err(no_token)?;
     let code = |e: SendError| match e {
-        SendError::Unauthenticated(_) => failed(4)(e.to_string()),
+        SendError::Unauthenticated(_) | SendError::Forbidden(_) => failed(4)(e.to_string()),
         SendError::Unreachable { .. } => failed(5)(e.to_string()),
     };
     let sender = Sender::new(url, token).map_err(code)?;
-    let mut refused = false;
-    for item in read(&file)? {
+    let Contents { items, broken } = read(&file)?;
+    let mut refused = !broken.is_empty();
+    for (line, reason) in broken {
+        out::line(format_args!("line {line}: unreadable: {reason}"));
+    }
+    for item in items {
         let answer = sender.send(&item).await.map_err(code)?;
-        println!(
-            "line {}: {} accepted, {} refused",
-            item.line,
-            answer.accepted,
-            answer.refused.len()
-        );
-        for (entry, status, place, reason) in &answer.refused {
-            let entry = entry.map(|at| format!("entry {at}: ")).unwrap_or_default();
-            let place = place.as_deref().map(|p| format!(" at {p}")).unwrap_or_default();
-            println!("  {entry}{status}{place}: {reason}");
+        let (accepted, count) = (answer.accepted, answer.refused.len());
+        out::line(format_args!("line {}: {accepted} accepted, {count} refused", item.line));
+        for one in answer.refused {
             refused = true;
+            let entry = one.entry.map(|at| format!("entry {at}: ")).unwrap_or_default();
+            for trouble in one.issues {
+                let place = trouble.path.map(|path| format!(" at {path}")).unwrap_or_default();
+                out::line(format_args!("  {entry}{}{place}: {}", one.status, trouble.reason));
+            }
         }
     }
     Ok(refused)

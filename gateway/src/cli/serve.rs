@@ -2,11 +2,13 @@
 
 use clap::Args;
 
-use super::{ConfigOptions, refuse_config};
+use super::{ConfigOptions, out, refuse_config};
 use crate::app::OpenError;
 use crate::config::Config;
 use crate::gateway::{Gateway, StartError};
+use crate::http::server::ServeError;
 use crate::message::Desk;
+use crate::mllp::BindError;
 use crate::telemetry;
 
 /// Run the gateway.
@@ -50,7 +52,7 @@ pub fn run(args: ServeArgs) -> u8 {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("sealway: cannot start: {error}");
+            out::note(format_args!("sealway: cannot start: {error}"));
             return 1;
         }
     };
@@ -60,22 +62,48 @@ pub fn run(args: ServeArgs) -> u8 {
     }
 }
 
-/// Says why a gateway did not start: 3 for what a setting mends, else 1.
+/// Says why a gateway did not start, and what to do: 3 for what a setting mends, else 1.
 pub(crate) fn refuse_start(error: &StartError) -> u8 {
-    match error {
+    let taken = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::AddrInUse;
+    let next = match error {
+        StartError::Serve(ServeError::Bind { address, source }) if taken(source) => {
+            occupied(address.port(), "--listen")
+        }
+        StartError::Mllp(BindError::Bind(address, cause)) if taken(cause) => {
+            occupied(address.port(), "--mllp")
+        }
+        StartError::Open(OpenError::Held(_)) => {
+            "stop that one first, or name another folder with --data-dir DIR".to_owned()
+        }
         StartError::Open(OpenError::Config(_)) | StartError::Serve(_) | StartError::Mllp(_) => {
-            refuse_config(error)
+            return refuse_config(error);
         }
         _ => {
-            eprintln!("sealway: {error}");
-            1
+            out::note(format_args!("sealway: {error}\n  `sealway doctor` looks at each part"));
+            return 1;
         }
-    }
+    };
+    out::note(format_args!("sealway: {error}\n  {next}"));
+    3
+}
+
+/// What to do about a port that another process has.
+pub(crate) fn occupied(port: u16, flag: &str) -> String {
+    format!(
+        "another process has port {port} (`ss -ltnp 'sport = :{port}'` names it): stop it, or choose another \
+         address with {flag} ADDRESS:PORT"
+    )
 }
 
 async fn until_signal(config: Config) -> Result<(), StartError> {
     let started = std::time::Instant::now();
     let describes = config.auth.dev_issuer.then(|| config.data_dir.join("dev.json"));
+    if config.auth.issuer.is_empty() && !config.auth.dev_issuer {
+        tracing::warn!(
+            "no token issuer is configured: every request will be refused with 401. For real use set [[auth.issuer]] \
+             (`sealway config example` shows it); to try things out on loopback start with --dev-issuer"
+        );
+    }
     let gateway = Gateway::start(config, Desk::default()).await?;
     if let Some(file) = describes {
         gateway.describe(&file, None)?;

@@ -6,7 +6,7 @@ use clap::Args;
 use fhir::ResourceId;
 use policy::Role;
 
-use super::{ConfigOptions, refuse_config};
+use super::{ConfigOptions, out, refuse_config};
 use crate::app::dev_issuer_file;
 use crate::auth::{DevIssuer, TokenRequest};
 use crate::clock;
@@ -40,13 +40,13 @@ pub fn run(args: &TokenArgs) -> u8 {
     };
     let Some(role) = Role::parse(&args.role) else {
         let names: Vec<&str> = Role::ALL.iter().map(|role| role.name()).collect();
-        eprintln!("sealway token: --role is one of {}", names.join(", "));
+        out::note(format_args!("sealway token: --role is one of {}", names.join(", ")));
         return 2;
     };
     let patient = match args.patient.as_deref().map(ResourceId::parse).transpose() {
         Ok(patient) => patient,
         Err(error) => {
-            eprintln!("sealway token: --patient: {error}");
+            out::note(format_args!("sealway token: --patient: {error}"));
             return 2;
         }
     };
@@ -59,14 +59,14 @@ pub fn run(args: &TokenArgs) -> u8 {
     };
     match DevIssuer::load(&file).and_then(|issuer| issuer.token(&request, clock::now())) {
         Ok(token) => {
-            println!("{token}");
+            out::line(token);
             0
         }
         Err(error) => {
-            eprintln!(
+            out::note(format_args!(
                 "sealway token: {error}\n  start `sealway serve --dev-issuer` first, and name its folder \
                  with --data-dir"
-            );
+            ));
             4
         }
     }

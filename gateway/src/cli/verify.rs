@@ -9,11 +9,21 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use ledger::{Trust, verify_receipt_bytes};
 
+use super::out;
+
 /// Verify a receipt offline.
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  sealway verify patient.json receipt.json --trust trust.json\n  \
-    curl -s $URL/Patient/p1/_history/1 | sealway verify - receipt.json --trust trust.json"
+    curl -s $URL/Patient/p1/_history/1 | sealway verify - receipt.json --trust trust.json\n\n\
+    Exit codes:\n  \
+    0   verified\n  \
+    1   a file cannot be read\n  \
+    2   wrong use of the command\n  \
+    10  the content does not match, or the proof does not hold\n  \
+    11  pending: not yet under a checkpoint\n  \
+    12  the trust file asks for more than the receipt has\n  \
+    13  signed by a key that is not trusted"
 )]
 pub struct VerifyArgs {
     /// The resource version, byte for byte as served; `-` reads stdin
@@ -33,14 +43,14 @@ pub fn run(args: &VerifyArgs) -> u8 {
     match report(args) {
         Ok(report) => {
             if args.json {
-                println!("{}", report.to_json());
+                out::line(report.to_json());
             } else {
-                print!("{report}");
+                out::text(&report);
             }
             report.verdict.exit_code()
         }
         Err(text) => {
-            eprintln!("sealway verify: {text}");
+            out::note(format_args!("sealway verify: {text}"));
             1
         }
     }

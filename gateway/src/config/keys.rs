@@ -1,6 +1,6 @@
 //! Every configuration key, once: name, kind, default, whether it is secret, and what it does.
 //!
-//! The rows fill `Config`, its origins, `config show` and the "did you mean" suggestions.
+//! The rows fill `Config`, its origins, `config show`, `config example` and the "did you mean" suggestions.
 //! Not here: reading the layers (`layer`).
 
 /// One key.
@@ -12,6 +12,8 @@ pub struct Key {
     pub kind: Kind,
     /// Default in the form a variable would have; empty means unset (or an empty list).
     pub default: &'static str,
+    /// A value for the example file, where there is no default.
+    pub example: &'static str,
     /// Its value is never printed.
     pub secret: bool,
     /// One line for people.
@@ -37,8 +39,12 @@ pub enum Kind {
 pub const KEYS: &[Key] = &[
     text("data_dir", "sealway-data", "folder of database, log, journal and keys"),
     text("server.listen", "127.0.0.1:8080", "address of the HTTP side; port 0 takes a free one"),
-    text("server.public_url", "", "URL that clients use, when a proxy changes it"),
-    list("server.hosts", "further accepted host names"),
+    unset(
+        "server.public_url",
+        "https://fhir.hospital-a.example",
+        "URL that clients use, when a proxy changes it",
+    ),
+    list("server.hosts", "fhir.hospital-a.example,10.0.0.5", "further accepted host names"),
     number("server.workers", "0", "worker threads; 0 takes one for each core"),
     number("server.body_bytes_max", "52428800", "largest body of one resource, decompressed"),
     number("server.bundle_bytes_max", "67108864", "largest body of a bundle, decompressed"),
@@ -47,26 +53,47 @@ pub const KEYS: &[Key] = &[
     number("server.body_timeout_ms", "60000", "time for the whole body"),
     number("server.request_timeout_ms", "300000", "time for an answer"),
     number("server.shutdown_timeout_ms", "10000", "time given to running requests at shutdown"),
-    text("tls.certificate", "", "PEM file of the certificate chain, leaf first"),
-    text("tls.key", "", "PEM file of the private key"),
-    text("mllp.listen", "", "address of the HL7 v2 listener; unset means none"),
+    unset(
+        "tls.certificate",
+        "/etc/sealway/chain.pem",
+        "PEM file of the certificate chain, leaf first",
+    ),
+    unset("tls.key", "/etc/sealway/key.pem", "PEM file of the private key"),
+    unset("mllp.listen", "127.0.0.1:2575", "address of the HL7 v2 listener; unset means none"),
     number("mllp.connections_max", "256", "open HL7 v2 connections"),
-    secret("database.url", "postgres://…; unset takes SQLite in the data folder"),
+    secret(
+        "database.url",
+        "postgres://sealway@db.hospital-a.example/sealway",
+        "postgres://…; unset takes SQLite in the data folder",
+    ),
     number("database.readers", "0", "reader threads or connections; 0 chooses"),
-    text("payload.url", "", "s3://bucket or a folder for large payloads"),
-    text("payload.kek", "", "file of the key-encryption key"),
-    text("payload.s3_endpoint", "", "base URL of the S3 API, for payload.url = s3://bucket"),
+    unset("payload.url", "s3://sealway", "s3://bucket or a folder for large payloads"),
+    unset("payload.kek", "/etc/sealway/kek", "file of the key-encryption key"),
+    unset(
+        "payload.s3_endpoint",
+        "https://s3.hospital-a.example",
+        "base URL of the S3 API, for payload.url = s3://bucket",
+    ),
     text("payload.s3_region", "us-east-1", "region that S3 requests are signed for"),
-    text("payload.s3_access_key_id", "", "S3 access key id"),
-    secret("payload.s3_secret_access_key", "S3 secret access key"),
+    unset("payload.s3_access_key_id", "sealway", "S3 access key id"),
+    secret(
+        "payload.s3_secret_access_key",
+        "better in a file: s3_secret_access_key_file",
+        "S3 secret access key",
+    ),
     flag("auth.dev_issuer", "false", "start the development issuer (loopback only)"),
-    text("auth.audience", "", "aud that tokens must carry; unset takes the base URL"),
+    unset(
+        "auth.audience",
+        "https://fhir.hospital-a.example/fhir",
+        "aud that tokens must carry; unset takes the base URL",
+    ),
     Key {
         name: "auth.issuer",
         kind: Kind::Tables,
         default: "",
+        example: "",
         secret: false,
-        help: "accepted issuers",
+        help: "accepted issuers of tokens, as many tables as there are",
     },
     text("ledger.origin", "sealway.local/gateway", "name of the log in its checkpoints"),
     number("ledger.checkpoint_ms", "1000", "longest time between checkpoints when entries wait"),
@@ -79,8 +106,33 @@ pub const KEYS: &[Key] = &[
         "info,actix_server=warn",
         "log directives, for instance info,gateway=debug",
     ),
-    text("telemetry.otlp_endpoint", "", "OTLP/HTTP collector; unset exports nothing"),
+    unset(
+        "telemetry.otlp_endpoint",
+        "http://127.0.0.1:4318",
+        "OTLP/HTTP collector; unset exports nothing",
+    ),
     number("telemetry.trace_per_mille", "100", "share of requests traced without a traceparent"),
+];
+
+/// Keys of one `[[auth.issuer]]` table.
+pub const ISSUER_KEYS: &[Key] = &[
+    unset("issuer", "https://login.hospital-a.example", "exact iss of its tokens"),
+    unset(
+        "jwks_url",
+        "https://login.hospital-a.example/jwks",
+        "its keys; this or jwks_file, not both",
+    ),
+    unset("jwks_file", "/etc/sealway/jwks.json", "its keys as a file"),
+    unset(
+        "audience",
+        "https://fhir.hospital-a.example/fhir",
+        "aud of its tokens; unset takes auth.audience",
+    ),
+    unset(
+        "roles_claim",
+        "roles",
+        "claim with the role names: clinician, patient, system, auditor, operator",
+    ),
 ];
 
 /// Variables with our prefix that are not configuration: client commands and tests read them.
@@ -107,21 +159,26 @@ impl Key {
 }
 
 const fn text(name: &'static str, default: &'static str, help: &'static str) -> Key {
-    Key { name, kind: Kind::Text, default, secret: false, help }
+    Key { name, kind: Kind::Text, default, example: "", secret: false, help }
 }
 
-const fn secret(name: &'static str, help: &'static str) -> Key {
-    Key { name, kind: Kind::Text, default: "", secret: true, help }
+/// Text without a default.
+const fn unset(name: &'static str, example: &'static str, help: &'static str) -> Key {
+    Key { example, ..text(name, "", help) }
+}
+
+const fn secret(name: &'static str, example: &'static str, help: &'static str) -> Key {
+    Key { secret: true, ..unset(name, example, help) }
 }
 
 const fn number(name: &'static str, default: &'static str, help: &'static str) -> Key {
-    Key { name, kind: Kind::Number, default, secret: false, help }
+    Key { kind: Kind::Number, ..text(name, default, help) }
 }
 
 const fn flag(name: &'static str, default: &'static str, help: &'static str) -> Key {
-    Key { name, kind: Kind::Flag, default, secret: false, help }
+    Key { kind: Kind::Flag, ..text(name, default, help) }
 }
 
-const fn list(name: &'static str, help: &'static str) -> Key {
-    Key { name, kind: Kind::List, default: "", secret: false, help }
+const fn list(name: &'static str, example: &'static str, help: &'static str) -> Key {
+    Key { kind: Kind::List, ..unset(name, example, help) }
 }

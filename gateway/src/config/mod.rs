@@ -5,6 +5,7 @@
 //! suggests the nearest known one. The origin of every value is kept for `config show --origin`.
 //! Not here: what the values mean to their readers.
 
+mod example;
 pub mod keys;
 mod layer;
 mod suggest;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use example::example;
 pub use layer::{ConfigError, Loaded, Origin, Setting, Sources, load};
 
 /// Everything a site can set.

@@ -11,8 +11,8 @@ mod source;
 mod state;
 
 pub use reject::{RejectFile, Rejection};
-pub use sender::{Answer, SendError, Sender};
-pub use source::{Item, ItemKind, SourceError, collect, is_shared, items};
+pub use sender::{Answer, Refused, SendError, Sender, Trouble};
+pub use source::{Contents, Item, ItemKind, Part, SourceError, collect, contents, is_shared};
 pub use state::LoadState;
 
 /// Bytes of one file after unpacking.

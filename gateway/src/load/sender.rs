@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use serde::Serialize;
 
 use super::{Item, ItemKind};
 
@@ -27,8 +28,29 @@ pub struct Sender {
 pub struct Answer {
     /// Resources or messages accepted.
     pub accepted: usize,
-    /// What was refused: entry index if it was one, status, place, reason.
-    pub refused: Vec<(Option<usize>, String, Option<String>, String)>,
+    /// What was refused.
+    pub refused: Vec<Refused>,
+}
+
+/// A refusal as the gateway gave it: its places are those of the request.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Refused {
+    /// Index of the bundle's entry; `None` for the whole item.
+    pub entry: Option<usize>,
+    /// HTTP status or acknowledgement code.
+    pub status: String,
+    /// Everything that is wrong; at least one.
+    pub issues: Vec<Trouble>,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Trouble {
+    /// FHIRPath or HL7 v2 location, where the gateway named one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// What the gateway said.
+    pub reason: String,
 }
 
 /// Why an item got no answer. Loading stops: nothing was decided about the item.
@@ -42,9 +64,12 @@ pub enum SendError {
         /// What failed.
         reason: String,
     },
-    /// 401 or 403 for the whole request.
+    /// 401 for the whole request.
     #[error("the gateway refused the token: {0}")]
     Unauthenticated(String),
+    /// 403 for the whole request.
+    #[error("the token may not write: {0}")]
+    Forbidden(String),
 }
 
 impl Sender {
@@ -132,15 +157,17 @@ async fn read_answer(
         url: url.to_owned(),
         reason: e.without_url().to_string(),
     })?;
-    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-        return Err(SendError::Unauthenticated(first_issue(&body).1));
+    match status {
+        StatusCode::UNAUTHORIZED => return Err(SendError::Unauthenticated(first_reason(&body))),
+        StatusCode::FORBIDDEN => return Err(SendError::Forbidden(first_reason(&body))),
+        _ => {}
     }
     if item.kind == ItemKind::Message {
         return Ok(message_answer(&body, status));
     }
     if !status.is_success() {
-        let (place, reason) = first_issue(&body);
-        let refused = vec![(None, status.as_u16().to_string(), place, reason)];
+        let status = status.as_u16().to_string();
+        let refused = vec![Refused { entry: None, status, issues: issues(&body) }];
         return Ok(Answer { accepted: 0, refused });
     }
     Ok(bundle_answer(item, &body))
@@ -149,7 +176,7 @@ async fn read_answer(
 /// A batch says of each entry what became of it; a transaction was accepted whole.
 fn bundle_answer(item: &Item, body: &[u8]) -> Answer {
     let Ok(tree) = fhir::Tree::parse(body.to_vec()) else {
-        return Answer { accepted: item.count, refused: Vec::new() };
+        return Answer { accepted: item.parts.len(), refused: Vec::new() };
     };
     let mut answer = Answer::default();
     let entries = tree.root().get("entry");
@@ -161,46 +188,64 @@ fn bundle_answer(item: &Item, body: &[u8]) -> Answer {
             answer.accepted += 1;
             continue;
         }
-        let (place, reason) = response
-            .and_then(|r| r.get("outcome"))
-            .map_or_else(|| (None, String::new()), |outcome| first_issue(outcome.raw()));
-        answer.refused.push((Some(index), status, place, reason));
+        let outcome = response.and_then(|r| r.get("outcome"));
+        let issues = issues(outcome.map_or(b"", |outcome| outcome.raw()));
+        answer.refused.push(Refused { entry: Some(index), status, issues });
     }
     answer
 }
 
-/// Acknowledgement code, location and text of an HL7 v2 answer.
+/// Acknowledgement code of an HL7 v2 answer, with location and text of each ERR segment.
 fn message_answer(body: &[u8], status: StatusCode) -> Answer {
     let text = String::from_utf8_lossy(body);
-    let field = |segment: &str, at: usize| {
-        text.split(['\r', '\n'])
-            .find(|line| line.starts_with(segment))
-            .and_then(|line| line.split('|').nth(at))
-            .filter(|value| !value.is_empty())
-            .map(str::to_owned)
+    let field = |line: &str, at: usize| {
+        line.split('|').nth(at).filter(|value| !value.is_empty()).map(str::to_owned)
     };
-    let code = field("MSA", 1).unwrap_or_else(|| status.as_u16().to_string());
+    let segments =
+        |name: &'static str| text.split(['\r', '\n']).filter(move |line| line.starts_with(name));
+    let msa = segments("MSA").next().unwrap_or_default();
+    let code = field(msa, 1).unwrap_or_else(|| status.as_u16().to_string());
     if matches!(code.as_str(), "AA" | "CA") {
         return Answer { accepted: 1, refused: Vec::new() };
     }
-    let reason = field("ERR", 8).or_else(|| field("MSA", 3)).unwrap_or_default();
-    Answer { accepted: 0, refused: vec![(None, code, field("ERR", 2), reason)] }
+    let reason = |line| field(line, 8).or_else(|| field(msa, 3)).unwrap_or_else(unsaid);
+    let mut issues: Vec<Trouble> =
+        segments("ERR").map(|err| Trouble { path: field(err, 2), reason: reason(err) }).collect();
+    if issues.is_empty() {
+        issues.push(Trouble { path: None, reason: reason("") });
+    }
+    Answer { accepted: 0, refused: vec![Refused { entry: None, status: code, issues }] }
 }
 
-/// Location and text of an OperationOutcome's first issue.
-fn first_issue(body: &[u8]) -> (Option<String>, String) {
+/// Location and text of an OperationOutcome's issues.
+fn issues(body: &[u8]) -> Vec<Trouble> {
     let Ok(tree) = fhir::Tree::parse(body.to_vec()) else {
-        return (None, "the answer is not FHIR JSON".into());
-    };
-    let Some(issue) = tree.root().get("issue").and_then(|i| i.children().next()) else {
-        return (None, "no reason was given".into());
+        return vec![Trouble { path: None, reason: "the answer is not FHIR JSON".into() }];
     };
     let text = |node: Option<fhir::Node<'_>>| node.and_then(|n| n.as_str()).map(|t| t.into_owned());
-    let place = text(issue.get("expression").and_then(|e| e.children().next()));
-    let reason = text(issue.get("details").and_then(|d| d.get("text")))
-        .or_else(|| text(issue.get("diagnostics")))
-        .unwrap_or_else(|| "no reason was given".into());
-    (place, reason)
+    let found = tree.root().get("issue");
+    let mut issues: Vec<Trouble> = found
+        .iter()
+        .flat_map(|found| found.children())
+        .map(|issue| Trouble {
+            path: text(issue.get("expression").and_then(|e| e.children().next())),
+            reason: text(issue.get("details").and_then(|d| d.get("text")))
+                .or_else(|| text(issue.get("diagnostics")))
+                .unwrap_or_else(unsaid),
+        })
+        .collect();
+    if issues.is_empty() {
+        issues.push(Trouble { path: None, reason: unsaid() });
+    }
+    issues
+}
+
+fn first_reason(body: &[u8]) -> String {
+    issues(body).swap_remove(0).reason
+}
+
+fn unsaid() -> String {
+    "no reason was given".into()
 }
 
 #[cfg(test)]
@@ -215,22 +260,23 @@ mod tests {
         let answer = message_answer(ack, StatusCode::OK);
 
         assert_eq!(answer.accepted, 0);
-        let (_, code, place, reason) = &answer.refused[0];
-        assert_eq!((code.as_str(), place.as_deref()), ("AE", Some("PID^1^3")));
-        assert_eq!(reason, "no identifier");
+        let issues = vec![Trouble { path: Some("PID^1^3".into()), reason: "no identifier".into() }];
+        assert_eq!(answer.refused, [Refused { entry: None, status: "AE".into(), issues }]);
     }
 
     #[test]
     fn a_batch_answer_is_read_entry_by_entry() {
-        let body = br#"{"resourceType":"Bundle","type":"batch-response","entry":[{"response":{"status":"201 Created"}},{"response":{"status":"400","outcome":{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"value","details":{"text":"bad code"},"expression":["Patient.gender"]}]}}}]}"#;
-        let item = Item { kind: ItemKind::Resources, body: Vec::new(), line: 1, count: 2 };
+        let body = br#"{"resourceType":"Bundle","type":"batch-response","entry":[{"response":{"status":"201 Created"}},{"response":{"status":"400","outcome":{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"value","details":{"text":"bad code"},"expression":["Patient.gender"]},{"severity":"error","code":"value","diagnostics":"bad date"}]}}}]}"#;
+        let item = Item { kind: ItemKind::Resources, body: Vec::new(), line: 1, parts: Vec::new() };
 
         let answer = bundle_answer(&item, body);
 
         assert_eq!(answer.accepted, 1);
-        assert_eq!(
-            answer.refused,
-            [(Some(1), "400".into(), Some("Patient.gender".into()), "bad code".into())]
-        );
+        let trouble = |path: Option<&str>, reason: &str| Trouble {
+            path: path.map(str::to_owned),
+            reason: reason.into(),
+        };
+        let issues = vec![trouble(Some("Patient.gender"), "bad code"), trouble(None, "bad date")];
+        assert_eq!(answer.refused, [Refused { entry: Some(1), status: "400".into(), issues }]);
     }
 }

@@ -26,8 +26,28 @@ pub struct Item {
     pub body: Vec<u8>,
     /// First line of the file that it came from, from 1.
     pub line: usize,
-    /// Resources (or messages) that it holds.
-    pub count: usize,
+    /// The resources (or the message) that it holds, in their order.
+    pub parts: Vec<Part>,
+}
+
+/// One resource or message of an item, as its file has it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Part {
+    /// Line of the file, from 1.
+    pub line: usize,
+    /// Index in the file's Bundle, where it has one.
+    pub entry: Option<usize>,
+    /// Type of the resource; empty for a message.
+    pub name: String,
+}
+
+/// What a file holds.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// What can be sent.
+    pub items: Vec<Item>,
+    /// Lines that cannot, each with the reason.
+    pub broken: Vec<(usize, String)>,
 }
 
 /// Why a file could not be read as something to load.
@@ -44,7 +64,7 @@ pub enum SourceError {
     /// It unpacks to more than [`FILE_BYTES_MAX`].
     #[error("{} holds more than {} MiB", .0.display(), FILE_BYTES_MAX / 1_048_576)]
     TooLarge(PathBuf),
-    /// It is neither JSON, NDJSON nor HL7 v2.
+    /// It is neither FHIR JSON, NDJSON nor HL7 v2.
     #[error("{} at line {line}: {reason}", path.display())]
     Unreadable {
         /// Which file.
@@ -54,6 +74,17 @@ pub enum SourceError {
         /// Why, without content.
         reason: String,
     },
+}
+
+impl SourceError {
+    /// Line of the file, and the reason without its path.
+    pub fn place(self) -> (usize, String) {
+        match self {
+            Self::Io { error, .. } => (1, format!("cannot be read or unpacked: {error}")),
+            Self::TooLarge(_) => (1, format!("holds more than {} MiB", FILE_BYTES_MAX / 1_048_576)),
+            Self::Unreadable { line, reason, .. } => (line, reason),
+        }
+    }
 }
 
 /// All files below `paths`: Synthea's shared files first, then by name.
@@ -89,7 +120,11 @@ fn walk(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Sourc
         return Ok(());
     }
     for entry in fs::read_dir(path).map_err(failed)? {
-        walk(&entry.map_err(failed)?.path(), depth + 1, files)?;
+        let below = entry.map_err(failed)?.path();
+        // What cannot be entered is listed all the same: reading it says why, and the rest goes on.
+        if walk(&below, depth + 1, files).is_err() {
+            files.push(below);
+        }
     }
     Ok(())
 }
@@ -100,19 +135,21 @@ fn is_known(path: &Path) -> bool {
     [".json", ".ndjson", ".jsonl", ".hl7", ".er7", ".v2"].iter().any(|end| plain.ends_with(end))
 }
 
-/// Unpacks `path` and cuts it into items.
+/// Unpacks `path` and cuts it into items. A line of NDJSON that is no resource does not hold up the others.
 ///
 /// # Errors
 /// [`SourceError`] with the place; nothing of the file is loaded then.
-pub fn items(path: &Path) -> Result<Vec<Item>, SourceError> {
+pub fn contents(path: &Path) -> Result<Contents, SourceError> {
     let bytes = unpack(path)?;
     let start = bytes.iter().position(|b| !b.is_ascii_whitespace() && *b != 0x0B);
-    let Some(start) = start else { return Ok(Vec::new()) };
+    let Some(start) = start else { return Ok(Contents::default()) };
+    let is = |segment: &&[u8; 3]| bytes[start..].starts_with(*segment);
     match bytes[start] {
-        b'{' => json_items(path, &bytes),
-        _ if [b"MSH", b"FHS", b"BHS"].iter().any(|s| bytes[start..].starts_with(*s)) => {
-            Ok(messages(&bytes))
+        b'{' => json(path, &bytes),
+        _ if [b"MSH", b"FHS", b"BHS"].iter().any(is) => {
+            Ok(Contents { items: messages(&bytes), broken: Vec::new() })
         }
+        _ if is_lines(path) => Ok(lines(&bytes)),
         _ => Err(SourceError::Unreadable {
             path: path.to_path_buf(),
             line: 1,
@@ -139,99 +176,132 @@ fn unpack(path: &Path) -> Result<Vec<u8>, SourceError> {
 }
 
 /// A whole JSON document, or NDJSON: one resource a line.
-fn json_items(path: &Path, bytes: &[u8]) -> Result<Vec<Item>, SourceError> {
-    if let Ok(tree) = fhir::Tree::parse(bytes.to_vec()) {
-        return Ok(document_items(&tree));
+fn json(path: &Path, bytes: &[u8]) -> Result<Contents, SourceError> {
+    let broken = match fhir::Tree::parse(bytes.to_vec()) {
+        Ok(tree) => return Ok(Contents { items: document(&tree), broken: Vec::new() }),
+        Err(issues) => issues,
+    };
+    let first = bytes.split(|b| *b == b'\n').find(|line| !is_blank(line)).unwrap_or_default();
+    if is_lines(path) || fhir::Tree::parse(first.to_vec()).is_ok() {
+        return Ok(lines(bytes));
     }
-    let mut batches = Vec::new();
-    let mut batch = Batch::at(1);
-    for (index, line) in bytes.split(|b| *b == b'\n').enumerate() {
-        if line.iter().all(u8::is_ascii_whitespace) {
+    Err(SourceError::Unreadable { path: path.to_path_buf(), line: 1, reason: said(&broken) })
+}
+
+/// NDJSON by its name, also when no line of it can be read.
+fn is_lines(path: &Path) -> bool {
+    let name = path.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let plain = PACKED.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+    plain.ends_with(".ndjson") || plain.ends_with(".jsonl")
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(u8::is_ascii_whitespace)
+}
+
+fn said(issues: &[fhir::Issue]) -> String {
+    issues.first().map_or_else(|| "not JSON".into(), |issue| issue.text.clone())
+}
+
+/// One resource a line.
+fn lines(bytes: &[u8]) -> Contents {
+    let mut contents = Contents::default();
+    let mut batch = Batch::default();
+    for (line, text) in (1..).zip(bytes.split(|b| *b == b'\n')) {
+        if is_blank(text) {
             continue;
         }
-        let tree = fhir::Tree::parse(line.to_vec()).map_err(|issues| SourceError::Unreadable {
-            path: path.to_path_buf(),
-            line: index + 1,
-            reason: issues.first().map_or_else(|| "not JSON".into(), |i| i.text.clone()),
-        })?;
-        if batch.count == 0 {
-            batch = Batch::at(index + 1);
+        match fhir::Tree::parse(text.to_vec()) {
+            Ok(tree) => batch.push(tree.root(), line, None),
+            Err(issues) => contents.broken.push((line, said(&issues))),
         }
-        batch.push(tree.root());
-        if batch.count == BATCH_ENTRIES_MAX {
-            batches.push(std::mem::replace(&mut batch, Batch::at(index + 2)).finish());
+        if batch.parts.len() == BATCH_ENTRIES_MAX {
+            contents.items.extend(std::mem::take(&mut batch).finish());
         }
     }
-    if batch.count > 0 {
-        batches.push(batch.finish());
-    }
-    Ok(batches)
+    contents.items.extend(batch.finish());
+    contents
 }
 
 /// Transactions and batches go as they are; other bundles resource by resource.
-fn document_items(tree: &fhir::Tree) -> Vec<Item> {
+fn document(tree: &fhir::Tree) -> Vec<Item> {
     let root = tree.root();
     let is = |key: &str, wanted: &[&str]| {
         root.get(key).and_then(|n| n.as_str()).is_some_and(|t| wanted.contains(&t.as_ref()))
     };
-    let entries: Vec<_> = root.get("entry").map(|e| e.children().collect()).unwrap_or_default();
-    if is("resourceType", &["Bundle"]) && is("type", &["transaction", "batch"]) {
-        let body = tree.bytes().to_vec();
-        return vec![Item { kind: ItemKind::Bundle, body, line: 1, count: entries.len() }];
-    }
     if !is("resourceType", &["Bundle"]) {
-        let mut batch = Batch::at(1);
-        batch.push(root);
-        return vec![batch.finish()];
+        let mut batch = Batch::default();
+        batch.push(root, 1, None);
+        return batch.finish().into_iter().collect();
     }
-    let resources: Vec<_> = entries.iter().filter_map(|e| e.get("resource")).collect();
-    resources
-        .chunks(BATCH_ENTRIES_MAX)
-        .map(|chunk| {
-            let mut batch = Batch::at(1);
-            chunk.iter().for_each(|resource| batch.push(*resource));
-            batch.finish()
-        })
-        .collect()
+    let mut at = (0, 1);
+    let entries: Vec<_> = root.get("entry").map(|e| e.children().collect()).unwrap_or_default();
+    let entries = entries.into_iter().enumerate().map(|(entry, node)| {
+        let start = node.span().start;
+        let passed = tree.bytes()[at.0..start].iter().filter(|b| **b == b'\n').count();
+        at = (start, at.1 + passed);
+        (entry, at.1, node.get("resource"))
+    });
+    if is("type", &["transaction", "batch"]) {
+        let parts = entries.map(|(entry, line, resource)| Part {
+            line,
+            entry: Some(entry),
+            name: resource.map(name_of).unwrap_or_default(),
+        });
+        let parts = parts.collect();
+        return vec![Item { kind: ItemKind::Bundle, body: tree.bytes().to_vec(), line: 1, parts }];
+    }
+    let mut items = Vec::new();
+    let mut batch = Batch::default();
+    for (entry, line, resource) in entries {
+        let Some(resource) = resource else { continue };
+        batch.push(resource, line, Some(entry));
+        if batch.parts.len() == BATCH_ENTRIES_MAX {
+            items.extend(std::mem::take(&mut batch).finish());
+        }
+    }
+    items.extend(batch.finish());
+    items
+}
+
+fn name_of(resource: fhir::Node<'_>) -> String {
+    let name = resource.get("resourceType").and_then(|n| n.as_str());
+    name.map(|name| name.into_owned()).unwrap_or_default()
 }
 
 /// A batch Bundle in the making: PUT where the resource has an id, so that loading twice changes nothing.
+#[derive(Default)]
 struct Batch {
-    body: Vec<u8>,
-    line: usize,
-    count: usize,
+    entries: Vec<u8>,
+    parts: Vec<Part>,
 }
 
 impl Batch {
-    fn at(line: usize) -> Self {
-        let body = br#"{"resourceType":"Bundle","type":"batch","entry":["#.to_vec();
-        Self { body, line, count: 0 }
-    }
-
-    fn push(&mut self, resource: fhir::Node<'_>) {
-        let text = |key: &str| {
-            resource.get(key).and_then(|n| n.as_str()).map(|t| t.into_owned()).unwrap_or_default()
-        };
-        let (name, id) = (text("resourceType"), text("id"));
+    fn push(&mut self, resource: fhir::Node<'_>, line: usize, entry: Option<usize>) {
+        let name = name_of(resource);
+        let id = resource.get("id").and_then(|n| n.as_str()).unwrap_or_default();
         let (method, url) = match id.is_empty() {
-            true => ("POST", name),
+            true => ("POST", name.clone()),
             false => ("PUT", format!("{name}/{id}")),
         };
-        if self.count > 0 {
-            self.body.push(b',');
+        if !self.parts.is_empty() {
+            self.entries.push(b',');
         }
-        self.body.extend_from_slice(br#"{"resource":"#);
-        self.body.extend_from_slice(resource.raw());
-        self.body
+        self.entries.extend_from_slice(br#"{"resource":"#);
+        self.entries.extend_from_slice(resource.raw());
+        self.entries
             .extend_from_slice(format!(r#","request":{{"method":"{method}","url":"#).as_bytes());
-        fhir::write_json_string(&url, &mut self.body);
-        self.body.extend_from_slice(b"}}");
-        self.count += 1;
+        fhir::write_json_string(&url, &mut self.entries);
+        self.entries.extend_from_slice(b"}}");
+        self.parts.push(Part { line, entry, name });
     }
 
-    fn finish(mut self) -> Item {
-        self.body.extend_from_slice(b"]}");
-        Item { kind: ItemKind::Resources, body: self.body, line: self.line, count: self.count }
+    /// The whole Bundle; nothing when nothing was pushed.
+    fn finish(self) -> Option<Item> {
+        let line = self.parts.first()?.line;
+        let head = br#"{"resourceType":"Bundle","type":"batch","entry":["#.as_slice();
+        let body = [head, &self.entries, b"]}"].concat();
+        Some(Item { kind: ItemKind::Resources, body, line, parts: self.parts })
     }
 }
 
@@ -242,7 +312,8 @@ fn messages(bytes: &[u8]) -> Vec<Item> {
         let segment = trim_framing(segment);
         if segment.starts_with(b"MSH") {
             let body = Vec::with_capacity(512);
-            found.push(Item { kind: ItemKind::Message, body, line, count: 1 });
+            let parts = vec![Part { line, entry: None, name: String::new() }];
+            found.push(Item { kind: ItemKind::Message, body, line, parts });
         }
         let is_envelope =
             [b"FHS", b"BHS", b"BTS", b"FTS"].iter().any(|name| segment.starts_with(*name));
@@ -279,7 +350,7 @@ mod tests {
         let feed = b"FHS|^~\\&\nBHS|^~\\&\nMSH|^~\\&|A\nPID|1\n\n\x0bMSH|^~\\&|B\rPID|2\r\x1c\rBTS|2\nFTS|1\n";
         let (_folder, path) = file("feed.hl7", feed);
 
-        let items = items(&path).expect("readable");
+        let items = contents(&path).expect("readable").items;
 
         assert_eq!(items.len(), 2);
         assert_eq!(items[0].body, b"MSH|^~\\&|A\rPID|1\r");
@@ -293,22 +364,47 @@ mod tests {
             b"{\"resourceType\":\"Patient\",\"id\":\"a\"}\n\n{\"resourceType\":\"Patient\"}\n";
         let (_folder, path) = file("patients.ndjson", lines);
 
-        let items = items(&path).expect("readable");
+        let items = contents(&path).expect("readable").items;
 
         let body = String::from_utf8(items[0].body.clone()).expect("utf-8");
-        assert_eq!((items.len(), items[0].count), (1, 2));
+        assert_eq!((items.len(), items[0].parts.len()), (1, 2));
         assert!(body.contains(r#""method":"PUT","url":"Patient/a""#), "{body}");
         assert!(body.contains(r#""method":"POST","url":"Patient""#), "{body}");
     }
 
     #[test]
-    fn a_broken_line_is_named_and_nothing_of_the_file_is_loaded() {
-        let (_folder, path) =
-            file("p.ndjson", b"{\"resourceType\":\"Patient\"}\n{\"resourceType\":\n");
+    fn a_broken_line_is_named_and_the_others_are_loaded_with_their_own_lines() {
+        let (_folder, path) = file(
+            "p.ndjson",
+            b"{\"resourceType\":\"Patient\"}\n\n{\"resourceType\":\n{\"resourceType\":\"Group\"}\n",
+        );
 
-        let error = items(&path).expect_err("second line is cut");
+        let contents = contents(&path).expect("readable");
 
-        assert!(matches!(error, SourceError::Unreadable { line: 2, .. }), "{error}");
+        let part = |line, name: &str| Part { line, entry: None, name: name.into() };
+        assert_eq!(contents.items[0].parts, [part(1, "Patient"), part(4, "Group")]);
+        assert_eq!(contents.broken.len(), 1);
+        assert_eq!(contents.broken[0].0, 3);
+    }
+
+    #[test]
+    fn a_broken_document_is_one_refusal_not_one_a_line() {
+        let (_folder, path) = file("p.json", b"{\n \"resourceType\": \"Patient\",\n \"id\": \n}\n");
+
+        let error = contents(&path).expect_err("no value of id");
+
+        assert!(error.to_string().contains("line 4"), "{error}");
+    }
+
+    #[test]
+    fn the_entries_of_a_bundle_keep_their_lines() {
+        let bundle = b"{\"resourceType\":\"Bundle\",\n\"type\":\"collection\",\n\"entry\":[\n{\"resource\":{\"resourceType\":\"Patient\"}},\n\n{\"resource\":{\"resourceType\":\"Group\"}}]}";
+        let (_folder, path) = file("b.json", bundle);
+
+        let contents = contents(&path).expect("readable");
+
+        let lines: Vec<_> = contents.items[0].parts.iter().map(|p| (p.line, p.entry)).collect();
+        assert_eq!(lines, [(4, Some(0)), (6, Some(1))]);
     }
 
     #[test]
@@ -330,9 +426,9 @@ mod tests {
         let packed = zstd::encode_all(&plain[..], 3).expect("packs");
         let (_folder, path) = file("b.json.zst", &packed);
 
-        let items = items(&path).expect("readable");
+        let items = contents(&path).expect("readable").items;
 
-        assert_eq!((items[0].kind, items[0].count), (ItemKind::Bundle, 1));
+        assert_eq!((items[0].kind, items[0].parts.len()), (ItemKind::Bundle, 1));
         assert_eq!(items[0].body, plain);
     }
 }

@@ -1,72 +1,109 @@
-//! What an interrupted load has done, for `--resume`: one line for each finished file.
+//! What was loaded before, and where to: one line for each file, by its content.
+//!
+//! Line: `sha256:HEX BYTES TARGET PATH`; the path is for people. Renamed or copied, a file is still known.
+//! Not here: what a second load does about it (`cli::load`).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::Path;
-use std::time::UNIX_EPOCH;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 
-/// Finished files by path, size and time of change.
+use aws_lc_rs::digest::{Context, SHA256};
+
+/// Files that one gateway has taken.
 pub struct LoadState {
-    done: HashSet<String>,
-    file: File,
+    path: PathBuf,
+    target: String,
+    /// Size → hashes: a file of another size need not be hashed.
+    done: HashMap<u64, HashSet<String>>,
+    file: Option<File>,
 }
 
 impl LoadState {
-    /// Opens the state at `path`; `resume` keeps what is there, otherwise it starts empty.
+    /// Reads the state at `path`, as far as it is about `target`; an absent one is empty. Nothing is created yet.
     ///
     /// # Errors
-    /// When the file cannot be read or made.
-    pub fn open(path: &Path, resume: bool) -> io::Result<Self> {
-        let done = match (resume, fs::read_to_string(path)) {
-            (true, Ok(text)) => text.lines().map(str::to_owned).collect(),
-            (true, Err(error)) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => HashSet::new(),
+    /// When the file cannot be read.
+    pub fn open(path: &Path, target: &str) -> io::Result<Self> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error),
         };
-        let file =
-            File::options().create(true).write(true).append(resume).truncate(!resume).open(path)?;
-        Ok(Self { done, file })
+        let mut done: HashMap<u64, HashSet<String>> = HashMap::new();
+        let target = target.trim_end_matches('/').to_owned();
+        for line in text.lines() {
+            let mut words = line.splitn(4, ' ');
+            if let (Some(hash), Some(bytes), Some(to)) = (words.next(), words.next(), words.next())
+                && let Ok(bytes) = bytes.parse()
+                && to == target
+            {
+                done.entry(bytes).or_default().insert(hash.to_owned());
+            }
+        }
+        Ok(Self { path: path.to_path_buf(), target, done, file: None })
     }
 
-    /// True when the file, unchanged since, was finished by an earlier run.
+    /// True when a file of the same content was loaded there before. One that cannot be read was not.
     pub fn is_done(&self, path: &Path) -> bool {
-        self.done.contains(&mark(path))
+        let bytes = fs::metadata(path).map_or(0, |metadata| metadata.len());
+        let Some(hashes) = self.done.get(&bytes) else { return false };
+        hash_of(path).is_ok_and(|(hash, _)| hashes.contains(&hash))
     }
 
-    /// Records that everything of the file was answered.
+    /// Records that the file was answered, and that something of it was taken.
     ///
     /// # Errors
-    /// When the state cannot be written.
+    /// When the file cannot be read again or the state cannot be written.
     pub fn finish(&mut self, path: &Path) -> io::Result<()> {
-        writeln!(self.file, "{}", mark(path))
+        let (hash, bytes) = hash_of(path)?;
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(File::options().create(true).append(true).open(&self.path)?),
+        };
+        file.write_all(format!("{hash} {bytes} {} {}\n", self.target, path.display()).as_bytes())
     }
 }
 
-fn mark(path: &Path) -> String {
-    let metadata = fs::metadata(path).ok();
-    let changed = metadata
-        .as_ref()
-        .and_then(|m| m.modified().ok())
-        .and_then(|t| t.duration_since(UNIX_EPOCH).ok())
-        .map_or(0, |d| d.as_nanos());
-    format!("{} {changed} {}", metadata.map_or(0, |m| m.len()), path.display())
+fn hash_of(path: &Path) -> io::Result<(String, u64)> {
+    let mut file = File::open(path)?;
+    let (mut hash, mut bytes) = (Context::new(&SHA256), 0);
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok((format!("sha256:{}", hex::encode(hash.finish())), bytes)),
+            read => {
+                hash.update(&piece[..read]);
+                bytes += read as u64;
+            }
+        }
+    }
 }
+
+const PIECE_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_resumed_load_skips_finished_files_unless_they_changed() {
-        let folder = tempfile::tempdir().expect("temp folder");
+    fn a_loaded_file_is_known_by_its_content_and_target() {
+        let folder = tempfile::tempdir().unwrap();
         let (state, data) = (folder.path().join("state"), folder.path().join("a.json"));
-        fs::write(&data, b"{}").expect("written");
-        LoadState::open(&state, false).expect("opens").finish(&data).expect("recorded");
+        fs::write(&data, b"{}").unwrap();
+        LoadState::open(&state, "http://a/fhir/").unwrap().finish(&data).unwrap();
+        let known =
+            |target: &str, path: &Path| LoadState::open(&state, target).unwrap().is_done(path);
 
-        assert!(LoadState::open(&state, true).expect("opens").is_done(&data));
-
-        fs::write(&data, b"{ }").expect("changed");
-        assert!(!LoadState::open(&state, true).expect("opens").is_done(&data));
-        assert!(!LoadState::open(&state, false).expect("opens").is_done(&data));
+        let renamed = folder.path().join("b.json");
+        fs::copy(&data, &renamed).unwrap();
+        assert!(known("http://a/fhir", &data) && known("http://a/fhir", &renamed));
+        assert!(!known("http://b/fhir", &data), "another gateway has not got it");
+        fs::write(&data, b"[]").unwrap();
+        assert!(!known("http://a/fhir", &data), "same size, other content");
+        // The form of the line, and the published digest of `{}`.
+        let line = fs::read_to_string(&state).unwrap();
+        let digest = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+        assert!(line.starts_with(&format!("sha256:{digest} 2 http://a/fhir ")), "{line}");
     }
 }

@@ -22,6 +22,7 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -57,10 +58,13 @@ pub fn install(config: &Telemetry) -> Result<Guard, ConfigError> {
     let spans = tracer
         .as_ref()
         .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer("sealway")));
-    let pretty_layer = (!json)
-        .then(|| tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false));
+    let pretty_layer = (!json).then(|| {
+        layer().with_writer(std::io::stderr).with_target(false).log_internal_errors(false)
+    });
     let json_layer = json.then(|| {
-        tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)
+        let json = layer().json().flatten_event(true).with_writer(std::io::stderr);
+        // A log that nobody reads any more must not end the gateway.
+        json.log_internal_errors(false)
     });
     let installed = tracing_subscriber::registry()
         .with(filter)

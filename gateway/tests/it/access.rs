@@ -24,6 +24,21 @@ async fn without_a_token_only_public_places_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_development_token_outlives_a_restart_but_not_the_issuer() {
+    let site = Site::start().await;
+    let token = site.token_of(Role::System, None);
+
+    let site = site.restart().await;
+    site.get_as(&token, "/Patient").await.expect(200);
+
+    // The key is still in the folder, but nobody started the issuer.
+    let site = site.restart_with(|config| config.auth.dev_issuer = false).await;
+    let refused = site.get_as(&token, "/Patient").await.expect(401);
+    assert!(refused.header("www-authenticate").contains("invalid_token"));
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_patient_sees_the_own_record_only_and_who_looked() {
     let site = Site::start().await;
     let own = site.create(&patient("Ada")).await;
@@ -76,7 +91,15 @@ async fn an_auditor_sees_accesses_and_no_clinical_data() {
 async fn every_answer_has_its_record_and_ledger_entry() {
     let site = Site::start().await;
     let key = site.create(&patient("Ada")).await;
+    // The record of a write is in its commit; it comes to the journal a moment later.
+    for _ in 0..500 {
+        if site.app.journal.position() == 1 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
     let before = site.app.journal.position();
+    assert_eq!(before, 1, "the record of the creation");
 
     site.get(&format!("/{key}")).await.expect(200);
     site.get("/Patient").await.expect(200);

@@ -4,11 +4,13 @@
 
 mod access;
 mod bundle;
+mod cli;
 mod conditional;
 mod crash;
 mod crud;
 mod demo;
 mod hostile;
+mod load;
 mod message;
 mod outage;
 mod process;

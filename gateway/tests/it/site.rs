@@ -70,7 +70,9 @@ impl Site {
             token: String::new(),
             app,
         };
-        site.token = site.token_of(Role::System, None);
+        if site.app.dev_issuer.is_some() {
+            site.token = site.token_of(Role::System, None);
+        }
         site
     }
 
@@ -83,11 +85,17 @@ impl Site {
     }
 
     /// Stops, and opens the same folder again: nothing is in memory then.
-    pub(crate) async fn restart(mut self) -> Self {
+    pub(crate) async fn restart(self) -> Self {
+        self.restart_with(|_| {}).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn restart_with(mut self, change: impl FnOnce(&mut Config)) -> Self {
         if let Some(gateway) = self.gateway.take() {
             gateway.stop().await;
         }
-        let (config, folder) = (self.app.config.clone(), self.folder);
+        let (mut config, folder) = (self.app.config.clone(), self.folder);
+        change(&mut config);
         drop(self.app);
         Self::serve(App::open(config).await.unwrap(), folder).await
     }

@@ -99,9 +99,7 @@ fn a_gateway_that_was_not_told_of_it_refuses_its_tokens() {
 fn another_process_issues_for_the_same_gateway_by_the_saved_key() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("dev-issuer.json");
-    DevIssuer::generate(DEV, AUDIENCE).expect("a key").save(&path).expect("saves");
-    let issuer = DevIssuer::generate(DEV, AUDIENCE).expect("a key");
-    issuer.save(&path).expect("replaces the key of the last start");
+    let issuer = DevIssuer::open(&path, DEV, AUDIENCE).expect("makes a key");
 
     let loaded = DevIssuer::load(&path).expect("loads");
 
@@ -112,8 +110,12 @@ fn another_process_issues_for_the_same_gateway_by_the_saved_key() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        let mode = std::fs::metadata(&path).expect("a file").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let mode = |mode| std::fs::Permissions::from_mode(mode);
+        let found = std::fs::metadata(&path).expect("a file").permissions().mode();
+        assert_eq!(found & 0o777, 0o600);
+        std::fs::set_permissions(&path, mode(0o644)).expect("opens it to others");
+        assert!(matches!(DevIssuer::load(&path), Err(DevIssuerError::Exposed(_))));
+        std::fs::set_permissions(&path, mode(0o600)).expect("closes it");
     }
     std::fs::write(&path, "{}").expect("writes");
     assert!(matches!(DevIssuer::load(&path), Err(DevIssuerError::Malformed)));

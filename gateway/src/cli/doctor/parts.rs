@@ -1,0 +1,130 @@
+//! The parts of a stopped gateway, each opened as a start would open it.
+//!
+//! Nothing is made: a part that is not there yet is said to be absent. The log's lock is held meanwhile, so that no
+//! gateway starts in between.
+//! Not here: a running gateway (`super`).
+
+use std::path::Path;
+
+use ledger::{FileHead, FileTiles, Log, Signer, StorageError};
+use registry::access::Journal;
+use repository::Keyring;
+
+use super::{Check, bad, good, warn};
+use crate::app::open_store;
+use crate::config::Config;
+use crate::keyfile;
+
+/// Keys, database, log and journal of `config.data_dir`; nothing for a folder that is not there.
+pub(super) async fn check(config: &Config) -> Vec<Check> {
+    let data = &config.data_dir;
+    if !data.is_dir() {
+        return Vec::new();
+    }
+    let log = data.join("log");
+    let head = if log.is_dir() { Some(FileHead::open(&log)) } else { None };
+    if let Some(Err(StorageError::Held { path })) = &head {
+        let text = format!("{} is held by another process", path.display());
+        let next = "a gateway or `ledger fsck` works on this folder: ask again when it has stopped";
+        return vec![bad("ledger", &text, next)];
+    }
+    vec![
+        check_kek(config),
+        check_database(config).await,
+        check_log(config, &log, head),
+        check_journal(&data.join("access")),
+    ]
+}
+
+fn check_kek(config: &Config) -> Check {
+    let file = config.kek_file();
+    let shown = file.display();
+    let has_data = config.data_dir.join("registry.sqlite").exists();
+    match (file.exists(), has_data) {
+        (false, true) => bad(
+            "keys",
+            &format!("{shown} is missing, and the database is there: no payload can be opened"),
+            "put the key back from its backup; do not start without it, a new key opens nothing",
+        ),
+        (false, false) => absent("keys", &file),
+        (true, _) => match Keyring::open(&file) {
+            Ok(_) => good("keys", &format!("{shown} can be used")),
+            Err(error) => bad(
+                "keys",
+                &format!("{shown}: {error}"),
+                "it must hold the key and be readable by its owner only: chmod 600, or its backup",
+            ),
+        },
+    }
+}
+
+async fn check_database(config: &Config) -> Check {
+    let file = config.data_dir.join("registry.sqlite");
+    let is_remote = config.database.url.is_some();
+    if !is_remote && !file.exists() {
+        return absent("database", &file);
+    }
+    let place = if is_remote { "database.url".to_owned() } else { file.display().to_string() };
+    let next = match is_remote {
+        true => {
+            "is PostgreSQL up, and database.url right? `sealway config show --origin` says where it is set"
+        }
+        false => "restore the file from a backup, then run `sealway ledger fsck`",
+    };
+    let store = match open_store(config).await {
+        Ok(store) => store,
+        Err(error) => return bad("database", &format!("{place}: {error}"), next),
+    };
+    match store.ping().await {
+        Ok(()) => good("database", &format!("{place} reads and writes")),
+        Err(error) => bad("database", &format!("{place}: {error}"), next),
+    }
+}
+
+fn check_log(
+    config: &Config,
+    folder: &Path,
+    head: Option<Result<FileHead, StorageError>>,
+) -> Check {
+    let next = "run `sealway ledger fsck`; restore the log's folder and key from a backup";
+    let key = config.data_dir.join("keys/log");
+    let head = match head {
+        None => return absent("ledger", folder),
+        Some(Err(error)) => return bad("ledger", &error.to_string(), next),
+        Some(Ok(head)) => head,
+    };
+    if !key.exists() {
+        let text = format!("{} is missing, and the log is there", key.display());
+        return bad("ledger", &text, next);
+    }
+    let origin = config.ledger.origin.as_str();
+    let signer = keyfile::load_or_make(&key).map_err(|error| error.to_string());
+    let signer =
+        signer.and_then(|seed| Signer::from_seed(origin, &seed).map_err(|error| error.to_string()));
+    let log = signer.and_then(|signer| {
+        Log::open(FileTiles::new(folder), head, signer, origin).map_err(|error| error.to_string())
+    });
+    match log {
+        Ok(log) => good("ledger", &format!("{} entries under a checkpoint", log.size_published())),
+        Err(error) => bad("ledger", &error, next),
+    }
+}
+
+fn check_journal(folder: &Path) -> Check {
+    if !folder.is_dir() {
+        return absent("access", folder);
+    }
+    match Journal::open(folder) {
+        Ok(journal) => good("access", &format!("{} records", journal.position())),
+        Err(error) => bad(
+            "access",
+            &error.to_string(),
+            "run `sealway ledger fsck`; restore the folder from a backup",
+        ),
+    }
+}
+
+fn absent(name: &str, path: &Path) -> Check {
+    let text = format!("{} is not there yet", path.display());
+    warn(name, &text, "the first `sealway serve` makes it; otherwise check --data-dir")
+}

@@ -1,0 +1,75 @@
+//! The commands as their users meet them, through the real binary.
+
+use std::process::{Command, Output};
+
+use crate::process::{sealway, without_own_variables};
+
+#[test]
+fn a_reader_that_goes_away_ends_no_command_badly() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = env!("CARGO_BIN_EXE_sealway");
+
+    // `true` reads nothing at all: every write of the command meets a closed pipe.
+    for command in ["config show", "config show --origin", "--help", "doctor", "ledger fsck"] {
+        let script = format!("(sleep 0.2; {program} {command} 2>&1; echo $? > status) | true");
+        let ran = without_own_variables(Command::new("bash"))
+            .args(["-c", &script])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+
+        assert!(ran.status.success());
+        let status = std::fs::read_to_string(folder.path().join("status")).unwrap();
+        // 101 is a panic; doctor and fsck have something to say about an empty folder.
+        let expected = if ["doctor", "ledger fsck"].contains(&command) { "1" } else { "0" };
+        assert_eq!(status.trim(), expected, "{command}");
+    }
+}
+
+#[test]
+fn the_example_configuration_is_accepted_as_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("site.toml");
+    let example = sealway(folder.path()).args(["config", "example"]).output().unwrap();
+    std::fs::write(&file, &example.stdout).unwrap();
+    assert!(
+        said(&example).contains("[[auth.issuer]]")
+            && said(&example).contains("SEALWAY_SERVER__LISTEN")
+    );
+
+    let well = sealway(folder.path()).args(["config", "check"]).arg(&file).output().unwrap();
+    std::fs::write(&file, "[server]\nlisen = \"127.0.0.1:1\"\n").unwrap();
+    let wrong = sealway(folder.path()).args(["config", "check"]).arg(&file).output().unwrap();
+
+    assert_eq!((well.status.code(), said(&well).as_str()), (Some(0), "ok\n"));
+    assert_eq!(wrong.status.code(), Some(3));
+    assert!(said(&wrong).contains("site.toml:2") && said(&wrong).contains("server.listen"));
+}
+
+#[test]
+fn every_help_that_takes_a_data_folder_names_its_default() {
+    let folder = tempfile::tempdir().unwrap();
+    let default = gateway::config::keys::key("data_dir").unwrap().default;
+    let commands =
+        ["serve", "token", "ledger fsck", "config show", "config check", "doctor", "health"];
+
+    for command in commands {
+        let help = sealway(folder.path()).args(command.split(' ')).arg("--help").output().unwrap();
+        let text = said(&help);
+        assert!(text.contains(&format!("log and keys [default: {default}]")), "{command}: {text}");
+    }
+}
+
+#[test]
+fn the_help_of_verify_names_its_exit_codes() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = said(&sealway(folder.path()).args(["verify", "--help"]).output().unwrap());
+
+    for code in [0, 1, 2, 10, 11, 12, 13] {
+        assert!(text.contains(&format!("\n  {code:<3} ")), "{code}: {text}");
+    }
+}
+
+fn said(ran: &Output) -> String {
+    [ran.stdout.as_slice(), &ran.stderr].map(String::from_utf8_lossy).concat()
+}
