@@ -111,6 +111,7 @@ async fn write(
     principal: &Principal,
     access: &Access,
 ) -> Answered<Outcome> {
+    refuse_unsealed(app, &submission)?;
     let submission = Arc::new(submission);
     let (planned, caller) = (Arc::clone(&submission), principal.clone());
     let plan = work::run(submission.is_long(), move || Plan::of(&planned, &caller)).await??;
@@ -151,6 +152,16 @@ async fn write(
         return Ok(Outcome { entries, committed, repeated: None });
     }
     Err(CommitError::Stale.into())
+}
+
+/// Nothing is written that may not get its place in the log.
+fn refuse_unsealed(app: &App, submission: &Submission) -> Answered<()> {
+    let mut verbs = submission.operations.iter().map(|operation| &operation.verb);
+    if app.ledger.refuses_writes() && verbs.any(|verb| !matches!(verb, Verb::Read { .. })) {
+        let text = "the ledger does not take entries now; /readyz?verbose says why";
+        return Err(Fault::new(FaultKind::Unavailable, text));
+    }
+    Ok(())
 }
 
 /// What became of each operation, in their order.

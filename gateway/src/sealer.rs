@@ -4,21 +4,27 @@
 //! then records where everything stands. A crash between these steps is repaired at the next start: the log's
 //! entries that are not recorded yet are recognised by their bytes (commitments are random, hence unique), so none
 //! is appended twice and none is lost.
+//!
+//! For want of space or of the registry it tries again, and writes go on until too much waits; after a failed write
+//! or fsync of the log it stops, and writes are refused until a restart.
 //! Not here: tiles and proofs (`ledger`), the outbox itself (`registry`).
 
-use std::collections::HashMap;
+mod error;
+mod recover;
+mod view;
+
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwapOption;
-use ledger::{FileHead, FileTiles, InclusionProof, Log, SignedCheckpoint, Signer, Trust};
-use registry::access::{Journal, JournalError};
+use ledger::{FileHead, FileTiles, Log, Signer};
+use registry::access::Journal;
 use registry::outbox::SealedRange;
 use registry::store::Store;
 use tokio::sync::watch;
 
-use crate::access::mover::{MoveError, Mover};
+use self::error::{of_commit, of_move, of_publish, of_registry};
+use crate::access::mover::Mover;
 use crate::app::OpenError;
 use crate::clock;
 use crate::config;
@@ -26,14 +32,9 @@ use crate::keyfile;
 use crate::limits::{SEAL_BATCH_MAX, SEAL_LOADED_MIN};
 use crate::telemetry::metrics::Metrics;
 
-/// What readers need of the log: its newest checkpoint and its tiles.
-pub struct Ledger {
-    origin: String,
-    tiles: FileTiles,
-    trust: Trust,
-    checkpoint: ArcSwapOption<SignedCheckpoint>,
-    stopped: Mutex<Option<String>>,
-}
+pub use error::SealError;
+pub(crate) use recover::parse_mark;
+pub use view::Ledger;
 
 /// The sequencer of one log.
 pub struct Sealer {
@@ -49,25 +50,11 @@ pub struct Sealer {
     journal_done: u64,
     /// The registry may not have recorded all that the log holds.
     behind: bool,
+    /// What is in the log's memory and not published yet, because the disk had no room.
+    appended: Option<Appended>,
+    backlog_max: u64,
     idle: Duration,
     loaded: Duration,
-}
-
-/// Why sealing stopped. Nothing is lost: the outbox and the journal keep what waits.
-#[derive(Debug, thiserror::Error)]
-pub enum SealError {
-    /// The registry did not answer.
-    #[error("registry: {0}")]
-    Registry(String),
-    /// The journal was not read.
-    #[error("access journal: {0}")]
-    Journal(String),
-    /// The log refused or failed.
-    #[error("log: {0}")]
-    Log(String),
-    /// The log holds an entry that neither outbox nor journal know.
-    #[error("entry {0} of the log is of unknown origin")]
-    Foreign(u64),
 }
 
 /// One thing that waits for its place.
@@ -76,45 +63,11 @@ struct Waiting {
     outbox_id: Option<u64>,
 }
 
-impl Ledger {
-    /// Origin line of the checkpoints.
-    pub fn origin(&self) -> &str {
-        &self.origin
-    }
-
-    /// Who has to be trusted to believe this log.
-    pub fn trust(&self) -> &Trust {
-        &self.trust
-    }
-
-    /// Where the tiles are.
-    pub fn tiles(&self) -> &FileTiles {
-        &self.tiles
-    }
-
-    /// The newest published checkpoint.
-    pub fn checkpoint(&self) -> Option<Arc<SignedCheckpoint>> {
-        self.checkpoint.load_full()
-    }
-
-    /// Why the log is not written any more, if so.
-    pub fn stopped(&self) -> Option<String> {
-        self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Proof that entry `index` is under the newest checkpoint; `None` when it is not yet. Reads files.
-    ///
-    /// # Errors
-    /// A sentence about the tile that cannot be used.
-    pub fn prove(
-        &self,
-        index: u64,
-    ) -> Result<Option<(InclusionProof, Arc<SignedCheckpoint>)>, String> {
-        let Some(checkpoint) = self.checkpoint() else { return Ok(None) };
-        let proof = ledger::prove_inclusion(index, checkpoint.size(), &self.tiles)
-            .map_err(|error| error.to_string())?;
-        Ok(proof.map(|proof| (proof, checkpoint)))
-    }
+/// Entries that the log has taken, and how far outbox and journal are in it with them.
+struct Appended {
+    range: SealedRange,
+    outbox_done: u64,
+    journal_done: u64,
 }
 
 impl Sealer {
@@ -138,13 +91,7 @@ impl Sealer {
         let head = FileHead::open(folder).map_err(|error| refused(&error))?;
         let log = Log::open(FileTiles::new(folder), head, signer, origin)
             .map_err(|error| refused(&error))?;
-        let ledger = Arc::new(Ledger {
-            origin: origin.to_owned(),
-            tiles: FileTiles::new(folder),
-            trust: log.trust(),
-            checkpoint: ArcSwapOption::from(log.checkpoint().cloned().map(Arc::new)),
-            stopped: Mutex::new(None),
-        });
+        let ledger = Arc::new(Ledger::of(&log, folder));
         let mut sealer = Self {
             log,
             ledger: Arc::clone(&ledger),
@@ -155,6 +102,8 @@ impl Sealer {
             outbox_done: 0,
             journal_done: 0,
             behind: true,
+            appended: None,
+            backlog_max: settings.backlog_max,
             idle: Duration::from_millis(settings.checkpoint_ms),
             loaded: Duration::from_millis(settings.checkpoint_loaded_ms),
         };
@@ -168,18 +117,16 @@ impl Sealer {
             let stopping = *stop.borrow();
             match self.seal().await {
                 Ok(0) if stopping => return,
-                Ok(_) => {}
-                Err(SealError::Registry(cause)) if !stopping => {
-                    tracing::warn!(
-                        cause,
-                        "the registry did not take part in sealing; trying again"
-                    );
+                Ok(_) => self.ledger.goes_on(),
+                Err(error) if error.is_passing() && !stopping && self.store.stopped().is_none() => {
+                    tracing::warn!(cause = %error, "nothing was sealed; trying again");
+                    self.behind = self.appended.is_none();
+                    self.ledger.waits(&error, self.is_backlog_full().await);
                     tokio::time::sleep(self.idle).await;
-                    self.behind = true;
                 }
                 Err(error) => {
-                    tracing::error!(cause = %error, "sealing stopped; writes go on and wait");
-                    self.note_stop(&error);
+                    tracing::error!(cause = %error, "sealing stopped; writes are refused");
+                    self.ledger.stop(&error);
                     return;
                 }
             }
@@ -227,27 +174,56 @@ impl Sealer {
         if self.behind {
             self.recover().await?;
         }
-        let first_index = self.log.size();
-        let (waiting, outbox_done, journal_done) = self.waiting().await?;
-        if waiting.is_empty() && self.ledger.checkpoint().is_some() {
-            return Ok(0);
-        }
-        let entries: Vec<[u8; 36]> = waiting.iter().map(|one| one.entry).collect();
-        let time_ms = u64::try_from(clock::now_us() / 1000).unwrap_or(0);
-        let of_log = |error: &dyn std::fmt::Display| SealError::Log(error.to_string());
-        self.log.append(&entries).map_err(|error| of_log(&error))?;
-        let checkpoint = self.log.publish(time_ms).map_err(|error| of_log(&error))?;
-        self.ledger.checkpoint.store(Some(Arc::new(checkpoint)));
-        let range = SealedRange {
-            first_index,
-            outbox_ids: waiting.iter().map(|one| one.outbox_id).collect(),
+        let appended = match self.appended.take() {
+            Some(appended) => appended,
+            None => match self.append().await? {
+                Some(appended) => appended,
+                None => return Ok(0),
+            },
         };
+        let time_ms = u64::try_from(clock::now_us() / 1000).unwrap_or(0);
+        let checkpoint = match self.log.publish(time_ms) {
+            Ok(checkpoint) => checkpoint,
+            Err(error) => {
+                self.appended = Some(appended);
+                return Err(of_publish(&error));
+            }
+        };
+        self.ledger.publish(checkpoint);
+        let Appended { range, outbox_done, journal_done } = appended;
+        let count = range.outbox_ids.len();
         self.record(range, journal_done).await?;
         self.outbox_done = outbox_done;
         self.journal_done = journal_done;
         self.metrics.ledger_size.set(i64::try_from(self.log.size()).unwrap_or(i64::MAX));
         self.metrics.checkpoint_at_us.set(clock::now_us());
-        Ok(waiting.len())
+        Ok(count)
+    }
+
+    /// Brings what waits into the log's memory; `None` when nothing does.
+    async fn append(&mut self) -> Result<Option<Appended>, SealError> {
+        let first_index = self.log.size();
+        let (waiting, outbox_done, journal_done) = self.waiting().await?;
+        if waiting.is_empty() && self.ledger.checkpoint().is_some() {
+            return Ok(None);
+        }
+        let entries: Vec<[u8; 36]> = waiting.iter().map(|one| one.entry).collect();
+        self.log.append(&entries).map_err(|error| SealError::Log(error.to_string()))?;
+        let outbox_ids = waiting.iter().map(|one| one.outbox_id).collect();
+        let range = SealedRange { first_index, outbox_ids };
+        Ok(Some(Appended { range, outbox_done, journal_done }))
+    }
+
+    /// Whether more waits than may. Outbox ids ascend, so two rows tell; gaps in them count as rows.
+    async fn is_backlog_full(&self) -> bool {
+        let journaled = self.journal.position().saturating_sub(self.journal_done);
+        if journaled >= self.backlog_max {
+            return true;
+        }
+        let Ok(first) = self.store.outbox(self.outbox_done, 1).await else { return false };
+        let Some(first) = first.first().map(|row| row.outbox_id) else { return false };
+        let last = self.store.outbox(first + self.backlog_max.saturating_sub(2), 1).await;
+        last.is_ok_and(|last| !last.is_empty())
     }
 
     async fn waiting(&self) -> Result<(Vec<Waiting>, u64, u64), SealError> {
@@ -294,102 +270,6 @@ impl Sealer {
         }
         self.store.mark_sealed(vec![range]).await.map_err(of_commit)
     }
-
-    /// Records what the log holds and the registry does not know yet.
-    ///
-    /// The journal's mark says: up to this position all of it stands below that index. So an unrecorded entry
-    /// below the index that is no outbox row is a journal record already counted; one above it is the next.
-    async fn recover(&mut self) -> Result<(), SealError> {
-        let mark = self.store.setting(JOURNAL_MARK).await.map_err(of_registry)?;
-        let (journal_done, marked_end) = parse_mark(mark.as_deref());
-        self.journal_done = journal_done;
-        let recorded = self.store.sealed_size().await.map_err(of_registry)?;
-        let published = self.log.size_published();
-        if recorded > published {
-            let text =
-                format!("the registry has recorded {recorded} entries, the log holds {published}");
-            return Err(SealError::Log(text));
-        }
-        if recorded < published {
-            let range = self.recognise(recorded, published, marked_end).await?;
-            tracing::info!(
-                ledger.first_index = recorded,
-                ledger.size = published,
-                "entries published before the last stop are now recorded"
-            );
-            let (range, journal_done) = range;
-            self.record(range, journal_done).await?;
-            self.journal_done = journal_done;
-        }
-        self.metrics.ledger_size.set(i64::try_from(published).unwrap_or(i64::MAX));
-        self.behind = false;
-        Ok(())
-    }
-
-    async fn recognise(
-        &self,
-        from: u64,
-        to: u64,
-        marked_end: u64,
-    ) -> Result<(SealedRange, u64), SealError> {
-        let mut rows = HashMap::new();
-        let mut after = 0;
-        loop {
-            let batch = self.store.outbox(after, SEAL_BATCH_MAX).await.map_err(of_registry)?;
-            let Some(last) = batch.last() else { break };
-            after = last.outbox_id;
-            rows.extend(batch.iter().map(|row| (row.entry, row.outbox_id)));
-        }
-        let limit = usize::try_from(to - from).unwrap_or(usize::MAX);
-        let records = self.journal.entries(self.journal_done, limit).await;
-        let records = records.map_err(|error| SealError::Journal(error.to_string()))?;
-        let mut records = records.into_iter().peekable();
-        let mut journal_done = self.journal_done;
-        let mut outbox_ids = Vec::new();
-        for index in from..to {
-            let entry = self.log.entry(index).map_err(|error| SealError::Log(error.to_string()))?;
-            let entry = entry.ok_or(SealError::Foreign(index))?.body36();
-            let outbox_id = rows.get(&entry).copied();
-            if outbox_id.is_none() && index >= marked_end {
-                match records.next_if(|record| record.entry == entry) {
-                    Some(record) => journal_done = record.position,
-                    None => return Err(SealError::Foreign(index)),
-                }
-            }
-            outbox_ids.push(outbox_id);
-        }
-        Ok((SealedRange { first_index: from, outbox_ids }, journal_done))
-    }
-
-    fn note_stop(&self, error: &SealError) {
-        let mut stopped = self.ledger.stopped.lock().unwrap_or_else(PoisonError::into_inner);
-        *stopped = Some(error.to_string());
-    }
-}
-
-pub(crate) fn parse_mark(mark: Option<&[u8]>) -> (u64, u64) {
-    let number = |bytes: &[u8]| bytes.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-    match mark {
-        Some(mark) if mark.len() == 16 => (number(&mark[..8]), number(&mark[8..])),
-        _ => (0, 0),
-    }
-}
-
-fn of_registry(error: registry::error::ReadError) -> SealError {
-    SealError::Registry(error.to_string())
-}
-
-fn of_move(error: MoveError) -> SealError {
-    match error {
-        MoveError::Read(_) | MoveError::Clear(_) | MoveError::Journal(JournalError::Busy) => {
-            SealError::Registry(error.to_string())
-        }
-        MoveError::Journal(error) => SealError::Journal(error.to_string()),
-    }
-}
-
-fn of_commit(error: registry::error::CommitError) -> SealError {
-    SealError::Registry(error.to_string())
 }
 
 /// Setting: journal position, and the log index below which all of the journal up to it stands.

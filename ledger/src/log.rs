@@ -74,7 +74,7 @@ pub enum AppendError {
     Poisoned(String),
 }
 
-/// Why a checkpoint may not have been published. The log is poisoned: open it again.
+/// Why a checkpoint may not have been published. Unless [`PublishError::is_passing`] the log is poisoned: open it again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
@@ -99,6 +99,18 @@ pub enum PublishError {
     /// An earlier publication failed.
     #[error("the log failed before: {0}")]
     Poisoned(String),
+}
+
+impl PublishError {
+    /// True when nothing was synced or signed for want of space or file handles: publishing again is safe.
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Storage(StorageError::NoRoom { .. })
+                | Self::Head(SwapError::Storage(StorageError::NoRoom { .. }))
+                | Self::Tiles(TilingError::Source(SourceError::Read { .. }))
+        )
+    }
 }
 
 impl<T: TileStorage, H: HeadStorage> Log<T, H> {
@@ -160,7 +172,8 @@ impl<T: TileStorage, H: HeadStorage> Log<T, H> {
     /// Without new entries the last checkpoint is given again; the first one may be empty.
     ///
     /// # Errors
-    /// When anything failed; the log is poisoned then, and whether the checkpoint is out is seen on opening.
+    /// When anything failed. The log is poisoned then, and whether the checkpoint is out is seen on opening; after
+    /// an error that [is passing](PublishError::is_passing) the entries stay, and it can be called again.
     pub fn publish(&mut self, time_ms: u64) -> Result<SignedCheckpoint, PublishError> {
         if let Some(cause) = &self.poisoned {
             return Err(PublishError::Poisoned(cause.clone()));
@@ -169,7 +182,9 @@ impl<T: TileStorage, H: HeadStorage> Log<T, H> {
             return Ok(published.clone());
         }
         let published = self.write_and_sign(time_ms / 1000);
-        if let Err(error) = &published {
+        if let Err(error) = &published
+            && !error.is_passing()
+        {
             self.poisoned = Some(error.to_string());
         }
         published
@@ -180,14 +195,34 @@ impl<T: TileStorage, H: HeadStorage> Log<T, H> {
             Some(signed) => Tiling::load(signed.checkpoint(), &self.tiles)?,
             None => Tiling::new(),
         };
-        let full: Vec<_> = self.full.iter().map(|(path, _)| *path).collect();
+        let full_count = self.full.len();
         let mut files = std::mem::take(&mut self.full);
         let unchanged: Vec<_> = before.partials().into_iter().map(|(path, _)| path).collect();
         files.extend(
             self.tiling.partials().into_iter().filter(|(path, _)| !unchanged.contains(path)),
         );
-        self.tiles.put(&files)?;
-        let paths: Vec<_> = files.into_iter().map(|(path, _)| path).collect();
+        let signed = self.write_files(before, &files, time);
+        files.truncate(full_count);
+        if signed.is_err() {
+            self.full = files;
+            return signed;
+        }
+        self.pending.clear();
+        for (path, _) in &files {
+            // Partial tiles that stay behind do no harm and go with the next full tile of their name.
+            let _ = self.tiles.remove_partials(path);
+        }
+        signed
+    }
+
+    fn write_files(
+        &mut self,
+        before: Tiling,
+        files: &[TileFile],
+        time: u64,
+    ) -> Result<SignedCheckpoint, PublishError> {
+        self.tiles.put(files)?;
+        let paths: Vec<_> = files.iter().map(|(path, _)| *path).collect();
         let root = self.read_back(before, &paths)?;
         if root != self.tiling.root() {
             return Err(PublishError::RootDiffers { size: self.size() });
@@ -197,11 +232,6 @@ impl<T: TileStorage, H: HeadStorage> Log<T, H> {
         let expected = self.published.as_ref().map(|signed| signed.note().as_bytes());
         self.head.swap(expected, signed.note().as_bytes())?;
         self.published = Some(signed.clone());
-        self.pending.clear();
-        for path in full {
-            // Partial tiles that stay behind do no harm and go with the next full tile of their name.
-            let _ = self.tiles.remove_partials(&path);
-        }
         Ok(signed)
     }
 

@@ -30,6 +30,8 @@ pub enum Fault {
     Lost,
     /// It fails and everything is stored.
     Kept,
+    /// There is no space: it fails before anything is stored, and may be tried again.
+    Full,
     /// It fails and the first half of the files is stored.
     Torn,
     /// The power goes: it fails, and any of the files may be stored; which ones is drawn from the seed.
@@ -93,7 +95,7 @@ impl TileStorage for MemoryDisk {
         let mut state = self.state();
         let fault = state.next_fault();
         let stored = |at: usize| match fault {
-            Some(Fault::Lost) => false,
+            Some(Fault::Lost | Fault::Full) => false,
             Some(Fault::Torn) => at < files.len() / 2,
             Some(Fault::Cut(seed)) => coin(seed, at),
             _ => true,
@@ -107,6 +109,7 @@ impl TileStorage for MemoryDisk {
                 last.into_iter().flat_map(|bytes| bytes.last_mut()).for_each(|byte| *byte ^= 1);
                 Ok(())
             }
+            Some(Fault::Full) => Err(full("tiles")),
             Some(_) => Err(broken("tiles")),
         }
     }
@@ -141,6 +144,7 @@ impl HeadStorage for MemoryDisk {
                 new.iter_mut().take(1).for_each(|byte| *byte ^= 1);
                 state.head = Some(new);
             }
+            Some(Fault::Full) => return Err(full("checkpoint").into()),
             Some(_) => return Err(broken("checkpoint").into()),
         }
         Ok(())
@@ -163,6 +167,10 @@ fn coin(seed: u64, at: usize) -> bool {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     (z ^ (z >> 31)) & 1 == 1
+}
+
+fn full(what: &str) -> StorageError {
+    StorageError::NoRoom { path: PathBuf::from(what), source: io::ErrorKind::StorageFull.into() }
 }
 
 fn broken(what: &str) -> StorageError {

@@ -2,7 +2,9 @@
 //!
 //! Durable means: written to a temporary file, fsynced, renamed, folder fsynced. A file is never changed in place.
 //! Whoever can write the head can fork the log; the tiles need no trust, because they are read back and re-derived.
-//! After an error the bytes may be there or not; nothing here retries. Not here: what is written (`tiling`), when (`log`).
+//! After an error the bytes may be there or not; nothing here retries. [`StorageError::NoRoom`] alone tells that nothing
+//! was asked of the disk yet, so that trying again is safe; after a failed fsync it never is.
+//! Not here: what is written (`tiling`), when (`log`).
 
 use std::{
     collections::BTreeSet,
@@ -18,6 +20,15 @@ use crate::{source::TileSource, tile::TilePath, tiling::TileFile};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StorageError {
+    /// A file could not be made or was too large for the disk, before anything was synced or renamed.
+    /// Nothing that counts was changed: the same may be tried again when there is space.
+    #[error("{path}: {source}")]
+    NoRoom {
+        /// File or folder.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
     /// The disk failed, or refused.
     #[error("{path}: {source}")]
     Io {
@@ -209,7 +220,7 @@ fn make_folder(folder: &Path, to_sync: &mut BTreeSet<PathBuf>) -> Result<(), Sto
         make_folder(parent, to_sync)?;
     }
     match fs::create_dir(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(io_error(folder)(error)),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(no_room(folder)(error)),
         _ => Ok(()),
     }
 }
@@ -218,13 +229,12 @@ fn write_temporary(path: &Path, bytes: &[u8]) -> Result<(PathBuf, File), Storage
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
     let temporary = PathBuf::from(temporary);
-    let write = || {
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        io::Result::Ok(file)
-    };
-    let file = write().map_err(io_error(&temporary))?;
-    Ok((temporary, file))
+    let mut file = File::create(&temporary).map_err(no_room(&temporary))?;
+    match file.write_all(bytes) {
+        Ok(()) => Ok((temporary, file)),
+        Err(error) if is_full(&error) => Err(no_room(&temporary)(error)),
+        Err(error) => Err(io_error(&temporary)(error)),
+    }
 }
 
 /// Fsyncs files, several at once so that the file system can share its journal commits.
@@ -248,6 +258,15 @@ fn sync_folder(folder: &Path) -> Result<(), StorageError> {
 
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> StorageError {
     move |source| StorageError::Io { path: path.to_owned(), source }
+}
+
+/// For what was refused before anything was written.
+fn no_room(path: &Path) -> impl FnOnce(io::Error) -> StorageError {
+    move |source| StorageError::NoRoom { path: path.to_owned(), source }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Threads that wait for the disk at once.
@@ -276,6 +295,21 @@ mod tests {
         assert_eq!(head.load().unwrap(), Some(b"first".to_vec()));
         head.swap(Some(b"first"), b"second").unwrap();
         assert_eq!(head.load().unwrap(), Some(b"second".to_vec()));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_made_is_told_apart_from_a_disk_that_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let tiles = FileTiles::new(folder.path());
+        let path = TilePath::hashes(0, 0, 1).unwrap();
+        let (file, temporary) = (tiles.file(&path), format!("{}.tmp", tiles.file(&path).display()));
+        fs::create_dir_all(&temporary).unwrap();
+        assert!(matches!(tiles.put(&[(path, vec![1])]), Err(StorageError::NoRoom { .. })));
+
+        fs::remove_dir(&temporary).unwrap();
+        fs::create_dir_all(file.join("in the way")).unwrap();
+
+        assert!(matches!(tiles.put(&[(path, vec![1])]), Err(StorageError::Io { .. })));
     }
 
     #[test]

@@ -100,6 +100,24 @@ fn a_failed_publication_poisons_the_log_and_reopening_tells_what_happened() {
 }
 
 #[test]
+fn a_full_disk_is_waited_for_and_nothing_is_appended_twice() {
+    for (size, at) in [(3, 0), (3, 1), (300, 0), (300, 1)] {
+        let disk = MemoryDisk::default();
+        let mut log = open(&disk).unwrap();
+        log.append(&bodies(0..size)).unwrap();
+        disk.fail(at, Fault::Full);
+        let refused = log.publish(1).unwrap_err();
+        assert!(refused.is_passing(), "{refused}");
+        assert_eq!((log.poisoned(), log.size(), log.size_published()), (None, size, 0));
+
+        log.append(&bodies(size..size + 2)).unwrap();
+        assert_eq!(log.publish(2).unwrap().size(), size + 2);
+
+        assert_clean(&disk, size + 2);
+    }
+}
+
+#[test]
 fn five_hundred_power_cuts_lose_nothing_published() {
     let disk = MemoryDisk::default();
     let mut published = 0;

@@ -98,6 +98,11 @@ pub const KEYS: &[Key] = &[
     text("ledger.origin", "sealway.local/gateway", "name of the log in its checkpoints"),
     number("ledger.checkpoint_ms", "1000", "longest time between checkpoints when entries wait"),
     number("ledger.checkpoint_loaded_ms", "200", "the same under load"),
+    number(
+        "ledger.backlog_max",
+        "100000",
+        "entries that may wait for sealing; then writes are refused",
+    ),
     number("search.count_default", "50", "page size when _count is absent"),
     number("search.count_max", "1000", "largest page"),
     text("telemetry.log_format", "auto", "auto, json or pretty"),

@@ -158,6 +158,8 @@ pub struct Ledger {
     pub checkpoint_ms: u64,
     /// The same under load.
     pub checkpoint_loaded_ms: u64,
+    /// Entries that may wait while nothing can be sealed; writes are refused from then on.
+    pub backlog_max: u64,
 }
 
 /// `[search]`

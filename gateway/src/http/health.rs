@@ -82,9 +82,9 @@ async fn checks(app: &App) -> Vec<Check> {
         Ok(Err(_)) => (false, app.store.stopped().unwrap_or_else(|| "does not write".to_owned())),
         Err(_) => (false, "does not answer".to_owned()),
     };
-    let sealing = match app.ledger.stopped() {
+    let sealing = match app.ledger.trouble() {
         None => (true, format!("{} entries published", app.metrics.ledger_size.value())),
-        Some(_) => (false, "stopped; see the log".to_owned()),
+        Some(next_step) => (false, next_step.to_owned()),
     };
     let journal = match app.journal.is_writable() {
         true => (true, format!("{} records", app.journal.position())),

@@ -15,6 +15,7 @@ mod message;
 mod outage;
 mod process;
 mod receipt;
+mod sealing;
 mod search;
 mod site;
 mod tls;
