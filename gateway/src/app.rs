@@ -49,6 +49,9 @@ pub enum OpenError {
     /// The registry cannot be used.
     #[error("registry: {0}")]
     Registry(String),
+    /// What is there cannot be read as a registry.
+    #[error("{0}")]
+    Damaged(String),
     /// The log cannot be used.
     #[error("ledger: {0}")]
     Ledger(String),
@@ -171,7 +174,7 @@ pub(crate) async fn open_store(config: &Config) -> Result<Arc<dyn Store>, OpenEr
             options.max_connections = u32::try_from(config.database.readers).unwrap_or(u32::MAX);
         }
         let store = PostgresStore::connect(options).await;
-        return Ok(Arc::new(store.map_err(|error| OpenError::Registry(error.to_string()))?));
+        return Ok(Arc::new(store.map_err(|error| of_registry(&error))?));
     }
     let file = config.data_dir.join("registry.sqlite");
     make_private_file(&file)?;
@@ -181,8 +184,15 @@ pub(crate) async fn open_store(config: &Config) -> Result<Arc<dyn Store>, OpenEr
     }
     let opened = tokio::task::spawn_blocking(move || SqliteStore::open(options)).await;
     let opened = opened.map_err(|error| OpenError::Registry(error.to_string()))?;
-    let store = opened.map_err(|error| OpenError::Registry(error.to_string()))?;
+    let store = opened.map_err(|error| of_registry(&error))?;
     Ok(Arc::new(store))
+}
+
+fn of_registry(error: &registry::error::OpenError) -> OpenError {
+    match error {
+        registry::error::OpenError::Damaged(_) => OpenError::Damaged(error.to_string()),
+        _ => OpenError::Registry(error.to_string()),
+    }
 }
 
 pub(crate) fn open_objects(config: &Config) -> Result<Arc<dyn PayloadStore>, OpenError> {

@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fhir::{ResourceId, VersionId, VersionKey};
+use registry::error::ReadError;
 use registry::page::StoredVersion;
 use registry::store::Store;
 use registry::write_set::WrappedKey;
-use repository::{DataKey, Keyring, Opened, PayloadStore, SaltKey};
+use repository::{DataKey, KeyError, Keyring, Opened, PayloadStore, SaltKey, StoreError};
 
 use crate::error::{Answered, Fault, FaultKind};
 
@@ -51,22 +52,67 @@ impl Payloads {
     pub async fn open_with_salt(&self, stored: &StoredVersion) -> Answered<(Bytes, SaltKey)> {
         self.fetch(std::slice::from_ref(stored)).await?;
         let version = VersionKey { key: stored.key.clone(), version: stored.version };
+        self.open_as(&stored.payload, &version).await.map_err(|error| match error {
+            StoreError::Open(error) => unopened(&error),
+            error => {
+                tracing::error!(cause = %error, "an object was not fetched");
+                Fault::new(FaultKind::Unavailable, "the content is unavailable; retry later")
+            }
+        })
+    }
+
+    /// Content of an envelope of this version, by keys that are in memory; with its subject's key for salts.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`] for the envelope or its object; the others are the object store's.
+    pub(crate) async fn open_as(
+        &self,
+        payload: &[u8],
+        version: &VersionKey,
+    ) -> Result<(Bytes, SaltKey), StoreError> {
         let key_of = |id| self.keyring.key(id);
-        match repository::open(&stored.payload, &version, key_of).map_err(|e| unopened(&e))? {
+        match repository::open(payload, version, key_of)? {
             Opened::Inline(content, salt) => Ok((content.into(), salt)),
             Opened::Object(object, salt) => {
-                let content =
-                    object.fetch(&stored.key, &*self.objects, key_of).await.map_err(|error| {
-                        tracing::error!(cause = %error, "an object was not fetched");
-                        Fault::new(
-                            FaultKind::Unavailable,
-                            "the content is unavailable; retry later",
-                        )
-                    })?;
-                Ok((content.into(), salt))
+                Ok((object.fetch(&version.key, &*self.objects, key_of).await?.into(), salt))
             }
-            _ => Err(Fault::new(FaultKind::Internal, "a payload of an unknown form")),
+            _ => Err(repository::OpenError::Malformed("a payload of an unknown form").into()),
         }
+    }
+
+    /// Brings these keys into memory; gives the compartment of each, or why it cannot be used.
+    ///
+    /// # Errors
+    /// When the registry cannot be read.
+    pub(crate) async fn compartments_of(
+        &self,
+        ids: &[u64],
+    ) -> Result<Vec<(u64, Result<String, String>)>, ReadError> {
+        let mut found = Vec::with_capacity(ids.len());
+        let mut missing = Vec::new();
+        for id in ids {
+            match self.keyring.key(*id) {
+                Some(key) => found.push((*id, Ok(key.compartment().to_owned()))),
+                None => missing.push(*id),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        let stored = self.store.data_keys(&missing).await?;
+        let mut stored: HashMap<u64, WrappedKey> =
+            stored.into_iter().map(|wrapped| (wrapped.key_id, wrapped)).collect();
+        for id in missing {
+            let outcome = match stored.remove(&id) {
+                None => Err("is gone".to_owned()),
+                Some(wrapped) => match self.try_unwrap(&wrapped) {
+                    Ok(_) => Ok(wrapped.compartment),
+                    Err(error) => Err(error.to_string()),
+                },
+            };
+            found.push((id, outcome));
+        }
+        Ok(found)
     }
 
     /// Brings the keys of many versions into memory with one query.
@@ -194,14 +240,17 @@ impl Payloads {
     }
 
     fn unwrap(&self, wrapped: &WrappedKey) -> Answered<Arc<DataKey>> {
-        let own = repository::WrappedKey {
+        self.try_unwrap(wrapped).map_err(|error| {
+            tracing::error!(cause = %error, "a data key does not unwrap");
+            Fault::new(FaultKind::Unavailable, "a data key cannot be used")
+        })
+    }
+
+    pub(crate) fn try_unwrap(&self, wrapped: &WrappedKey) -> Result<Arc<DataKey>, KeyError> {
+        self.keyring.unwrap(&repository::WrappedKey {
             key_id: wrapped.key_id,
             compartment: wrapped.compartment.clone(),
             wrapped: wrapped.wrapped.clone(),
-        };
-        self.keyring.unwrap(&own).map_err(|error| {
-            tracing::error!(cause = %error, "a data key does not unwrap");
-            Fault::new(FaultKind::Unavailable, "a data key cannot be used")
         })
     }
 }

@@ -81,6 +81,19 @@ pub fn read_entry<S: TileSource>(
     Ok(entries.get((index % TILE_WIDTH) as usize).copied())
 }
 
+/// The entries of one bundle of the log of `size` entries: those from `256 * bundle` on, none beyond the log.
+///
+/// # Errors
+/// When the bundle cannot be used.
+pub fn read_entries<S: TileSource>(
+    bundle: u64,
+    size: u64,
+    source: &S,
+) -> Result<Vec<Entry>, SourceError> {
+    TilePath::entries(bundle, size)
+        .map_or_else(|| Ok(Vec::new()), |path| read_bundle(&path, source))
+}
+
 /// The hashes of a tile.
 pub(crate) fn read_hashes<S: TileSource>(
     path: &TilePath,

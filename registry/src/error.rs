@@ -46,6 +46,9 @@ pub enum ReadError {
     /// The database is away or answered nonsense.
     #[error("registry unavailable: {0}")]
     Unavailable(String),
+    /// What the database holds cannot be read as what it should be.
+    #[error("the registry is damaged: {0}")]
+    Damaged(String),
 }
 
 /// Why a database was not opened.
@@ -55,6 +58,9 @@ pub enum OpenError {
     /// The file or server cannot be used as a registry.
     #[error("cannot open the registry: {0}")]
     Unavailable(String),
+    /// What is there cannot be read as a database.
+    #[error("the registry is damaged: {0}")]
+    Damaged(String),
     /// Its index rows were made by other search parameters; index it again.
     #[error("the database is indexed for the search parameters of another release")]
     OtherSearchTable,

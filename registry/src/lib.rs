@@ -4,6 +4,7 @@
 //! Not here: payload encryption (`repository`), FHIR parsing (`fhir`), decisions (`policy`).
 
 pub mod access;
+pub mod check;
 pub mod clock;
 pub mod error;
 pub mod hash;

@@ -18,10 +18,13 @@ pub(crate) struct Current {
 
 /// Where a resource stands in the order of results, and whose it is: the tail of each index row.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Place {
-    pub(crate) nsort: i64,
-    pub(crate) rid: i64,
-    pub(crate) patient: i64,
+pub struct Place {
+    /// Place in the default order.
+    pub nsort: i64,
+    /// Number of the resource.
+    pub rid: i64,
+    /// Its one patient, 0 for none, -1 for several.
+    pub patient: i64,
 }
 
 /// Undated resources keep the place of their creation, so that an update rewrites only what changed.

@@ -9,6 +9,7 @@ use fhir::{ResourceKey, VersionKey};
 use futures::future::BoxFuture;
 use policy::Permit;
 
+use crate::check::Checks;
 use crate::error::{CommitError, ReadError};
 use crate::hash::IndexKey;
 use crate::outbox::{AccessRow, OutboxRow, SealedRange};
@@ -125,7 +126,10 @@ pub trait Store: Send + Sync + 'static {
         None
     }
 
-    /// Every stored version in change order above `after`, for `fsck` and reindexing; not permitted to requests.
+    /// What a check of the whole registry reads.
+    fn checks(&self) -> &dyn Checks;
+
+    /// Every stored version in change order above `after`, for reindexing; not permitted to requests.
     fn scan_versions(
         &self,
         after: u64,

@@ -190,6 +190,9 @@ async fn a_large_resource_goes_through_the_object_store_byte_for_byte() {
     let folder = site.stop().await;
     let stored = std::fs::metadata(folder.path().join("registry.sqlite")).unwrap().len();
     assert!(stored < 800_000, "{stored} bytes in the database");
-    let report = gateway::fsck::check(&Config::in_folder(folder.path())).await.unwrap();
+    let report =
+        gateway::fsck::check(&Config::in_folder(folder.path()), gateway::fsck::Options::default())
+            .await
+            .unwrap();
     assert_eq!((report.versions_good, report.problems.len()), (2, 0));
 }

@@ -9,6 +9,7 @@ mod conditional;
 mod crash;
 mod crud;
 mod demo;
+mod fsck;
 mod hostile;
 mod load;
 mod message;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gateway::config::Config;
+use gateway::fsck::Options;
 use ledger::{Trust, Verdict, verify_receipt_bytes};
 
 use crate::site::{Site, patient};
@@ -60,7 +61,7 @@ async fn fsck_finds_all_well_and_every_flip_in_the_log() {
     let folder = site.stop().await;
     let config = Config::in_folder(folder.path());
 
-    let well = gateway::fsck::check(&config).await.unwrap();
+    let well = gateway::fsck::check(&config, Options::default()).await.unwrap();
     assert_eq!(well.problems, Vec::<String>::new());
     assert_eq!((well.versions_good, well.accesses_good), (27, records));
     assert_eq!(well.log_size, 27 + records);
@@ -78,7 +79,7 @@ async fn fsck_finds_all_well_and_every_flip_in_the_log() {
             let mut flipped = bytes.clone();
             flipped[at] ^= 0x40;
             std::fs::write(&file, &flipped).unwrap();
-            match gateway::fsck::check(&config).await {
+            match gateway::fsck::check(&config, Options::default()).await {
                 Ok(report) => assert!(!report.problems.is_empty(), "{} byte {at}", file.display()),
                 Err(error) => assert!(error.to_string().contains("damaged"), "{error}"),
             }

@@ -42,7 +42,7 @@ async fn wait_until_sealed(site: &Site, key: &str) {
 async fn assert_clean(site: Site) {
     let config = site.app.config.clone();
     let _folder = site.stop().await;
-    let findings = gateway::fsck::check(&config).await.unwrap();
+    let findings = gateway::fsck::check(&config, gateway::fsck::Options::default()).await.unwrap();
     assert_eq!(findings.problems, Vec::<String>::new());
 }
 

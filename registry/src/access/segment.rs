@@ -156,9 +156,14 @@ pub(super) fn extent(first_position: u64, bytes: &[u8]) -> Result<Option<Extent>
 
 /// True if a whole batch with positions from `position` on begins anywhere in `bytes`.
 fn holds_batch(bytes: &[u8], position: u64) -> bool {
+    find_batch(bytes, position).is_some()
+}
+
+/// Where the first whole batch with positions from `position` on begins in `bytes`.
+pub(super) fn find_batch(bytes: &[u8], position: u64) -> Option<usize> {
     (0..bytes.len().saturating_sub(BATCH_HEAD_BYTES - 1))
         .filter(|at| bytes[*at..].starts_with(BATCH_MAGIC))
-        .any(|at| batch(&bytes[at..]).is_some_and(|found| found.first_position >= position))
+        .find(|at| batch(&bytes[*at..]).is_some_and(|found| found.first_position >= position))
 }
 
 fn batch_crc(head: &[u8], records: &[u8]) -> u32 {

@@ -7,14 +7,17 @@ use crate::error::ReadError;
 use crate::outbox::AccessRow;
 use crate::write_set::AccessRecord;
 
-/// Records that wait, ascending.
+/// Records above an id that wait, ascending.
 pub(super) async fn waiting(
     conn: &mut PgConnection,
+    after: u64,
     limit: usize,
 ) -> Result<Vec<AccessRow>, ReadError> {
     let rows = sqlx::query(
-        "select access_id, salt_id, entry, body from access_outbox order by access_id limit $1",
+        "select access_id, salt_id, entry, body from access_outbox
+         where access_id > $1 order by access_id limit $2",
     )
+    .bind(after.cast_signed())
     .bind(sql_limit(limit))
     .fetch_all(conn)
     .await?;

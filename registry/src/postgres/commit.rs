@@ -165,7 +165,9 @@ impl Group<'_> {
         match search::matching_ids(of, query, permit, self.index_key, conn).await {
             Ok(ids) => Ok(MatchOutcome::Query(ids)),
             // The transaction may be broken: it must not be committed.
-            Err(ReadError::Unavailable(text)) => Err(SetError::Failed(sqlx::Error::Protocol(text))),
+            Err(ReadError::Unavailable(text) | ReadError::Damaged(text)) => {
+                Err(SetError::Failed(sqlx::Error::Protocol(text)))
+            }
             Err(error) => Err(SetError::Refused(CommitError::Unavailable(error.to_string()))),
         }
     }

@@ -7,6 +7,7 @@
 
 mod access_outbox;
 mod batch;
+mod check;
 mod columns;
 mod commit;
 mod history;

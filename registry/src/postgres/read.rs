@@ -227,7 +227,7 @@ pub(super) async fn compartment_keys(
     Ok(rows.into_iter().map(wrapped_key).collect())
 }
 
-fn wrapped_key((key_id, compartment, wrapped): (i64, String, Vec<u8>)) -> WrappedKey {
+pub(super) fn wrapped_key((key_id, compartment, wrapped): (i64, String, Vec<u8>)) -> WrappedKey {
     WrappedKey { key_id: key_id.cast_unsigned(), compartment, wrapped }
 }
 
@@ -277,5 +277,5 @@ pub(super) fn sql_limit(limit: usize) -> i64 {
 }
 
 fn damaged() -> ReadError {
-    ReadError::Unavailable("a stored version is damaged".into())
+    ReadError::Damaged("a stored version".into())
 }

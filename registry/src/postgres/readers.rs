@@ -111,6 +111,11 @@ impl From<sqlx::Error> for ReadError {
     fn from(error: sqlx::Error) -> Self {
         match error.as_database_error().and_then(|error| error.code()).as_deref() {
             Some("57014") => Self::TooCostly("the search ran out of time".into()),
+            // Data or an index that the server finds corrupted.
+            Some("XX001" | "XX002") => Self::Damaged(error.to_string()),
+            _ if matches!(error, sqlx::Error::ColumnDecode { .. }) => {
+                Self::Damaged(error.to_string())
+            }
             _ => Self::Unavailable(error.to_string()),
         }
     }

@@ -15,6 +15,7 @@ use super::options::PostgresOptions;
 use super::readers::{Readers, snapshot};
 use super::writer::Writer;
 use super::{access_outbox, history, migrate, read, sealed};
+use crate::check::Checks;
 use crate::error::{CommitError, OpenError, ReadError};
 use crate::hash::IndexKey;
 use crate::job::{Job, QUEUE_SETS_MAX};
@@ -29,7 +30,7 @@ use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
 pub struct PostgresStore {
     index_key: IndexKey,
     outbox: Arc<Notify>,
-    readers: Readers,
+    pub(super) readers: Readers,
     jobs: Option<mpsc::Sender<Job>>,
     writer: Option<JoinHandle<()>>,
 }
@@ -259,7 +260,7 @@ impl Store for PostgresStore {
     }
 
     fn access_outbox(&self, limit: usize) -> BoxFuture<'_, Result<Vec<AccessRow>, ReadError>> {
-        self.readers.run(move |conn| access_outbox::waiting(conn, limit).boxed())
+        self.readers.run(move |conn| access_outbox::waiting(conn, 0, limit).boxed())
     }
 
     fn clear_accesses(&self, access_ids: Vec<u64>) -> BoxFuture<'_, Result<(), CommitError>> {
@@ -301,6 +302,10 @@ impl Store for PostgresStore {
     fn ping(&self) -> BoxFuture<'_, Result<(), ReadError>> {
         let write = self.write_with(|reply| Job::Setting(PING.into(), vec![1], reply));
         async { write.await.map_err(|error| ReadError::Unavailable(error.to_string())) }.boxed()
+    }
+
+    fn checks(&self) -> &dyn Checks {
+        self
     }
 
     fn scan_versions(

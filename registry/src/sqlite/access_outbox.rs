@@ -13,12 +13,17 @@ pub(super) fn add(conn: &Connection, record: &AccessRecord) -> rusqlite::Result<
     Ok(())
 }
 
-/// Records that wait, ascending.
-pub(super) fn waiting(conn: &Connection, limit: usize) -> rusqlite::Result<Vec<AccessRow>> {
+/// Records above an id that wait, ascending.
+pub(super) fn waiting(
+    conn: &Connection,
+    after: u64,
+    limit: usize,
+) -> rusqlite::Result<Vec<AccessRow>> {
     conn.prepare_cached(
-        "select access_id, salt_id, entry, body from access_outbox order by access_id limit ?1",
+        "select access_id, salt_id, entry, body from access_outbox
+         where access_id > ?1 order by access_id limit ?2",
     )?
-    .query_map([sql_limit(limit)], |row| {
+    .query_map(params![after.cast_signed(), sql_limit(limit)], |row| {
         let record = AccessRecord { salt_id: row.get(1)?, entry: row.get(2)?, body: row.get(3)? };
         Ok(AccessRow { access_id: row.get::<_, i64>(0)?.cast_unsigned(), record })
     })?

@@ -48,7 +48,7 @@ pub(super) fn history(
             break;
         }
         let id = id_of(conn, row.get(8)?)?
-            .ok_or_else(|| ReadError::Unavailable("a version has no resource".into()))?;
+            .ok_or_else(|| ReadError::Damaged("a version has no resource".into()))?;
         versions.push(stored(row, id)?);
     }
     Ok(HistoryPage { versions, total: total.cast_unsigned(), next })

@@ -6,6 +6,7 @@
 use rusqlite::{Connection, TransactionBehavior, params};
 use sqlx::migrate::Migrator;
 
+use super::check::is_damage;
 use crate::error::OpenError;
 
 /// Migrations of this release, compiled in.
@@ -46,6 +47,9 @@ fn applied(conn: &Connection) -> rusqlite::Result<Vec<(i64, Vec<u8>)>> {
 
 impl From<rusqlite::Error> for OpenError {
     fn from(error: rusqlite::Error) -> Self {
+        if is_damage(&error) {
+            return Self::Damaged(error.to_string());
+        }
         Self::Unavailable(error.to_string())
     }
 }

@@ -6,6 +6,7 @@
 //! Not here: the SQL of searches (`search::sql`).
 
 mod access_outbox;
+mod check;
 mod checkpoint;
 mod commit;
 mod current;
@@ -25,6 +26,7 @@ mod write;
 mod writer;
 
 pub use crate::clock::Clock;
+pub use check::integrity;
 pub use open::{READERS_DEFAULT, SqliteOptions};
 pub use settle::Durable;
 pub use store::SqliteStore;

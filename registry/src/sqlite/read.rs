@@ -78,7 +78,7 @@ pub(super) fn version_at(
 
 /// A row `change, type, version, updated_us, action, payload, entry, salt_id` as a version.
 pub(super) fn stored(row: &Row<'_>, id: ResourceId) -> Result<StoredVersion, ReadError> {
-    let damaged = || ReadError::Unavailable("a stored version is damaged".into());
+    let damaged = || ReadError::Damaged("a stored version".into());
     let resource_type = ResourceType::from_code(row.get(1)?).ok_or_else(damaged)?;
     Ok(StoredVersion {
         key: ResourceKey::new(resource_type, id),
@@ -142,7 +142,7 @@ pub(super) fn compartment_keys(
     Ok(keys)
 }
 
-fn wrapped_key(row: &Row<'_>) -> rusqlite::Result<WrappedKey> {
+pub(super) fn wrapped_key(row: &Row<'_>) -> rusqlite::Result<WrappedKey> {
     Ok(WrappedKey {
         key_id: row.get::<_, i64>(0)?.cast_unsigned(),
         compartment: row.get(1)?,
@@ -187,7 +187,7 @@ pub(super) fn scan_versions(
     let mut versions = Vec::new();
     while let Some(row) = rows.next()? {
         let id = id_of(conn, row.get(8)?)?
-            .ok_or_else(|| ReadError::Unavailable("a version has no resource".into()))?;
+            .ok_or_else(|| ReadError::Damaged("a version has no resource".into()))?;
         versions.push(stored(row, id)?);
     }
     Ok(versions)

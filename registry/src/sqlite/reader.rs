@@ -14,6 +14,7 @@ use futures::future::BoxFuture;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::check::is_damage;
 use super::open::SqliteOptions;
 use crate::error::ReadError;
 
@@ -150,6 +151,7 @@ impl From<rusqlite::Error> for ReadError {
             Some(rusqlite::ErrorCode::OperationInterrupted) => {
                 Self::TooCostly("the search ran out of time".into())
             }
+            _ if is_damage(&error) => Self::Damaged(error.to_string()),
             _ => Self::Unavailable(error.to_string()),
         }
     }

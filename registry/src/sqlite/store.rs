@@ -17,6 +17,7 @@ use super::writer::Shared;
 use super::{
     access_outbox, checkpoint, commit, history, migrate, read, sealed, search, settle, writer,
 };
+use crate::check::Checks;
 use crate::error::{CommitError, OpenError, ReadError};
 use crate::hash::IndexKey;
 use crate::index::table;
@@ -77,7 +78,7 @@ impl SqliteStore {
         })
     }
 
-    fn read_with<T: Send + 'static>(
+    pub(super) fn read_with<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
     ) -> BoxFuture<'static, Result<T, ReadError>> {
@@ -221,7 +222,7 @@ impl Store for SqliteStore {
     }
 
     fn access_outbox(&self, limit: usize) -> BoxFuture<'_, Result<Vec<AccessRow>, ReadError>> {
-        self.read_with(move |conn| Ok(access_outbox::waiting(conn, limit)?))
+        self.read_with(move |conn| Ok(access_outbox::waiting(conn, 0, limit)?))
     }
 
     fn clear_accesses(&self, access_ids: Vec<u64>) -> BoxFuture<'_, Result<(), CommitError>> {
@@ -261,6 +262,10 @@ impl Store for SqliteStore {
 
     fn stopped(&self) -> Option<String> {
         self.disk.stopped()
+    }
+
+    fn checks(&self) -> &dyn Checks {
+        self
     }
 
     fn scan_versions(

@@ -1,0 +1,88 @@
+//! The same alterations in PostgreSQL, in a private cluster (`registry/tests/it/cluster.sh`).
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use super::folder::Folder;
+use super::rows::ALTERATIONS;
+
+struct Cluster {
+    folder: String,
+    programs: PathBuf,
+    shell: Child,
+}
+
+impl Cluster {
+    fn start() -> Option<Self> {
+        let versions = std::fs::read_dir("/usr/lib/postgresql").ok();
+        let newest = versions.and_then(|versions| {
+            let version = |entry: std::io::Result<std::fs::DirEntry>| {
+                entry.ok()?.file_name().to_str()?.parse::<u32>().ok()
+            };
+            versions.filter_map(version).filter(|version| *version >= 15).max()
+        });
+        let Some(newest) = newest else {
+            assert!(std::env::var_os("CI").is_none(), "CI needs PostgreSQL 15 or newer");
+            eprintln!("SKIPPED: no /usr/lib/postgresql/*/bin with version 15 or newer");
+            return None;
+        };
+        let programs = PathBuf::from(format!("/usr/lib/postgresql/{newest}/bin"));
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../registry/tests/it/cluster.sh");
+        let mut shell = Command::new("sh")
+            .arg(script)
+            .arg(&programs)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut folder = String::new();
+        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut folder).unwrap();
+        let folder = folder.trim().to_owned();
+        assert!(!folder.is_empty(), "the cluster did not start");
+        Some(Self { folder, programs, shell })
+    }
+
+    fn url(&self, database: &str) -> String {
+        format!("postgres://sealway@localhost/{database}?host={}", self.folder)
+    }
+
+    fn execute(&self, database: &str, sql: &str) {
+        let said = Command::new(self.programs.join("psql"))
+            .args(["-h", &self.folder, "-U", "sealway", "-v", "ON_ERROR_STOP=1", "-q", "-c", sql])
+            .arg(database)
+            .output()
+            .unwrap();
+        assert!(said.status.success(), "{}: {sql}", String::from_utf8_lossy(&said.stderr));
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_altered_row_is_found_in_postgresql() {
+    let Some(cluster) = Cluster::start() else { return };
+    cluster.execute("postgres", "create database sound");
+    let mut folder = Folder::make(Some(cluster.url("sound"))).await;
+    let findings = folder.findings().await;
+    assert_eq!(findings.problems, Vec::<String>::new());
+    assert!(findings.index_rows.unwrap() > 50, "{findings:?}");
+
+    for (at, (sql, word)) in ALTERATIONS.iter().enumerate() {
+        let database = format!("altered{at}");
+        cluster.execute("postgres", &format!("create database {database} template sound"));
+        cluster.execute(&database, sql);
+        folder.config.database.url = Some(cluster.url(&database));
+        let problems = folder.problems().await;
+        assert!(
+            problems.iter().any(|problem| problem.contains(word)),
+            "{word:?} is not said of\n{sql}\nbut: {problems:#?}"
+        );
+        cluster.execute("postgres", &format!("drop database {database}"));
+    }
+}
