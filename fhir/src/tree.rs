@@ -14,8 +14,8 @@ use crate::tree_build::build;
 /// Deepest nesting of objects and arrays that is read.
 pub const DEPTH_MAX: usize = 64;
 
-/// Most values a document may hold; bounds the arena to 96 MB.
-pub const NODES_MAX: usize = 4_000_000;
+/// Most values a document may hold; bounds the arena to 48 MB. Synthea bundles have some 25 bytes a value.
+pub const NODES_MAX: usize = 2_000_000;
 
 /// A well-formed JSON document without duplicate keys; owns its bytes.
 #[derive(Clone)]

@@ -18,7 +18,7 @@ pub(crate) fn build(bytes: Vec<u8>) -> Result<Tree, Vec<Issue>> {
     let text = String::from_utf8(bytes).map_err(|_| {
         vec![Issue::error(IssueType::Structure, "the document is not well-formed UTF-8")]
     })?;
-    let slots = Vec::with_capacity(text.len() / BYTES_PER_NODE + 8);
+    let slots = Vec::with_capacity(slots_expected(text.len()));
     let tree = Tree { text: String::new(), slots, decoded_keys: Vec::new() };
     let mut builder = Builder {
         text: &text,
@@ -38,6 +38,12 @@ pub(crate) fn build(bytes: Vec<u8>) -> Result<Tree, Vec<Issue>> {
     }
     tree.text = text;
     Ok(tree)
+}
+
+/// Room for the nodes of a usual document. A long one gets room for all nodes that it may have: what is not
+/// used is never touched, and growing would hold the arena twice.
+fn slots_expected(bytes: usize) -> usize {
+    if bytes < LONG_BYTES { bytes / BYTES_PER_NODE + 8 } else { NODES_MAX.min(bytes) + 1 }
 }
 
 struct Builder<'a> {
@@ -387,3 +393,5 @@ const TOO_DEEP: &str = "the document is nested deeper than 64 levels";
 const BYTES_MAX: usize = i32::MAX as usize;
 /// Guess for the first allocation of the arena.
 const BYTES_PER_NODE: usize = 32;
+/// Documents from this length on reserve for the worst.
+const LONG_BYTES: usize = 8 << 20;

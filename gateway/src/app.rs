@@ -25,6 +25,7 @@ use crate::auth::{Authenticator, DevIssuer, IssuerSettings, KeySource};
 use crate::clock;
 use crate::config::Config;
 use crate::error::Fault;
+use crate::http::budget::{Budget, SHARE};
 use crate::http::hosts::Hosts;
 use crate::payload::{Payloads, TENANT};
 use crate::sealer::{Ledger, Sealer};
@@ -69,6 +70,8 @@ pub struct App {
     pub payloads: Payloads,
     /// Access records.
     pub journal: Arc<Journal>,
+    /// Memory for request bodies.
+    pub bodies: Budget,
     /// Takes access records of commits to the journal.
     pub mover: Arc<Mover>,
     /// The log, for readers.
@@ -110,6 +113,11 @@ impl App {
     /// As [`App::open`].
     pub async fn open_over(config: Config, journal: Journal) -> Result<Arc<Self>, OpenError> {
         let hosts = Hosts::of(&config)?;
+        let largest = config.server.bundle_bytes_max.max(config.server.body_bytes_max);
+        if config.server.bodies_bytes_max / SHARE < largest {
+            let text = "server.bodies_bytes_max must be three times the largest body or bundle";
+            return Err(crate::config::ConfigError(text.to_owned()).into());
+        }
         let data = config.data_dir.clone();
         for folder in [data.clone(), data.join("keys"), data.join("objects")] {
             make_folder(&folder)?;
@@ -138,6 +146,7 @@ impl App {
         let sealing = start_sealer(sealer, stopped)?;
         Ok(Arc::new(Self {
             hosts,
+            bodies: Budget::new(config.server.bodies_bytes_max),
             store,
             payloads,
             journal,

@@ -60,6 +60,8 @@ pub struct Server {
     pub body_bytes_max: usize,
     /// Largest body of a bundle, after decompression.
     pub bundle_bytes_max: usize,
+    /// Memory for all request bodies together; each counts three times, for what is parsed of it.
+    pub bodies_bytes_max: usize,
     /// Open connections a worker.
     pub connections_max: usize,
     /// Time for the request head.

@@ -124,18 +124,22 @@ impl Call {
     /// The body as FHIR JSON bytes, bounded.
     ///
     /// # Errors
-    /// 408, 413, 415.
+    /// 408, 413, 415, 429.
     pub async fn json_body(&self, payload: web::Payload, bytes_max: usize) -> Answered<Vec<u8>> {
         body::expect_json(&self.http)?;
         self.body(payload, bytes_max).await
     }
 
-    /// The body, bounded.
+    /// The body, bounded; its share of the budget lasts as long as the request.
     ///
     /// # Errors
-    /// 408, 413, 415.
+    /// 408, 413, 415, 429.
     pub async fn body(&self, payload: web::Payload, bytes_max: usize) -> Answered<Vec<u8>> {
-        body::read(&self.http, payload, bytes_max, self.app.config.server.body_timeout_ms).await
+        let mut claim = self.app.bodies.claim();
+        let timeout_ms = self.app.config.server.body_timeout_ms;
+        let read = body::read(&self.http, payload, bytes_max, timeout_ms, &mut claim).await;
+        self.http.extensions_mut().insert(claim);
+        read
     }
 }
 

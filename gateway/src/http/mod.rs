@@ -4,6 +4,7 @@
 //! Not here: what an interaction does to data (`ingest`, `registry`), sockets (`server`).
 
 pub mod body;
+pub mod budget;
 pub mod bundle;
 pub mod call;
 pub mod capability;

@@ -136,3 +136,91 @@ async fn a_thousand_half_open_connections_do_not_stop_the_others() {
     drop(half_open);
     site.stop().await;
 }
+
+/// A request that is meant to exhaust memory.
+#[cfg(target_os = "linux")]
+#[derive(Clone)]
+struct Hostile {
+    path: &'static str,
+    body: Vec<u8>,
+    packed: bool,
+    /// Whether its length is told.
+    sized: bool,
+}
+
+#[cfg(target_os = "linux")]
+impl Hostile {
+    fn all() -> Vec<Self> {
+        let pack = |bytes: &[u8]| {
+            let mut encoder =
+                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        };
+        let spaces = vec![b' '; 60 << 20];
+        let nested = br#"{"resourceType":"Patient","extension":"#.to_vec();
+        let nested = [nested, br#"[{"url":"u","extension":"#.repeat(10_000)].concat();
+        let many = [b"[".to_vec(), b"{},".repeat(10 << 20)].concat();
+        let plain = |path, body| Self { path, body, packed: false, sized: true };
+        let packed = |path, body: &[u8]| Self { packed: true, ..plain(path, pack(body)) };
+        vec![
+            plain("/Patient", spaces.clone()),
+            Self { sized: false, ..plain("/Patient", spaces.clone()) },
+            plain("", spaces.clone()),
+            plain("/Patient", nested),
+            packed("/Patient", &spaces),
+            packed("", &vec![b' '; 1 << 30]),
+            plain("", many),
+        ]
+    }
+
+    fn request(self, client: &reqwest::Client, base: &str, token: &str) -> reqwest::RequestBuilder {
+        let request = client.post(format!("{base}{}", self.path)).bearer_auth(token);
+        let request = request.header(TYPE, JSON);
+        let request = match self.packed {
+            true => request.header("content-encoding", "gzip"),
+            false => request,
+        };
+        if self.sized {
+            return request.body(self.body);
+        }
+        let chunks: Vec<_> = self.body.chunks(1 << 16).map(<[u8]>::to_vec).collect();
+        let chunks = futures::stream::iter(chunks.into_iter().map(Ok::<_, std::io::Error>));
+        request.body(reqwest::Body::wrap_stream(chunks))
+    }
+}
+
+/// One after the other, beside a thousand half-open connections, against the program itself.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_stays_below_300_mb_under_hostile_input() {
+    use tokio::io::AsyncWriteExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = crate::process::Process::start(folder.path());
+    let client = reqwest::Client::new();
+    let address = gateway.base.trim_start_matches("http://").trim_end_matches("/fhir").to_owned();
+    let mut half_open = Vec::new();
+    for _ in 0..1_000 {
+        let Ok(mut stream) = tokio::net::TcpStream::connect(&address).await else { break };
+        stream.write_all(b"POST /fhir/Patient HTTP/1.1\r\nHost: loc").await.unwrap();
+        half_open.push(stream);
+    }
+    assert!(half_open.len() > 200, "{} connections", half_open.len());
+    let mut answered = 0;
+    for one in Hostile::all().into_iter().cycle().take(14) {
+        // The server may answer and close before it has read everything.
+        let sent = one.request(&client, &gateway.base, &gateway.token).send().await;
+        let Ok(answer) = sent else { continue };
+        assert!([400, 413, 429].contains(&answer.status().as_u16()), "{}", answer.status());
+        answered += 1;
+    }
+    assert!(answered >= 7, "{answered} of 14 were answered");
+
+    let create = client.post(format!("{}/Patient", gateway.base)).bearer_auth(&gateway.token);
+    let created = create.json(&patient("Ada")).send().await.unwrap();
+    assert_eq!(created.status().as_u16(), 201, "the server goes on serving");
+    let peak = gateway.memory_peak();
+    eprintln!("peak memory {} MB", peak / 1_000_000);
+    assert!(peak < 300_000_000, "{peak} bytes");
+}

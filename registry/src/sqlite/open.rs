@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::settle::{Durable, SystemFiles};
@@ -89,6 +90,8 @@ impl SqliteOptions {
             None => Connection::open_with_flags(&self.path, flags)?,
         };
         conn.busy_timeout(BUSY_TIMEOUT)?;
+        // Plans do not depend on values, so a cached statement need not be planned anew when values are bound.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         Ok(conn)
     }
 }
