@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use crate::process::{sealway, without_own_variables};
+use crate::process::{Process, sealway, without_own_variables};
 
 #[test]
 fn a_reader_that_goes_away_ends_no_command_badly() {
@@ -68,6 +68,60 @@ fn the_help_of_verify_names_its_exit_codes() {
     for code in [0, 1, 2, 10, 11, 12, 13] {
         assert!(text.contains(&format!("\n  {code:<3} ")), "{code}: {text}");
     }
+}
+
+#[test]
+fn doctor_asks_the_gateway_that_runs_and_opens_the_parts_of_one_that_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let doctor = || said(&sealway(folder.path()).arg("doctor").output().unwrap());
+    let gateway = Process::start(folder.path());
+
+    let running = doctor();
+    gateway.kill();
+    let stopped = doctor();
+    std::fs::remove_file(folder.path().join("keys/kek")).unwrap();
+    let keyless = doctor();
+    std::fs::write(folder.path().join("registry.sqlite"), vec![7; 8192]).unwrap();
+    let damaged = doctor();
+
+    assert!(running.contains("✓ gateway: version"), "{running}");
+    assert!(running.contains("✓ registry: reads and writes"), "{running}");
+    assert!(stopped.contains("! gateway: dev.json names one at"), "{stopped}");
+    for part in ["✓ keys:", "✓ database:", "✓ ledger:", "✓ access:"] {
+        assert!(stopped.contains(part), "{part}\n{stopped}");
+    }
+    assert!(keyless.contains("✗ keys:") && keyless.contains("from its backup"), "{keyless}");
+    assert!(!folder.path().join("keys/kek").exists(), "doctor makes nothing");
+    assert!(damaged.contains("✗ database:") && damaged.contains("ledger fsck"), "{damaged}");
+    // Every line that is not well is followed by what to do.
+    let lines: Vec<&str> = damaged.lines().collect();
+    for pair in lines.windows(2).filter(|pair| pair[0].starts_with(['✗', '!'])) {
+        assert!(pair[1].starts_with("    "), "{pair:?}");
+    }
+}
+
+#[test]
+fn a_start_that_cannot_be_says_what_stands_in_its_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Process::start(folder.path());
+    let other = tempfile::tempdir().unwrap();
+    let port = gateway.base.trim_end_matches("/fhir").rsplit(':').next().unwrap().to_owned();
+    let serve = |folder: &std::path::Path, listen: &str| {
+        sealway(folder).args(["serve", "--listen", listen]).output().unwrap()
+    };
+
+    let held = serve(folder.path(), "127.0.0.1:0");
+    let busy = serve(other.path(), &format!("127.0.0.1:{port}"));
+    gateway.kill();
+
+    assert_eq!(held.status.code(), Some(3), "{}", said(&held));
+    assert!(said(&held).contains("is held by another process"), "{}", said(&held));
+    assert!(said(&held).contains("--data-dir"), "{}", said(&held));
+    assert_eq!(busy.status.code(), Some(3), "{}", said(&busy));
+    assert!(said(&busy).contains(&port) && said(&busy).contains("--listen"), "{}", said(&busy));
+    // The second has no issuer either.
+    assert!(said(&busy).contains("every request will be refused"), "{}", said(&busy));
+    assert!(said(&busy).contains("[[auth.issuer]]") && said(&busy).contains("--dev-issuer"));
 }
 
 fn said(ran: &Output) -> String {
