@@ -1,9 +1,13 @@
 //! `GET [type]/[id]/_history/[version]/$receipt`: the self-contained proof of one version.
 //!
 //! The receipt discloses the salt of its commitment, so it is for those who may see the content. Before the
-//! entry is under a checkpoint the receipt says so (it verifies as pending).
+//! entry is under a checkpoint the receipt says so (it verifies as pending) and the answer has `Retry-After`;
+//! `?wait=SECONDS` waits for the checkpoint, at most ten.
 //! Not here: verification (`ledger::verify`), the log's public files (`ledger_files`).
 
+use std::time::{Duration, Instant};
+
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::Path;
 use fhir::VersionKey;
 use ledger::{ContentHash, EntryBody, Kind, Receipt, ResourceReference, Salt, Sealed};
@@ -27,6 +31,7 @@ use crate::work;
 pub async fn receipt(call: Call, path: Path<(String, String, String)>) -> Reply {
     let call = call.as_interaction(Interaction::Operation)?;
     let version = version_key(&path.0, &path.1, &path.2)?;
+    let wait = wait_of(call.http.query_string())?;
     let (principal, permit) = call.permit(&AccessRequest::Receipt(version.clone())).await?;
     let found = call.app.store.vread(&permit, &version).await?;
     let access = Access::of(&principal, Interaction::Operation, &call.request_id)
@@ -37,9 +42,46 @@ pub async fn receipt(call: Call, path: Path<(String, String, String)>) -> Reply 
         return Err(Fault::not_found());
     };
     let (body, salt_key) = call.app.payloads.open_with_salt(&stored).await?;
+    seal_awaited(&call.app, &version, wait).await?;
     let receipt = make(&call.app, &version, &stored, &body, &salt_key).await?;
     access::record(&call.app, access.seeing(&call.app.payloads, &stored)).await?;
-    Ok(reply::plain(&call, "application/json", receipt.to_json()))
+    let mut answer = reply::plain(&call, "application/json", receipt.to_json());
+    if receipt.sealed.is_none() {
+        let seconds = call.app.config.ledger.checkpoint_ms.div_ceil(1000).max(1);
+        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    Ok(answer)
+}
+
+/// How long the caller waits: `wait` of the query in whole seconds, bounded; none without it.
+fn wait_of(query: &str) -> Answered<Duration> {
+    let Some(text) = query.split('&').find_map(|pair| pair.strip_prefix("wait=")) else {
+        return Ok(Duration::ZERO);
+    };
+    let seconds = text.parse::<u64>().map_err(|_| {
+        let text = format!("wait is a number of seconds, at most {WAIT_SECONDS_MAX}");
+        Fault::new(FaultKind::Invalid, text)
+    })?;
+    Ok(Duration::from_secs(seconds.min(WAIT_SECONDS_MAX)))
+}
+
+/// Returns when the version is sealed, or the time is over.
+async fn seal_awaited(app: &App, version: &VersionKey, wait: Duration) -> Answered<()> {
+    let until = Instant::now() + wait;
+    let size = || app.metrics.ledger_size.value();
+    loop {
+        // It grows after the registry has recorded what was sealed: until then there is nothing new to ask.
+        let asked_at = size();
+        if app.store.log_index(version).await?.is_some() {
+            return Ok(());
+        }
+        while size() == asked_at {
+            if Instant::now() >= until {
+                return Ok(());
+            }
+            tokio::time::sleep(SEAL_POLL).await;
+        }
+    }
 }
 
 /// The receipt of a stored version whose content was opened.
@@ -83,3 +125,7 @@ pub async fn make(
         sealed,
     })
 }
+
+/// Longest wait for a checkpoint.
+const WAIT_SECONDS_MAX: u64 = 10;
+const SEAL_POLL: Duration = Duration::from_millis(20);

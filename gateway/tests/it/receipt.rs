@@ -36,6 +36,53 @@ async fn a_receipt_verifies_offline_and_every_flipped_byte_is_found() {
     site.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_that_is_not_sealed_yet_says_when_to_come_back_or_waits() {
+    let site = Site::start_with(|config| {
+        config.ledger.checkpoint_ms = 1500;
+        config.ledger.checkpoint_loaded_ms = 1500;
+    })
+    .await;
+    let key = site.create(&patient("Ada")).await;
+    let path = format!("/{key}/_history/1/$receipt");
+
+    let pending = site.get(&path).await.expect(200);
+    let started = std::time::Instant::now();
+    let sealed = site.get(&format!("{path}?wait=10")).await.expect(200);
+    let waited = started.elapsed();
+    site.get(&format!("{path}?wait=soon")).await.expect(400);
+
+    assert!(!pending.text_all().contains("\"checkpoint\""));
+    // 1.5 s, in whole seconds.
+    assert_eq!(pending.header("retry-after"), "2");
+    assert!(sealed.text_all().contains("\"checkpoint\""));
+    assert_eq!(sealed.header("retry-after"), "");
+    assert!(waited < Duration::from_secs(9), "{waited:?}");
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_for_a_seal_ends_when_its_time_is_over() {
+    let site = Site::start_with(|config| {
+        config.ledger.checkpoint_ms = 60_000;
+        config.ledger.checkpoint_loaded_ms = 60_000;
+    })
+    .await;
+    // The first checkpoint comes at once; what is created after it waits for the second.
+    let first = site.create(&patient("Ada")).await;
+    site.get(&format!("/{first}/_history/1/$receipt?wait=2")).await.expect(200);
+    let key = site.create(&patient("Eve")).await;
+
+    let started = std::time::Instant::now();
+    let pending = site.get(&format!("/{key}/_history/1/$receipt?wait=1")).await.expect(200);
+    let waited = started.elapsed();
+
+    assert!(!pending.text_all().contains("\"checkpoint\""));
+    assert_eq!(pending.header("retry-after"), "60");
+    assert!(waited >= Duration::from_secs(1) && waited < Duration::from_secs(5), "{waited:?}");
+    site.stop().await;
+}
+
 async fn sealed_receipt(site: &Site, path: &str) -> Vec<u8> {
     for _ in 0..200 {
         let receipt = site.get(&format!("{path}/$receipt")).await.expect(200).bytes;
