@@ -13,6 +13,7 @@ mod json_scan;
 mod json_text;
 mod key;
 mod location;
+mod pretty;
 mod primitive;
 mod reader;
 mod reference;
@@ -32,6 +33,7 @@ pub use issue::{Issue, IssueType, OperationOutcome, REQUEST_ID_URL, Severity};
 pub use json_text::write_json_string;
 pub use key::{InvalidKey, ResourceKey, VersionKey};
 pub use location::location;
+pub use pretty::pretty;
 pub use reader::{
     BatchRead, READ_BYTES_MAX, READ_ENTRIES_MAX, ReadLimits, check, read, read_batch,
 };

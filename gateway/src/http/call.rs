@@ -32,6 +32,8 @@ pub struct Call {
     pub request_id: String,
     /// What it does, for metrics.
     pub interaction: Interaction,
+    /// Whether the answer is indented.
+    pub pretty: bool,
 }
 
 impl FromRequest for Call {
@@ -46,6 +48,7 @@ impl FromRequest for Call {
             http: request.clone(),
             request_id: request_id.unwrap_or_default(),
             interaction: Interaction::Other,
+            pretty: negotiate::wants_pretty(request.query_string()),
         }))
     }
 }

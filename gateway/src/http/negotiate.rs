@@ -34,6 +34,11 @@ pub fn expect_accepts_json(request: &HttpRequest) -> Answered<()> {
     if named { Err(only_json()) } else { Ok(()) }
 }
 
+/// True when the query asks for an indented answer (`_pretty=true`).
+pub fn wants_pretty(query: &str) -> bool {
+    query.split('&').any(|pair| pair == "_pretty=true")
+}
+
 /// True when the answer may be gzipped.
 pub fn accepts_gzip(request: &HttpRequest) -> bool {
     request.headers().get_all(ACCEPT_ENCODING).any(|value| {

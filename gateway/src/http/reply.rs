@@ -1,6 +1,7 @@
 //! Answers: stored bytes with their headers, searchsets, outcomes; gzip when the client takes it.
 //!
-//! Bodies are whole byte strings with a `Content-Length`, so HEAD and GET agree.
+//! Bodies are whole byte strings with a `Content-Length`, so HEAD and GET agree. An indented body (`_pretty=true`) is
+//! not the one that was sealed: a receipt verifies the plain one.
 //! Not here: refusals (`guard` renders them).
 
 use std::io::Write;
@@ -18,7 +19,7 @@ use super::negotiate;
 use super::prefer::Return;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::ingest::Written;
-use crate::limits::GZIP_BYTES_MIN;
+use crate::limits::{ANSWER_BYTES_MAX, GZIP_BYTES_MIN};
 use crate::outcome;
 
 /// Media type of every FHIR answer.
@@ -79,7 +80,7 @@ pub fn gone() -> Fault {
 pub fn plain(call: &Call, media: &str, body: impl Into<Bytes>) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CONTENT_TYPE, media));
-    finish(call, response, body.into())
+    send(call, response, body.into())
 }
 
 fn builder(status: u16) -> HttpResponseBuilder {
@@ -93,7 +94,13 @@ fn tags(response: &mut HttpResponseBuilder, version: VersionId, updated: Instant
     response.insert_header(header::LastModified(time.into()));
 }
 
-fn finish(call: &Call, mut response: HttpResponseBuilder, body: Bytes) -> HttpResponse {
+/// A FHIR body, indented when that is asked for and does not make it too large.
+fn finish(call: &Call, response: HttpResponseBuilder, body: Bytes) -> HttpResponse {
+    let indented = if call.pretty { fhir::pretty(&body, ANSWER_BYTES_MAX) } else { None };
+    send(call, response, indented.map_or(body, Bytes::from))
+}
+
+fn send(call: &Call, mut response: HttpResponseBuilder, body: Bytes) -> HttpResponse {
     response.insert_header((header::CACHE_CONTROL, "no-store"));
     let body = if body.len() >= GZIP_BYTES_MIN && negotiate::accepts_gzip(&call.http) {
         response.insert_header((header::CONTENT_ENCODING, "gzip"));

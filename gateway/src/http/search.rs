@@ -13,6 +13,7 @@ use registry::search::{ParseOptions, SearchQuery, pairs, parse_pairs};
 
 use super::bundle::Writer;
 use super::call::{Call, refusal, resource_type};
+use super::negotiate;
 use super::reply::{self, Reply};
 use crate::access::{self, Access, audit};
 use crate::clock;
@@ -37,7 +38,7 @@ pub async fn search(call: Call, path: Path<String>) -> Reply {
 /// # Errors
 /// As [`search`], and 415 for another form.
 pub async fn search_by_post(call: Call, path: Path<String>, payload: Payload) -> Reply {
-    let call = call.as_interaction(Interaction::Search)?;
+    let mut call = call.as_interaction(Interaction::Search)?;
     let resource_type = resource_type(&path)?;
     let principal = call.principal().await?;
     let media = call.http.headers().get("content-type").and_then(|value| value.to_str().ok());
@@ -50,6 +51,7 @@ pub async fn search_by_post(call: Call, path: Path<String>, payload: Payload) ->
     let form = String::from_utf8(form)
         .map_err(|_| Fault::new(FaultKind::Invalid, "the form is not UTF-8"))?;
     let query = [call.http.query_string(), form.trim()].join("&");
+    call.pretty = negotiate::wants_pretty(&query);
     let body = searchset(&call, resource_type, query.trim_matches('&'), &principal).await?;
     Ok(reply::json(&call, 200, body))
 }
@@ -124,8 +126,12 @@ async fn render(
 ) -> Answered<Vec<u8>> {
     let base = call.base();
     let own = format!("{base}/{}", query.resource_type.name());
-    let link =
-        |query: String| if query.is_empty() { own.clone() } else { format!("{own}?{query}") };
+    let link = |mut query: String| {
+        if call.pretty {
+            query.push_str(if query.is_empty() { "_pretty=true" } else { "&_pretty=true" });
+        }
+        if query.is_empty() { own.clone() } else { format!("{own}?{query}") }
+    };
     let mut out = Writer::new("searchset", page.total);
     out.link("self", &link(query.self_query()));
     if let Some(next) = &page.next {

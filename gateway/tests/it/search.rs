@@ -146,3 +146,43 @@ async fn what_would_shorten_hits_is_reported_as_ignored() {
     site.get("/Patient?_summary=nonsense").await.expect(400);
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_indented_answer_is_the_same_document() {
+    let site = Site::start().await;
+    let key = site.create(&patient("Ada")).await;
+    site.create(&patient("Eve")).await;
+
+    for path in [format!("/{key}"), format!("/{key}/_history/1")] {
+        let plain = site.get(&format!("{path}?_pretty=false")).await.expect(200);
+        let pretty = site.get(&format!("{path}?_pretty=true")).await.expect(200);
+
+        assert_eq!(plain.bytes, site.get(&path).await.bytes, "{path}");
+        let printed = serde_json::to_string_pretty(&plain.json()).unwrap();
+        assert_eq!(pretty.text_all(), printed, "{path}");
+    }
+    for path in [format!("/{key}/_history?_pretty=true"), "/metadata?_pretty=true".into()] {
+        let pretty = site.get(&path).await.expect(200);
+        let printed = serde_json::to_string_pretty(&pretty.json()).unwrap();
+        assert_eq!(pretty.text_all(), printed, "{path}");
+    }
+    let page = site.get("/Patient?_count=1&_pretty=true").await.expect(200);
+    assert!(
+        page.text_all().starts_with("{\n  \"resourceType\": \"Bundle\""),
+        "{}",
+        page.text_all()
+    );
+    let next = page.json()["link"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|link| link["relation"] == "next")
+        .map(|link| link["url"].as_str().unwrap().to_owned())
+        .unwrap();
+    assert!(site.get(&next).await.expect(200).text_all().starts_with("{\n"), "{next}");
+    let by_form = site.request(reqwest::Method::POST, "/Patient/_search");
+    let by_form =
+        by_form.header("content-type", "application/x-www-form-urlencoded").body("_pretty=true");
+    assert!(crate::site::Answer::of(by_form).await.expect(200).text_all().starts_with("{\n"));
+    site.stop().await;
+}
