@@ -159,6 +159,10 @@ fn render(fault: &Fault, id: &str) -> HttpResponse {
     if let Some(seconds) = fault.retry_after_s() {
         response.insert_header((header::RETRY_AFTER, seconds.to_string()));
     }
+    if fault.kind == FaultKind::MethodNotAllowed {
+        // What a policy keeps from everybody (AuditEvent, deleting a Provenance) can still be read.
+        response.insert_header((header::ALLOW, "GET, HEAD"));
+    }
     if let Some(challenge) = &fault.challenge {
         response.insert_header((header::WWW_AUTHENTICATE, challenge.to_string()));
     }

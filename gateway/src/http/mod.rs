@@ -30,20 +30,29 @@ pub mod update;
 pub mod vread;
 pub mod well_known;
 
-use actix_web::web::{self, ServiceConfig, delete, get, head, post, put, resource, scope};
+use actix_web::http::Method;
+use actix_web::http::header::ALLOW;
+use actix_web::web::{self, ServiceConfig, scope, to};
+use actix_web::{HttpResponse, Resource, Route};
+
+const GET: Method = Method::GET;
+const HEAD: Method = Method::HEAD;
+const POST: Method = Method::POST;
+const PUT: Method = Method::PUT;
+const DELETE: Method = Method::DELETE;
 
 /// All routes.
 pub fn routes(config: &mut ServiceConfig) {
     config
-        .route("/livez", get().to(health::livez))
-        .route("/readyz", get().to(health::readyz))
-        .route("/health", get().to(health::health))
-        .route("/metrics", get().to(health::metrics))
-        .route("/.well-known/smart-configuration", get().to(well_known::smart_configuration))
-        .route("/hl7v2", post().to(message::post))
-        .route("/ledger/checkpoint", get().to(ledger_files::checkpoint))
-        .route("/ledger/trust", get().to(ledger_files::trust))
-        .route("/ledger/tile/{path:.*}", get().to(ledger_files::tile))
+        .service(place("/livez", [(GET, to(health::livez))]))
+        .service(place("/readyz", [(GET, to(health::readyz))]))
+        .service(place("/health", [(GET, to(health::health))]))
+        .service(place("/metrics", [(GET, to(health::metrics))]))
+        .service(place(SMART, [(GET, to(well_known::smart_configuration))]))
+        .service(place("/hl7v2", [(POST, to(message::post))]))
+        .service(place("/ledger/checkpoint", [(GET, to(ledger_files::checkpoint))]))
+        .service(place("/ledger/trust", [(GET, to(ledger_files::trust))]))
+        .service(place("/ledger/tile/{path:.*}", [(GET, to(ledger_files::tile))]))
         .service(scope("/fhir/R4").configure(fhir))
         .service(scope("/fhir").configure(fhir))
         .default_service(web::to(nothing_here));
@@ -54,38 +63,57 @@ fn fhir(config: &mut ServiceConfig) {
     let of_type = "/{type:[A-Z][A-Za-z]*}";
     let of_id = format!("{of_type}/{{id}}");
     let of_version = format!("{of_id}/_history/{{version}}");
+    let capability = || to(capability::capability);
+    for base in ["", "/"] {
+        config.service(place(
+            base,
+            [(GET, to(search::search_system)), (POST, to(transaction::post))],
+        ));
+    }
     config
-        .service(
-            resource(["", "/"])
-                .route(post().to(transaction::post))
-                .route(get().to(search::search_system)),
-        )
-        .route("/metadata", get().to(capability::capability))
-        .route("/metadata", head().to(capability::capability))
-        .route("/.well-known/smart-configuration", get().to(well_known::smart_configuration))
-        .route("/_history", get().to(history::of_system))
-        .service(resource(format!("{of_type}/_search")).route(post().to(search::search_by_post)))
-        .service(resource(format!("{of_type}/_history")).route(get().to(history::of_type)))
-        .service(
-            resource(of_type)
-                .route(get().to(search::search))
-                .route(head().to(search::search))
-                .route(post().to(create::create))
-                .route(put().to(update::update_where))
-                .route(delete().to(delete::delete_where)),
-        )
-        .service(resource(format!("{of_version}/$receipt")).route(get().to(receipt::receipt)))
-        .service(resource(of_version).route(get().to(vread::vread)).route(head().to(vread::vread)))
-        .service(resource(format!("{of_id}/_history")).route(get().to(history::instance)))
-        .service(
-            resource(of_id)
-                .route(get().to(read::read))
-                .route(head().to(read::read))
-                .route(put().to(update::update))
-                .route(delete().to(self::delete::delete)),
-        );
+        .service(place("/metadata", [(GET, capability()), (HEAD, capability())]))
+        .service(place(SMART, [(GET, to(well_known::smart_configuration))]))
+        .service(place("/_history", [(GET, to(history::of_system))]))
+        .service(place(&format!("{of_type}/_search"), [(POST, to(search::search_by_post))]))
+        .service(place(&format!("{of_type}/_history"), [(GET, to(history::of_type))]))
+        .service(place(
+            of_type,
+            [
+                (GET, to(search::search)),
+                (HEAD, to(search::search)),
+                (POST, to(create::create)),
+                (PUT, to(update::update_where)),
+                (DELETE, to(delete::delete_where)),
+            ],
+        ))
+        .service(place(&format!("{of_version}/$receipt"), [(GET, to(receipt::receipt))]))
+        .service(place(&of_version, [(GET, to(vread::vread)), (HEAD, to(vread::vread))]))
+        .service(place(&format!("{of_id}/_history"), [(GET, to(history::instance))]))
+        .service(place(
+            &of_id,
+            [
+                (GET, to(read::read)),
+                (HEAD, to(read::read)),
+                (PUT, to(update::update)),
+                (DELETE, to(delete::delete)),
+            ],
+        ));
 }
 
-async fn nothing_here() -> actix_web::HttpResponse {
-    actix_web::HttpResponse::NotFound().finish()
+/// A path with its methods; any other is answered with 405 and `Allow` (RFC 9110 §15.5.6).
+fn place<const N: usize>(path: &str, offered: [(Method, Route); N]) -> Resource {
+    let allow = offered.each_ref().map(|(method, _)| method.as_str()).join(", ");
+    let refuse = move || {
+        let refused =
+            HttpResponse::MethodNotAllowed().insert_header((ALLOW, allow.clone())).finish();
+        std::future::ready(refused)
+    };
+    let place = web::resource(path).default_service(web::to(refuse));
+    offered.into_iter().fold(place, |place, (method, route)| place.route(route.method(method)))
 }
+
+async fn nothing_here() -> HttpResponse {
+    HttpResponse::NotFound().finish()
+}
+
+const SMART: &str = "/.well-known/smart-configuration";

@@ -39,6 +39,36 @@ async fn a_development_token_outlives_a_restart_but_not_the_issuer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_method_that_is_not_offered_is_told_which_are() {
+    let site = Site::start().await;
+    let offered = [
+        ("/livez", "GET"),
+        ("/metrics", "GET"),
+        ("/hl7v2", "POST"),
+        ("/ledger/checkpoint", "GET"),
+        ("/fhir", "GET, POST"),
+        ("/fhir/metadata", "GET, HEAD"),
+        ("/fhir/_history", "GET"),
+        ("/fhir/Patient", "GET, HEAD, POST, PUT, DELETE"),
+        ("/fhir/Patient/_search", "POST"),
+        ("/fhir/R4/Patient/p", "GET, HEAD, PUT, DELETE"),
+        ("/fhir/Patient/p/_history", "GET"),
+        ("/fhir/Patient/p/_history/1", "GET, HEAD"),
+        ("/fhir/Patient/p/_history/1/$receipt", "GET"),
+    ];
+
+    for (path, allow) in offered {
+        let refused = Answer::of(site.anonymous(Method::PATCH, path)).await.expect(405);
+        assert_eq!(refused.header("allow"), allow, "{path}");
+        assert_eq!(refused.issue().0, "not-supported");
+    }
+    let by_policy =
+        site.post("/AuditEvent", &json!({"resourceType": "AuditEvent"})).await.expect(405);
+    assert_eq!(by_policy.header("allow"), "GET, HEAD");
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_patient_sees_the_own_record_only_and_who_looked() {
     let site = Site::start().await;
     let own = site.create(&patient("Ada")).await;
