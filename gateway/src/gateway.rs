@@ -131,7 +131,7 @@ impl Gateway {
     ) -> serde_json::Map<String, serde_json::Value> {
         let mut tokens = serde_json::Map::new();
         let Some(issuer) = &self.app.dev_issuer else { return tokens };
-        for role in [Role::Clinician, Role::Patient, Role::System, Role::Auditor] {
+        for role in Role::ALL {
             let request =
                 TokenRequest { role, patient, scope: None, lifetime_seconds: TOKEN_SECONDS };
             // A patient's token needs a patient; without one there is none.

@@ -8,8 +8,8 @@
 //! | clinician | `user/` with a practitioner as `fhirUser`; `patient/` with a patient in context | everything; that compartment |
 //! | patient | `patient/`, `user/`: `r` and `s` only | own compartment, accesses to it |
 //! | system | `system/` | everything; messages with `c` and `u` on all types |
-//! | auditor | `user/`, `system/`: `r` and `s` of `AuditEvent` only | accesses, receipts |
-//! | operator | none | the operator's plane |
+//! | auditor | `user/`, `system/`: `r` and `s` of `AuditEvent` only | accesses, receipts, metrics |
+//! | operator | none | the operator's plane, metrics, the Tasks of messages that were not applied |
 //!
 //! Accesses (`AuditEvent`) are for auditors and the patient concerned; nobody writes them.
 //! Not here: the table's rows as code (`role`), compartments of a resource (`fhir`), how visibility is rendered (`registry`).
@@ -38,7 +38,19 @@ pub fn decide(principal: &Principal, request: &AccessRequest) -> Result<Permit, 
         AccessRequest::Operate if principal.has_role(Role::Operator) => {
             Ok(Reach::NOWHERE.permit(principal))
         }
-        AccessRequest::Operate => Err(Deny::Forbidden(Reason::Role)),
+        AccessRequest::Observe
+            if principal.has_role(Role::Operator) || principal.has_role(Role::Auditor) =>
+        {
+            Ok(Reach::NOWHERE.permit(principal))
+        }
+        AccessRequest::MessageTasks if principal.has_role(Role::Operator) => Ok(Permit {
+            visibility: Visibility::Everything,
+            types: TypeSet::one(ResourceType::TASK),
+            ..Reach::NOWHERE.permit(principal)
+        }),
+        AccessRequest::Operate | AccessRequest::Observe | AccessRequest::MessageTasks => {
+            Err(Deny::Forbidden(Reason::Role))
+        }
         AccessRequest::Read(key) | AccessRequest::HistoryInstance(key) => {
             reach.instance(principal, Right::Read, key)
         }

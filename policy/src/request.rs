@@ -46,6 +46,11 @@ pub enum AccessRequest {
     Ledger,
     /// Screens and commands of the operator.
     Operate,
+    /// What the gateway says of itself: metrics and checks in detail.
+    Observe,
+    /// Read or search of the Tasks that the gateway makes of messages it did not apply. Whoever asks this shows
+    /// no other Task.
+    MessageTasks,
     /// An operation.
     Operation {
         /// Which.

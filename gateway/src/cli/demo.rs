@@ -158,11 +158,12 @@ fn banner(gateway: &Gateway, folder: &Path, is_kept: bool, seeded: &Seeded) -> S
             "curl -s -H \"Authorization: Bearer $({sealway} token --role {role} --data-dir {dir})\""
         )
     };
-    let (clinician, auditor) = (as_role("clinician"), as_role("auditor"));
+    let (clinician, auditor, operator) =
+        (as_role("clinician"), as_role("auditor"), as_role("operator"));
     format!(
         "sealway {version} · DEMO — synthetic data, in {folder} ({fate})
   FHIR R4   {fhir}          HL7 v2  {mllp} (MLLP)
-  Roles     clinician, patient, system, auditor; tokens and addresses in demo.json there
+  Roles     clinician, patient, system, auditor, operator; tokens and addresses in demo.json there
   Loaded    {applied} messages applied, {quarantined} in quarantine
 
 Try, in another terminal:
@@ -171,7 +172,7 @@ Try, in another terminal:
 2. The hospital sends a message; sent again, it is answered alike and changes nothing:
    {sealway} send mllp {dir}/message.hl7 --to {mllp}
 3. What could not be applied waits for an operator, with the reason:
-   {clinician} '{fhir}/Task?business-status=quarantined'
+   {operator} '{fhir}/Task?business-status=quarantined'
 4. An auditor is refused clinical data:
    {auditor} {fhir}/Patient/{patient}
 5. A receipt is verified offline, against the bytes themselves:

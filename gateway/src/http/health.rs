@@ -1,17 +1,21 @@
 //! `/livez`, `/readyz[?verbose]`, `/health`, `/metrics`.
 //!
 //! Live: the process answers. Ready: the registry writes and sealing goes on. Nothing here names a patient.
+//! The short answers are open to all. Details and metrics tell how much is stored and how busy a hospital is: they are
+//! for this machine, and for operators and auditors from elsewhere.
 //! Not here: the checks of an installation (`cli::doctor`).
 
 use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
+use policy::AccessRequest;
 
 use super::call::Call;
 use super::reply::Reply;
 use crate::app::App;
 use crate::clock;
+use crate::error::Answered;
 
 /// The process answers.
 ///
@@ -24,11 +28,15 @@ pub async fn livez(_call: Call) -> Reply {
 /// Requests can be served; with `?verbose` one line a check.
 ///
 /// # Errors
-/// None: 503 is an answer here.
+/// 401 and 403 for the details; else none: 503 is an answer here.
 pub async fn readyz(call: Call) -> Reply {
+    let verbose = call.http.query_string().starts_with("verbose");
+    if verbose {
+        expect_insider(&call).await?;
+    }
     let checks = checks(&call.app).await;
     let ready = checks.iter().all(|check| check.passed);
-    if !call.http.query_string().starts_with("verbose") {
+    if !verbose {
         return Ok(text(ready, if ready { "ok\n" } else { "not ready\n" }.to_owned()));
     }
     let lines = checks.iter().map(|check| {
@@ -38,14 +46,22 @@ pub async fn readyz(call: Call) -> Reply {
     Ok(text(ready, lines.collect()))
 }
 
-/// The same as `application/health+json`.
+/// The same as `application/health+json`; the details for those who may see them.
 ///
 /// # Errors
-/// None.
+/// 401 and 403 for a token that does not open the details.
 pub async fn health(call: Call) -> Reply {
+    let inside = is_local(&call) || call.http.headers().contains_key(header::AUTHORIZATION);
+    if inside {
+        expect_insider(&call).await?;
+    }
     let checks = checks(&call.app).await;
     let status = |passed: bool| if passed { "pass" } else { "fail" };
     let ready = checks.iter().all(|check| check.passed);
+    if !inside {
+        let body = serde_json::json!({ "status": status(ready) });
+        return Ok(answer(ready, "application/health+json", body.to_string()));
+    }
     let list: serde_json::Map<String, serde_json::Value> = checks
         .iter()
         .map(|check| {
@@ -63,10 +79,28 @@ pub async fn health(call: Call) -> Reply {
 /// Prometheus text.
 ///
 /// # Errors
-/// None.
+/// 401 and 403 from elsewhere than this machine.
 pub async fn metrics(call: Call) -> Reply {
+    expect_insider(&call).await?;
     let body = call.app.metrics.render(clock::now_us());
     Ok(answer(true, "text/plain; version=0.0.4; charset=utf-8", body))
+}
+
+/// This machine, an operator or an auditor.
+async fn expect_insider(call: &Call) -> Answered<()> {
+    if !is_local(call) {
+        call.permit(&AccessRequest::Observe).await?;
+    }
+    Ok(())
+}
+
+/// True for a process of this machine that asks for itself. A proxy here asks for others: it is known by the headers
+/// that proxies add, and by `server.public_url`, which is set where there is one.
+fn is_local(call: &Call) -> bool {
+    let headers = call.http.headers();
+    let proxied = PROXY_HEADERS.iter().any(|name| headers.contains_key(*name));
+    let peer = call.http.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback());
+    peer && !proxied && call.app.config.server.public_url.is_none()
 }
 
 struct Check {
@@ -106,3 +140,4 @@ fn answer(passed: bool, media: &'static str, body: String) -> HttpResponse {
 }
 
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
+const PROXY_HEADERS: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];

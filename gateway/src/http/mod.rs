@@ -18,6 +18,7 @@ pub mod history;
 pub mod hosts;
 pub mod ledger_files;
 pub mod message;
+mod message_tasks;
 pub mod negotiate;
 pub mod prefer;
 pub mod read;

@@ -8,6 +8,7 @@ use actix_web::web::Path;
 use policy::AccessRequest;
 
 use super::call::{Call, resource_key};
+use super::message_tasks;
 use super::reply::{self, Reply};
 use crate::access::{self, Access};
 use crate::error::Fault;
@@ -20,7 +21,9 @@ use crate::telemetry::metrics::Interaction;
 pub async fn read(call: Call, path: Path<(String, String)>) -> Reply {
     let call = call.as_interaction(Interaction::Read)?;
     let key = resource_key(&path.0, &path.1)?;
-    let (principal, permit) = call.permit(&AccessRequest::Read(key.clone())).await?;
+    let principal = call.principal().await?;
+    let request = message_tasks::narrowed(&principal, AccessRequest::Read(key.clone()));
+    let (principal, permit) = call.permit(&request).await?;
     let found = call.app.store.read(&permit, &key).await?;
     let access = Access::of(&principal, Interaction::Read, &call.request_id).on(key);
     let Some(stored) = found else {
@@ -32,6 +35,10 @@ pub async fn read(call: Call, path: Path<(String, String)>) -> Reply {
         return Err(reply::gone());
     }
     let body = call.app.payloads.open(&stored).await?;
+    if request == AccessRequest::MessageTasks && !message_tasks::is_one(&body) {
+        access::record(&call.app, access.refused(404)).await?;
+        return Err(Fault::not_found());
+    }
     access::record(&call.app, access.version(stored.version).seeing(&call.app.payloads, &stored))
         .await?;
     Ok(reply::resource(&call, stored.version, stored.updated, body))

@@ -13,6 +13,7 @@ use registry::search::{ParseOptions, SearchQuery, pairs, parse_pairs};
 
 use super::bundle::Writer;
 use super::call::{Call, refusal, resource_type};
+use super::message_tasks;
 use super::negotiate;
 use super::reply::{self, Reply};
 use crate::access::{self, Access, audit};
@@ -78,13 +79,21 @@ pub(super) async fn searchset(
     if resource_type == ResourceType::AUDIT_EVENT {
         return audit::searchset(call, query, principal).await;
     }
-    let request = AccessRequest::Search(resource_type);
+    let request = message_tasks::narrowed(principal, AccessRequest::Search(resource_type));
     let permit = match policy::decide(principal, &request) {
         Ok(permit) => permit,
         Err(deny) => {
             access::denied(&call.app, principal, &request, &call.request_id).await;
             return Err(refusal(&deny));
         }
+    };
+    let limited;
+    let query = match request {
+        AccessRequest::MessageTasks => {
+            limited = message_tasks::limited(query)?;
+            limited.as_str()
+        }
+        _ => query,
     };
     let parsed = parse(call, resource_type, query)?;
     let page = call.app.store.search(&permit, &parsed).await?;

@@ -18,6 +18,7 @@ use registry::write_set::Idempotency;
 use sha2::{Digest, Sha256};
 
 use self::apply::Applied;
+pub(crate) use self::record::STATE as TASK_STATE;
 use crate::app::App;
 use crate::clock;
 use crate::error::{Answered, Fault, FaultKind};

@@ -133,7 +133,7 @@ fn key(text: &str) -> Answered<ResourceKey> {
         .map_err(|_| Fault::new(FaultKind::Internal, "a stable id is no resource id"))
 }
 
-/// States of a message that was not applied.
-const STATE: &str = "https://sealway.org/fhir/CodeSystem/message-state";
+/// States of a message that was not applied; `Task.businessStatus` of every Task that is made here.
+pub(crate) const STATE: &str = "https://sealway.org/fhir/CodeSystem/message-state";
 /// Why a message was not applied.
 const REASON: &str = "https://sealway.org/fhir/CodeSystem/message-reason";

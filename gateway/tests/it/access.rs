@@ -39,6 +39,90 @@ async fn a_development_token_outlives_a_restart_but_not_the_issuer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn details_are_for_this_machine_and_for_operators_and_auditors_elsewhere() {
+    let site = Site::start().await;
+    let from_afar = |path: &'static str, role: Option<Role>| {
+        let request = site.anonymous(Method::GET, path).header("x-forwarded-for", "192.0.2.7");
+        let token = role.map(|role| site.token_of(role, None));
+        Answer::of(match token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        })
+    };
+
+    for path in ["/metrics", "/readyz?verbose", "/health"] {
+        Answer::of(site.anonymous(Method::GET, path)).await.expect(200);
+        from_afar(path, Some(Role::Operator)).await.expect(200);
+        from_afar(path, Some(Role::Auditor)).await.expect(200);
+        from_afar(path, Some(Role::System)).await.expect(403);
+    }
+    from_afar("/metrics", None).await.expect(401);
+    from_afar("/readyz?verbose", None).await.expect(401);
+    assert_eq!(from_afar("/readyz", None).await.expect(200).text_all(), "ok\n");
+    assert_eq!(from_afar("/health", None).await.expect(200).text_all(), r#"{"status":"pass"}"#);
+    let detailed = from_afar("/health", Some(Role::Operator)).await.json();
+    assert!(detailed["checks"]["registry"].is_array(), "{detailed}");
+
+    // Where a public URL is set there is a proxy, and who comes from this machine may be anybody.
+    let public = |config: &mut gateway::config::Config| {
+        config.server.public_url = Some("https://fhir.example.org".to_owned());
+    };
+    let site = site.restart_with(public).await;
+    Answer::of(site.anonymous(Method::GET, "/metrics")).await.expect(401);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_sees_the_tasks_of_messages_and_no_other() {
+    let site = Site::start().await;
+    let clinical = site
+        .create(&json!({"resourceType": "Task", "status": "requested", "intent": "order",
+            "businessStatus": {"coding": [{"system": "https://hospital.example", "code": "quarantined"}]},
+            "description": "call the patient"}))
+        .await;
+    let without_patient =
+        "MSH|^~\\&|A|B|C|D|20260301101500||ADT^A01|M3|P|2.5.1\rPID|1||||No^Number\r";
+    let refused =
+        site.anonymous(Method::POST, "/hl7v2").bearer_auth(site.token_of(Role::System, None));
+    let refused = refused.header(TYPE, "application/hl7-v2").body(without_patient);
+    Answer::of(refused).await.expect(500);
+    let token = site.token_of(Role::Operator, None);
+    let get = |path: String| {
+        let (site, token) = (&site, &token);
+        async move { site.get_as(token, &path).await }
+    };
+
+    let found = get("/Task?_total=accurate".into()).await.expect(200).json();
+    assert_eq!(found["total"], 1, "{found}");
+    let task = &found["entry"][0]["resource"];
+    assert_eq!(task["statusReason"]["coding"][0]["code"], "patient-identifier-missing");
+    let own = format!("/Task/{}", task["id"].as_str().unwrap());
+    get(own.clone()).await.expect(200);
+    assert_eq!(
+        get("/Task?business-status=quarantined&_summary=count".into()).await.json()["total"],
+        1
+    );
+
+    let hidden = get(format!("/{clinical}")).await.expect(404);
+    let absent = get("/Task/absent".into()).await.expect(404);
+    assert_eq!(hidden.issue(), absent.issue());
+    let closed = [
+        format!("/{}", task["focus"]["reference"].as_str().unwrap()),
+        format!("{own}/_history"),
+        format!("{own}/_history/1"),
+        format!("{own}/_history/1/$receipt"),
+        "/Task/_history".into(),
+        "/Task?_include=Task:focus".into(),
+        "/Task?patient.name=x".into(),
+        "/Patient".into(),
+    ];
+    for path in closed {
+        get(path.clone()).await.expect(403);
+    }
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_method_that_is_not_offered_is_told_which_are() {
     let site = Site::start().await;
     let offered = [

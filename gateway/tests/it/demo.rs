@@ -50,7 +50,7 @@ fn the_printed_commands_work_when_pasted_and_nothing_is_left_behind() {
     assert!(answers[3].contains(r#""code":"forbidden""#), "{}", answers[3]);
     assert!(answers[4].contains("VERIFIED"), "{}", answers[4]);
     let described: serde_json::Value = serde_json::from_slice(&described).unwrap();
-    for role in ["clinician", "patient", "system", "auditor"] {
+    for role in ["clinician", "patient", "system", "auditor", "operator"] {
         assert!(described["tokens"][role].is_string(), "{described}");
     }
 }

@@ -84,7 +84,9 @@ fn table(caller: Caller, words: &[Word], request: &AccessRequest) -> Expected {
     match request {
         AccessRequest::Capability | AccessRequest::Ledger => Nothing,
         AccessRequest::Operate if caller.role == Role::Operator => Nothing,
-        AccessRequest::Operate => Forbidden,
+        AccessRequest::Observe if [Role::Operator, Role::Auditor].contains(&caller.role) => Nothing,
+        AccessRequest::MessageTasks if caller.role == Role::Operator => All,
+        AccessRequest::Operate | AccessRequest::Observe | AccessRequest::MessageTasks => Forbidden,
         AccessRequest::Read(key) | AccessRequest::HistoryInstance(key) => {
             instance(on('r', key.resource_type.name()), key)
         }

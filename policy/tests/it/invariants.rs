@@ -1,7 +1,9 @@
 //! What holds for every set of scopes.
 
 use fhir::ResourceType;
-use policy::{AccessRequest, Deny, OperationTarget, Principal, Reason, Role, Visibility, decide};
+use policy::{
+    AccessRequest, Deny, OperationTarget, Principal, Reason, Role, TypeSet, Visibility, decide,
+};
 use proptest::prelude::*;
 
 use crate::word::{Caller, WORDS, Word, callers, id, key, principal, requests};
@@ -113,6 +115,7 @@ fn type_of(request: &AccessRequest) -> Option<ResourceType> {
         AccessRequest::Vread(version) | AccessRequest::Receipt(version) => {
             Some(version.key.resource_type)
         }
+        AccessRequest::MessageTasks => Some(ResourceType::TASK),
         _ => None,
     }
 }
@@ -166,6 +169,19 @@ fn a_clinician_may_also_operate() {
 
     assert!(decide(&both, &AccessRequest::Operate).is_ok());
     assert!(decide(&both, &AccessRequest::Search(ResourceType::PATIENT)).is_ok());
+}
+
+#[test]
+fn the_tasks_of_messages_open_one_type_and_nothing_beside_it() {
+    let operator =
+        Principal::builder("somebody").role(Role::Operator).scopes("user/*.cruds").build();
+
+    let permit = decide(&operator, &AccessRequest::MessageTasks).unwrap();
+
+    assert_eq!(*permit.types(), TypeSet::one(ResourceType::TASK));
+    assert!(permit.included_types().is_empty() && !permit.update_as_create());
+    assert!(decide(&operator, &AccessRequest::Search(ResourceType::TASK)).is_err());
+    assert!(decide(&operator, &AccessRequest::Read(key("Binary/b"))).is_err());
 }
 
 #[test]

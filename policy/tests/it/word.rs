@@ -103,6 +103,8 @@ pub(crate) fn requests() -> Vec<AccessRequest> {
         AccessRequest::AuditRead,
         AccessRequest::Ledger,
         AccessRequest::Operate,
+        AccessRequest::Observe,
+        AccessRequest::MessageTasks,
     ];
     let keys = [
         "Patient/own",
