@@ -1,7 +1,7 @@
 //! `sealway ledger fsck`: re-derives the log and checks everything stored against it.
 //!
 //! Works on a stopped gateway's folder. Exit 0 when all is well, 10 when something was tampered with or is
-//! damaged, 1 when it could not be checked.
+//! damaged, 5 when the database server is away, 1 when it could not be checked for another reason.
 
 use clap::{Args, Subcommand};
 
@@ -43,6 +43,12 @@ pub fn run(args: LedgerArgs) -> u8 {
         match fsck::check(&config, options).await {
             Ok(findings) => print(&findings, json),
             Err(OpenError::Config(error)) => refuse_config(&error),
+            Err(error @ OpenError::Registry(_)) if config.database.url.is_some() => {
+                out::note(format_args!(
+                    "sealway ledger fsck: {error}\n  is the database server up?"
+                ));
+                5
+            }
             Err(error) => {
                 out::note(format_args!(
                     "sealway ledger fsck: {error}\n  stop the gateway first, and name its folder with --data-dir"

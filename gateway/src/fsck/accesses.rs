@@ -13,7 +13,7 @@ use registry::write_set::AccessRecord;
 
 use super::content::Sealed;
 use super::report::About;
-use super::{Check, PAGE};
+use super::{CONTENTS_A_PAGE, Check};
 use crate::access::record_key;
 use crate::app::OpenError;
 
@@ -116,7 +116,7 @@ impl Accesses {
     pub(super) async fn moving(check: &mut Check<'_>) -> Result<(), OpenError> {
         let mut after = 0;
         loop {
-            let read = check.checks.accesses(after, PAGE).await;
+            let read = check.checks.accesses(after, CONTENTS_A_PAGE).await;
             let page = check.rows("access_outbox", read)?;
             let Some(last) = page.last() else { return Ok(()) };
             after = last.access_id;
@@ -156,7 +156,7 @@ impl Accesses {
             if self.met < self.sealed {
                 let text = format!("it ends at record {}, {} were sealed", self.met, self.sealed);
                 check.report.add(About::Access, "access journal", text);
-                self.lost += self.sealed - self.met;
+                self.lost = self.lost.saturating_add(self.sealed - self.met);
                 self.met = self.sealed;
             }
         }
@@ -174,14 +174,15 @@ impl Accesses {
                     _ => format!("is damaged; records {from} to {} are lost", to - 1),
                 };
                 check.report.add(About::Access, place, what);
-                self.lost += to - from;
+                self.lost = self.lost.saturating_add(to - from);
                 self.met = to.saturating_sub(1).max(self.met);
             }
             Piece::Torn { file, position } if *position <= self.sealed => {
                 let what =
                     format!("its end is damaged; records {position} to {} are lost", self.sealed);
                 check.report.add(About::Access, format!("access/{file}"), what);
-                self.lost += self.sealed - position + 1;
+                let lost = (self.sealed - position).saturating_add(1);
+                self.lost = self.lost.saturating_add(lost);
                 self.met = self.sealed;
             }
             Piece::Torn { .. } | Piece::Record(_) => {}
@@ -194,7 +195,7 @@ impl Accesses {
             return false;
         }
         self.lost -= 1;
-        self.placed += 1;
+        self.placed = self.placed.saturating_add(1);
         true
     }
 

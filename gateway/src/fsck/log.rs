@@ -146,6 +146,10 @@ impl Check<'_> {
             for index in bundle * TILE_WIDTH..size.min((bundle + 1) * TILE_WIDTH) {
                 let entry = entries.as_ref().and_then(|all| all.get((index % TILE_WIDTH) as usize));
                 let row = self.row_at(&mut rows, index).await?;
+                if rows.is_lost {
+                    // Where entries should stand cannot be read.
+                    return accesses.drain(self, false).await;
+                }
                 let is_access = self.entry(index, entry, row, waiting, recorded, accesses).await?;
                 if index < recorded.accesses_end {
                     counted = accesses.placed();
@@ -235,9 +239,11 @@ impl Check<'_> {
     async fn row_at(&mut self, rows: &mut Rows, index: u64) -> Result<Option<LogRow>, OpenError> {
         if rows.page.is_empty() && !rows.is_done {
             let read = self.checks.log(rows.from, PAGE).await;
+            rows.is_lost = read.is_err();
             rows.page = self.rows("ledger_entry", read)?.into();
             rows.is_done = rows.page.is_empty();
-            rows.from = rows.page.back().map_or(rows.from, |last| last.log_index + 1);
+            let next = rows.page.back().map(|last| last.log_index.saturating_add(1));
+            rows.from = next.unwrap_or(rows.from);
         }
         let is_next = |row: &LogRow| row.log_index == index || index == u64::MAX;
         Ok(rows.page.front().is_some_and(is_next).then(|| rows.page.pop_front()).flatten())
@@ -250,6 +256,7 @@ struct Rows {
     page: VecDeque<LogRow>,
     from: u64,
     is_done: bool,
+    is_lost: bool,
 }
 
 fn at(index: u64) -> String {

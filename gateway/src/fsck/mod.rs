@@ -32,6 +32,7 @@ mod content;
 mod index;
 mod log;
 mod report;
+mod resources;
 mod versions;
 
 pub use self::report::Tell;
@@ -211,5 +212,7 @@ impl<'a> Check<'a> {
 
 /// The smallest page of SQLite.
 const PAGE_BYTES_MIN: u64 = 512;
-/// Rows read at once.
+/// Contents read at once; each may have 256 KiB.
+const CONTENTS_A_PAGE: usize = 128;
+/// Other rows read at once.
 const PAGE: usize = 2_000;

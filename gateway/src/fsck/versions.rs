@@ -3,11 +3,9 @@
 //! A content tells its type, id, version and time, and the keys of its envelope tell in whose compartments it was
 //! sealed; so a row that says otherwise is found. A tombstone keeps the compartments of the version before.
 //! What no content tells: whether a first version came by POST or PUT, and whether an empty resource is a tombstone.
-//! Not here: how envelopes open (`content`), index rows (`index`).
+//! Not here: how envelopes open (`content`), the reading of current rows (`resources`), index rows (`index`).
 
-use std::collections::{HashMap, VecDeque};
-
-use fhir::{Instant, Node, ResourceId, ResourceKey, ResourceType, Tree, VersionId, VersionKey};
+use fhir::{Instant, Node, ResourceId, ResourceKey, Tree, VersionId, VersionKey};
 use ledger::Kind;
 use registry::check::{Place, ResourceRow, VersionRow};
 
@@ -15,7 +13,8 @@ use super::content::Sealed;
 use super::index::{Index, Indexed};
 use super::log::Waiting;
 use super::report::About;
-use super::{Check, PAGE};
+use super::resources::{Resources, key_of, resource};
+use super::{CONTENTS_A_PAGE, Check};
 use crate::app::OpenError;
 
 /// What is known of a resource after some of its versions.
@@ -33,15 +32,6 @@ struct Trail {
     members: Option<Vec<i64>>,
 }
 
-/// Rows of `resource`, a page at a time; and patients that were looked up.
-#[derive(Default)]
-struct Resources {
-    page: VecDeque<ResourceRow>,
-    after: Option<i64>,
-    is_done: bool,
-    patients: HashMap<ResourceId, Option<i64>>,
-}
-
 impl Check<'_> {
     /// Walks all resources, and tells `index` what each should have there.
     pub(super) async fn versions(
@@ -54,7 +44,7 @@ impl Check<'_> {
         let mut done = 0;
         let mut trail: Option<Trail> = None;
         loop {
-            let read = self.checks.versions(after, VERSIONS_A_PAGE).await;
+            let read = self.checks.versions(after, CONTENTS_A_PAGE).await;
             if read.is_err() {
                 // What stands beyond cannot be read, so nothing is said of what should be there.
                 self.rows("resource_version", read)?;
@@ -109,36 +99,10 @@ impl Check<'_> {
             }
             return Ok(trail);
         }
-        self.report.add(About::Current, resource(rid), "has versions, but no current row");
+        if !resources.is_lost {
+            self.report.add(About::Current, resource(rid), "has versions, but no current row");
+        }
         Ok(trail)
-    }
-
-    async fn next_resource(
-        &mut self,
-        resources: &mut Resources,
-    ) -> Result<Option<ResourceRow>, OpenError> {
-        if resources.page.is_empty() && !resources.is_done {
-            let read = self.checks.resources(resources.after.unwrap_or(i64::MIN), PAGE).await;
-            resources.page = self.rows("resource", read)?.into();
-            resources.is_done = resources.page.is_empty();
-            resources.after = resources.page.back().map(|last| last.rid).or(resources.after);
-        }
-        Ok(resources.page.pop_front())
-    }
-
-    /// A row without versions must be a placeholder of a patient.
-    fn unwritten(&mut self, row: &ResourceRow) {
-        let is_placeholder = row.version == 0
-            && (row.change, row.updated_us, row.nsort, row.deleted) == (0, 0, 0, 1)
-            && row.patient == row.rid
-            && row.terms.is_none()
-            && key_of(row).is_some_and(|key| {
-                key.resource_type == ResourceType::PATIENT && row.khash == self.khash(&key)
-            });
-        if !is_placeholder {
-            let what = format!("version {} is current, but has no version", row.version);
-            self.report.add(About::Current, resource_name(row), what);
-        }
     }
 
     /// The version stands in the log, or waits for it.
@@ -153,6 +117,10 @@ impl Check<'_> {
             }
             None => {
                 let what = "stands neither in the log nor in the outbox";
+                self.report.add(About::Version, trail.name(row.version), what);
+            }
+            Some(index) if index >= self.findings.log_size && self.findings.log_size > 0 => {
+                let what = "has its place in the log beyond its end";
                 self.report.add(About::Version, trail.name(row.version), what);
             }
             Some(_) => {}
@@ -226,13 +194,14 @@ impl Check<'_> {
     fn order(&mut self, row: &VersionRow, trail: &Trail, name: &str) -> bool {
         let before = trail.newest.as_ref();
         let expected = before.map_or(1, |before| before.version.saturating_add(1));
-        match row.version - expected {
+        match i128::from(row.version) - i128::from(expected) {
             0 => {}
             1 => self.report.add(About::Version, trail.name(expected), "is gone"),
-            _ => {
-                let what = format!("is gone, and all up to version {}", row.version - 1);
+            2.. => {
+                let what = format!("is gone, and all before version {}", row.version);
                 self.report.add(About::Version, trail.name(expected), what);
             }
+            _ => self.report.add(About::Version, name, "cannot have this number"),
         }
         if before.is_some_and(|before| {
             before.change >= row.change || before.updated_us >= row.updated_us
@@ -317,23 +286,6 @@ impl Check<'_> {
         Ok(())
     }
 
-    async fn patient(
-        &mut self,
-        id: &ResourceId,
-        resources: &mut Resources,
-    ) -> Result<Option<i64>, OpenError> {
-        if let Some(known) = resources.patients.get(id) {
-            return Ok(*known);
-        }
-        let read = self.checks.patients(std::slice::from_ref(id)).await;
-        let rid = self.rows("resource", read)?.first().map(|(_, rid)| *rid);
-        if resources.patients.len() >= PATIENTS_KEPT_MAX {
-            resources.patients.clear();
-        }
-        resources.patients.insert(id.clone(), rid);
-        Ok(rid)
-    }
-
     /// All versions were seen: the current row is that of the newest.
     fn finish(&mut self, trail: Trail, index: &mut Index) {
         let Trail { rid, current: Some((row, key)), newest: Some(newest), content, .. } = trail
@@ -372,10 +324,6 @@ impl Check<'_> {
             self.report.add(About::Index, &name, what);
         }
     }
-
-    fn khash(&self, key: &ResourceKey) -> i64 {
-        self.store.index_key().resource(key.resource_type.name(), key.id.as_str())
-    }
 }
 
 impl Trail {
@@ -385,19 +333,6 @@ impl Trail {
             None => format!("{} version {version}", resource(self.rid)),
         }
     }
-}
-
-fn key_of(row: &ResourceRow) -> Option<ResourceKey> {
-    let resource_type = u8::try_from(row.type_code).ok().and_then(ResourceType::from_code)?;
-    Some(ResourceKey::new(resource_type, ResourceId::parse(&row.id).ok()?))
-}
-
-fn resource_name(row: &ResourceRow) -> String {
-    key_of(row).map_or_else(|| resource(row.rid), |key| key.to_string())
-}
-
-fn resource(rid: i64) -> String {
-    format!("resource number {rid}")
 }
 
 /// Column `patient`: 0 for none, -1 for several.
@@ -412,6 +347,3 @@ fn column(members: &[i64]) -> i64 {
 const CREATE: i64 = 1;
 const UPDATE: i64 = 2;
 const DELETE: i64 = 3;
-/// Versions read at once; each may hold 256 KiB.
-const VERSIONS_A_PAGE: usize = 128;
-const PATIENTS_KEPT_MAX: usize = 10_000;

@@ -77,7 +77,7 @@ pub(super) struct Found<'a> {
 impl Found<'_> {
     /// Position after its last record.
     pub(super) fn end(&self) -> u64 {
-        self.first_position + u64::from(self.count)
+        self.first_position.saturating_add(u64::from(self.count))
     }
 
     /// Its records.

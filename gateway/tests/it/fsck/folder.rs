@@ -30,7 +30,7 @@ impl Folder {
         for id in ["ada", "eve"] {
             site.put(&format!("/Patient/{id}"), &patient(id)).await.expect(201);
         }
-        for resource in others() {
+        for resource in others(&site.base) {
             let key = site.create(&resource).await;
             site.get(&format!("/{key}")).await.expect(200);
         }
@@ -134,7 +134,7 @@ fn appointment(id: &str) -> Value {
 }
 
 /// One resource at least for each index table; one names a patient that was never written.
-fn others() -> Vec<Value> {
+fn others(base: &str) -> Vec<Value> {
     let quantity = json!({"value": 6.3, "unit": "mmol/L", "system": "http://unitsofmeasure.org", "code": "mmol/L"});
     vec![
         json!({
@@ -145,6 +145,12 @@ fn others() -> Vec<Value> {
         json!({
             "resourceType": "Observation", "status": "final", "code": {"text": "x"},
             "subject": {"reference": "Patient/unwritten"},
+        }),
+        // Local by the URL that this client used, and not by any other.
+        json!({
+            "resourceType": "Observation", "status": "final", "code": {"text": "y"},
+            "subject": {"reference": format!("{base}/Patient/eve")},
+            "performer": [{"reference": "https://elsewhere.example/fhir/Practitioner/p"}],
         }),
         json!({
             "resourceType": "RiskAssessment", "status": "final", "subject": {"reference": "Patient/eve"},

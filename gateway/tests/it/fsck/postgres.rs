@@ -86,3 +86,14 @@ async fn every_altered_row_is_found_in_postgresql() {
         cluster.execute("postgres", &format!("drop database {database}"));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_away_is_no_tampering() {
+    let folder = Folder::make(None).await;
+    let mut command = crate::process::sealway(folder.path());
+    command.env("SEALWAY_DATABASE__URL", "postgres://sealway@127.0.0.1:1/none");
+
+    let said = command.args(["ledger", "fsck"]).output().unwrap();
+
+    assert_eq!(said.status.code(), Some(5), "{}", String::from_utf8_lossy(&said.stderr));
+}

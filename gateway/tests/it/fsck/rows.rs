@@ -93,6 +93,10 @@ pub(super) const ALTERATIONS: &[(&str, &str)] = &[
         "update ledger_entry set log_index = log_index + 1000000 where change = 1",
         "is recorded, but the log ends before",
     ),
+    (
+        "update ledger_entry set log_index = -5 where change = 1",
+        "has its place in the log beyond its end",
+    ),
     ("update ledger_entry set change = null where change = 1", "is recorded as that of no version"),
     (
         "insert into ledger_outbox (change, entry) select 1000000, entry from resource_version where change = 1",
@@ -103,6 +107,10 @@ pub(super) const ALTERATIONS: &[(&str, &str)] = &[
         "waits in the outbox for a version that is gone, or is in the log",
     ),
     ("delete from setting where name = 'sealed_size'", "not counted in setting sealed_size"),
+    (
+        "update resource_version set version = -7 where version = 1 and rid = (select rid from resource where id = 'ada')",
+        "cannot have this number",
+    ),
     ("delete from setting where name = 'journal_sealed'", "setting journal_sealed"),
     // Keys.
     ("delete from data_key where compartment = 'Patient/ada'", "data key"),
