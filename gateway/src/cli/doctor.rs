@@ -45,12 +45,15 @@ pub async fn run(args: DoctorArgs) -> u8 {
         check_tls(&config),
         check_folder(&config.data_dir),
         check_fsync(&config.data_dir),
-        check_auth(&config),
         check_clock(),
     ];
     match running(&config).await {
-        Running::Found(found) => checks.extend(found),
+        Running::Found { report, is_dev } => {
+            checks.push(check_auth(&config, is_dev));
+            checks.extend(report);
+        }
         Running::Gone(stale) => {
+            checks.push(check_auth(&config, false));
             checks.extend(stale);
             checks.push(check_listen(&config));
             checks.extend(parts::check(&config).await);
@@ -79,8 +82,8 @@ fn bad(name: &str, text: &str, next: &str) -> Check {
 
 /// Whether a gateway answers.
 enum Running {
-    /// It does, and says this of itself.
-    Found(Vec<Check>),
+    /// It does, and says this of itself; with a development issuer when `dev.json` names it.
+    Found { report: Vec<Check>, is_dev: bool },
     /// None does; a warning when one should.
     Gone(Option<Check>),
 }
@@ -95,7 +98,8 @@ async fn running(config: &Config) -> Running {
     let configured = format!("{scheme}://{}", local(config.server.listen));
     for root in named.iter().chain([&configured]) {
         if let Some(health) = ask(root).await {
-            return Running::Found(report(root, &health));
+            let is_dev = named.as_ref() == Some(root);
+            return Running::Found { report: report(root, &health), is_dev };
         }
     }
     Running::Gone(named.map(|root| {
@@ -207,9 +211,9 @@ fn fsync_median_us(folder: &Path) -> std::io::Result<u64> {
     Ok(times[FSYNCS / 2])
 }
 
-fn check_auth(config: &Config) -> Check {
+fn check_auth(config: &Config, is_dev: bool) -> Check {
     let next = "set [[auth.issuer]] (`sealway config example` shows it)";
-    match (config.auth.issuer.len(), config.auth.dev_issuer) {
+    match (config.auth.issuer.len(), config.auth.dev_issuer || is_dev) {
         (0, false) => bad(
             "auth",
             "no issuer is configured: without `serve --dev-issuer` every request is refused",

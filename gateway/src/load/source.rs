@@ -213,7 +213,10 @@ fn lines(bytes: &[u8]) -> Contents {
         }
         match fhir::Tree::parse(text.to_vec()) {
             Ok(tree) => batch.push(tree.root(), line, None),
-            Err(issues) => contents.broken.push((line, said(&issues))),
+            // The reader counts lines from the one that it was given.
+            Err(issues) => {
+                contents.broken.push((line, said(&issues).replace("(line 1, column", "(column")));
+            }
         }
         if batch.parts.len() == BATCH_ENTRIES_MAX {
             contents.items.extend(std::mem::take(&mut batch).finish());
@@ -385,6 +388,7 @@ mod tests {
         assert_eq!(contents.items[0].parts, [part(1, "Patient"), part(4, "Group")]);
         assert_eq!(contents.broken.len(), 1);
         assert_eq!(contents.broken[0].0, 3);
+        assert!(contents.broken[0].1.contains("(column "), "{:?}", contents.broken);
     }
 
     #[test]

@@ -77,6 +77,7 @@ fn doctor_asks_the_gateway_that_runs_and_opens_the_parts_of_one_that_does_not() 
     let gateway = Process::start(folder.path());
 
     let running = doctor();
+    let status = sealway(folder.path()).arg("doctor").output().unwrap().status;
     gateway.kill();
     let stopped = doctor();
     std::fs::remove_file(folder.path().join("keys/kek")).unwrap();
@@ -84,7 +85,9 @@ fn doctor_asks_the_gateway_that_runs_and_opens_the_parts_of_one_that_does_not() 
     std::fs::write(folder.path().join("registry.sqlite"), vec![7; 8192]).unwrap();
     let damaged = doctor();
 
+    assert_eq!(status.code(), Some(0), "{running}");
     assert!(running.contains("✓ gateway: version"), "{running}");
+    assert!(running.contains("! auth: only the development issuer"), "{running}");
     assert!(running.contains("✓ registry: reads and writes"), "{running}");
     assert!(stopped.contains("! gateway: dev.json names one at"), "{stopped}");
     for part in ["✓ keys:", "✓ database:", "✓ ledger:", "✓ access:"] {
