@@ -28,8 +28,12 @@ pub(crate) async fn run<T: Send + 'static>(
 
 /// Applies `job` to each item, in order, on all cores when there are many.
 pub(crate) fn each<T: Sync, R: Send>(items: &[T], job: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    if cores == 1 || items.len() < PARALLEL_ITEMS_MIN {
+    // The number of cores is asked last: on Linux the answer takes reading several files.
+    let cores = match items.len() < PARALLEL_ITEMS_MIN {
+        true => 1,
+        false => thread::available_parallelism().map_or(1, NonZeroUsize::get),
+    };
+    if cores == 1 {
         return items.iter().map(job).collect();
     }
     let share = items.len().div_ceil(cores);

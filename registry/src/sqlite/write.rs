@@ -148,7 +148,8 @@ impl Group<'_> {
         if self.pending.holds(rid) {
             self.pending.flush(self.conn)?;
         }
-        let former_rows = self.former_rows(rid)?;
+        let former_listed = self.listed(rid)?;
+        let former_rows = self.former_rows(rid, former_listed.as_deref())?;
         let former_place = Place { nsort: former.nsort, rid, patient: former.patient };
         let (gone, new) = if (former.nsort, former.patient) == (nsort, patient) {
             rows.difference(former_rows)
@@ -157,7 +158,10 @@ impl Group<'_> {
         };
         index_rows::delete(self.conn, &gone, former_place)?;
         self.pending.add(new, place);
-        self.insert_terms(rid, &listed)
+        if former_listed.is_none_or(|former| former != listed) {
+            self.insert_terms(rid, &listed)?;
+        }
+        Ok(())
     }
 
     fn insert_terms(&self, rid: i64, listed: &[u8]) -> rusqlite::Result<()> {
@@ -167,15 +171,18 @@ impl Group<'_> {
         Ok(())
     }
 
-    fn former_rows(&self, rid: i64) -> rusqlite::Result<IndexRows> {
-        let listed: Option<Vec<u8>> = self
-            .conn
+    /// The list of terms of the current version.
+    fn listed(&self, rid: i64) -> rusqlite::Result<Option<Vec<u8>>> {
+        self.conn
             .prepare_cached("select terms from resource_terms where rid = ?1")?
             .query_row([rid], |row| row.get(0))
-            .optional()?;
+            .optional()
+    }
+
+    fn former_rows(&self, rid: i64, listed: Option<&[u8]>) -> rusqlite::Result<IndexRows> {
         let mut rows = match listed {
             None => IndexRows::default(),
-            Some(listed) => terms::decode(&listed).map_err(|error| {
+            Some(listed) => terms::decode(listed).map_err(|error| {
                 rusqlite::Error::FromSqlConversionFailure(
                     0,
                     rusqlite::types::Type::Blob,
