@@ -1,8 +1,9 @@
 //! A gateway for one test, and a client that speaks to it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use gateway::app::App;
+use gateway::app::{App, OpenError};
 use gateway::auth::TokenRequest;
 use gateway::clock;
 use gateway::config::Config;
@@ -97,7 +98,7 @@ impl Site {
         let (mut config, folder) = (self.app.config.clone(), self.folder);
         change(&mut config);
         drop(self.app);
-        Self::serve(App::open(config).await.unwrap(), folder).await
+        Self::serve(open_again(config).await, folder).await
     }
 
     /// Of a clinician's application that is limited to one patient.
@@ -175,6 +176,18 @@ impl Site {
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json()["total"].as_u64().unwrap()
     }
+}
+
+/// Opens a folder that was just closed. A process that another test is starting has its locks for a moment, until it
+/// runs its program.
+async fn open_again(config: Config) -> Arc<App> {
+    for _ in 0..1_000 {
+        match App::open(config.clone()).await {
+            Err(OpenError::Held(_)) => tokio::time::sleep(Duration::from_millis(5)).await,
+            opened => return opened.unwrap(),
+        }
+    }
+    panic!("the folder is held for good");
 }
 
 impl Answer {

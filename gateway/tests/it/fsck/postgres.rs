@@ -1,16 +1,18 @@
 //! The same alterations in PostgreSQL, in a private cluster (`registry/tests/it/cluster.sh`).
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use super::folder::Folder;
 use super::rows::ALTERATIONS;
 
 struct Cluster {
     folder: String,
-    programs: PathBuf,
     shell: Child,
+    /// One client for all statements: a process that is being started holds the locks of other tests for a moment.
+    psql: Child,
+    said: BufReader<ChildStdout>,
 }
 
 impl Cluster {
@@ -40,33 +42,42 @@ impl Cluster {
         BufReader::new(shell.stdout.take().unwrap()).read_line(&mut folder).unwrap();
         let folder = folder.trim().to_owned();
         assert!(!folder.is_empty(), "the cluster did not start");
-        Some(Self { folder, programs, shell })
+        let mut psql = Command::new(programs.join("psql"))
+            .args(["-h", &folder, "-U", "sealway", "-X", "-q", "-v", "ON_ERROR_STOP=1", "postgres"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = BufReader::new(psql.stdout.take().unwrap());
+        Some(Self { folder, shell, psql, said })
     }
 
     fn url(&self, database: &str) -> String {
         format!("postgres://sealway@localhost/{database}?host={}", self.folder)
     }
 
-    fn execute(&self, database: &str, sql: &str) {
-        let said = Command::new(self.programs.join("psql"))
-            .args(["-h", &self.folder, "-U", "sealway", "-v", "ON_ERROR_STOP=1", "-q", "-c", sql])
-            .arg(database)
-            .output()
-            .unwrap();
-        assert!(said.status.success(), "{}: {sql}", String::from_utf8_lossy(&said.stderr));
+    /// Runs statements; the client ends at the first that fails.
+    fn execute(&mut self, database: &str, sql: &str) {
+        let input = self.psql.stdin.as_mut().unwrap();
+        write!(input, "\\connect {database}\n{sql};\n\\connect postgres\n\\echo done\n").unwrap();
+        let mut line = String::new();
+        self.said.read_line(&mut line).unwrap();
+        assert_eq!(line.trim(), "done", "{sql}");
     }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        drop(self.shell.stdin.take());
-        let _ = self.shell.wait();
+        for child in [&mut self.psql, &mut self.shell] {
+            drop(child.stdin.take());
+            let _ = child.wait();
+        }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_altered_row_is_found_in_postgresql() {
-    let Some(cluster) = Cluster::start() else { return };
+    let Some(mut cluster) = Cluster::start() else { return };
     cluster.execute("postgres", "create database sound");
     let mut folder = Folder::make(Some(cluster.url("sound"))).await;
     let findings = folder.findings().await;
