@@ -1,18 +1,21 @@
-//! TLS for the HTTP side: rustls with the one provider of the tree (aws-lc-rs).
+//! TLS for both sides: rustls with the one provider of the tree (aws-lc-rs).
 //!
 //! Rule (DESIGN section 9): plain HTTP is served on loopback only; anywhere else `serve` refuses to run
-//! without a certificate. TLS 1.2 and 1.3, HTTP/2 by ALPN.
-//! Not here: client certificates, renewal.
+//! without a certificate. HL7 v2 senders have no tokens, so off loopback they show a certificate of their own
+//! (IHE ITI TF-2 3.19, Authenticate Node). TLS 1.2 and 1.3, HTTP/2 by ALPN.
+//! Not here: renewal.
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::config::{ConfigError, Tls};
+use crate::config::{ConfigError, Mllp, Tls};
 
 /// The server's TLS side; `None` when `listen` is loopback and no certificate is set.
 ///
@@ -20,7 +23,7 @@ use crate::config::{ConfigError, Tls};
 /// [`ConfigError`] when a certificate is needed and missing, or cannot be read.
 pub fn server_config(tls: &Tls, listen: SocketAddr) -> Result<Option<ServerConfig>, ConfigError> {
     match (&tls.certificate, &tls.key) {
-        (Some(certificate), Some(key)) => load(certificate, key).map(Some),
+        (Some(certificate), Some(key)) => load(certificate, key, None).map(Some),
         (None, None) if listen.ip().is_loopback() => Ok(None),
         (None, None) => Err(ConfigError(format!(
             "server.listen is {listen}, which others can reach, and there is no certificate: set tls.certificate \
@@ -30,7 +33,35 @@ pub fn server_config(tls: &Tls, listen: SocketAddr) -> Result<Option<ServerConfi
     }
 }
 
-fn load(certificate: &Path, key: &Path) -> Result<ServerConfig, ConfigError> {
+/// The TLS side of the HL7 v2 listener; `None` on loopback without `mllp.client_ca`.
+///
+/// # Errors
+/// [`ConfigError`] when others can reach the address and senders would not be known, or a file cannot be read.
+pub fn mllp_config(
+    tls: &Tls,
+    mllp: &Mllp,
+    listen: SocketAddr,
+) -> Result<Option<ServerConfig>, ConfigError> {
+    let Some(authority) = &mllp.client_ca else {
+        if listen.ip().is_loopback() {
+            return Ok(None);
+        }
+        return Err(ConfigError(format!(
+            "mllp.listen is {listen}, which others can reach, and nothing tells its senders apart: set mllp.client_ca \
+             (PEM file of the authority that signs their certificates), or listen on 127.0.0.1 behind a relay"
+        )));
+    };
+    let (Some(certificate), Some(key)) = (&tls.certificate, &tls.key) else {
+        return Err(ConfigError("mllp.client_ca needs tls.certificate and tls.key".to_owned()));
+    };
+    load(certificate, key, Some(authority)).map(Some)
+}
+
+fn load(
+    certificate: &Path,
+    key: &Path,
+    authority: Option<&Path>,
+) -> Result<ServerConfig, ConfigError> {
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| unreadable("tls.certificate", certificate, &error))?;
@@ -40,10 +71,31 @@ fn load(certificate: &Path, key: &Path) -> Result<ServerConfig, ConfigError> {
     let key_der =
         PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable("tls.key", key, &error))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let clients = authority.map(client_verifier).transpose()?;
     ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key_der))
+        .and_then(|builder| {
+            let builder = match clients {
+                Some(clients) => builder.with_client_cert_verifier(clients),
+                None => builder.with_no_client_auth(),
+            };
+            builder.with_single_cert(chain, key_der)
+        })
         .map_err(|error| ConfigError(format!("tls: certificate and key do not fit: {error}")))
+}
+
+/// Senders whose certificate was signed by one of the authorities in the file.
+fn client_verifier(authority: &Path) -> Result<Arc<dyn ClientCertVerifier>, ConfigError> {
+    let refused = |error: &dyn std::fmt::Display| unreadable("mllp.client_ca", authority, error);
+    let mut roots = rustls::RootCertStore::empty();
+    for one in CertificateDer::pem_file_iter(authority).map_err(|error| refused(&error))? {
+        let one = one.map_err(|error| refused(&error))?;
+        roots.add(one).map_err(|error| refused(&error))?;
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .map_err(|error| refused(&error))
 }
 
 fn unreadable(name: &str, path: &Path, error: &dyn std::fmt::Display) -> ConfigError {

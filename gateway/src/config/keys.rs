@@ -65,6 +65,7 @@ pub const KEYS: &[Key] = &[
     ),
     unset("tls.key", "/etc/sealway/key.pem", "PEM file of the private key"),
     unset("mllp.listen", "127.0.0.1:2575", "address of the HL7 v2 listener; unset means none"),
+    text("mllp.client_ca", "", "PEM file of the authority that signs senders' certificates"),
     number("mllp.connections_max", "256", "open HL7 v2 connections"),
     secret(
         "database.url",

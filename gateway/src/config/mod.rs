@@ -90,6 +90,8 @@ pub struct Tls {
 pub struct Mllp {
     /// Address of the HL7 v2 listener; unset means none.
     pub listen: Option<SocketAddr>,
+    /// PEM file of the authority that signs senders' certificates; needed off loopback.
+    pub client_ca: Option<PathBuf>,
     /// Open connections.
     pub connections_max: usize,
 }

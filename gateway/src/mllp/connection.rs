@@ -4,31 +4,31 @@
 //! disconnected; what it had sent of a message is kept in quarantine.
 //! Not here: framing (`frame`), what becomes of a message (`message`).
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use policy::{Principal, Role};
+use policy::Principal;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::frame::{Frame, FrameDecoder, encode};
 use crate::app::App;
+use crate::http::budget::Claim;
 use crate::message::{Desk, receive};
 
 /// Serves until the peer closes, is silent too long, sends what is no frame, or `stop` turns true.
 pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     mut socket: S,
-    peer: SocketAddr,
+    principal: &Principal,
     app: &App,
     desk: &Desk,
     mut stop: watch::Receiver<bool>,
 ) {
-    let principal = sender(peer);
     let mut decoder = FrameDecoder::default();
     let mut buffer = vec![0; READ_BYTES];
     let mut frame_due = None;
-    while answer(&mut socket, &mut decoder, app, desk, &principal).await {
+    let mut claim = app.bodies.claim();
+    while answer(&mut socket, &mut decoder, app, desk, principal).await {
         // Silence ends a frame, and so does a peer that feeds it byte by byte.
         let until = match decoder.is_inside() {
             true => {
@@ -37,6 +37,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             }
             false => {
                 frame_due = None;
+                claim = app.bodies.claim();
                 Instant::now() + IDLE_WAIT
             }
         };
@@ -45,16 +46,34 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             _ = stop.wait_for(|stop| *stop) => return,
         };
         match read {
-            Ok(Ok(count)) if count > 0 => decoder.push(&buffer[..count]),
+            Ok(Ok(count)) if count > 0 => {
+                if !has_room(&mut claim, decoder.buffered() + count).await {
+                    tracing::warn!("an MLLP connection was closed: large messages hold all memory");
+                    return;
+                }
+                decoder.push(&buffer[..count]);
+            }
             _ => {
                 decoder.close();
-                if answer(&mut socket, &mut decoder, app, desk, &principal).await {
-                    keep_rest(&mut decoder, app, desk, &principal).await;
+                if answer(&mut socket, &mut decoder, app, desk, principal).await {
+                    keep_rest(&mut decoder, app, desk, principal).await;
                 }
                 return;
             }
         }
     }
+}
+
+/// Room in the budget of all bodies; waits for it, so that the sender is slowed down by its own connection.
+async fn has_room(claim: &mut Claim, bytes: usize) -> bool {
+    let due = Instant::now() + FRAME_WAIT;
+    while claim.cover(bytes).is_err() {
+        if Instant::now() > due {
+            return false;
+        }
+        tokio::time::sleep(ROOM_PAUSE).await;
+    }
+    true
 }
 
 /// Answers every whole frame; false when the connection must be closed.
@@ -104,17 +123,11 @@ async fn keep_rest(decoder: &mut FrameDecoder, app: &App, desk: &Desk, principal
     }
 }
 
-/// The sender as a system of the hospital; its network address is its name until it has a certificate.
-fn sender(peer: SocketAddr) -> Principal {
-    Principal::builder(&format!("mllp:{}", peer.ip()))
-        .role(Role::System)
-        .scopes("system/*.cruds")
-        .build()
-}
-
 const READ_BYTES: usize = 64 * 1024;
 /// Silence inside a frame.
 const FRAME_WAIT: Duration = Duration::from_secs(30);
+/// Between two looks for room in memory.
+const ROOM_PAUSE: Duration = Duration::from_millis(50);
 /// From the first byte of a frame to its last: 64 MiB at 1 Mbit/s.
 const WHOLE_FRAME_WAIT: Duration = Duration::from_secs(540);
 /// For a peer to take an answer.

@@ -98,6 +98,11 @@ impl FrameDecoder {
         !self.buffer.is_empty()
     }
 
+    /// Bytes that wait for the end of their frame.
+    pub fn buffered(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Bytes of a frame that never ended, for quarantine; empties the decoder.
     pub fn take_rest(&mut self) -> Vec<u8> {
         self.searched = 0;

@@ -1,13 +1,15 @@
 //! The MLLP listener: accepts, bounds the number of connections, drains at shutdown.
 //!
-//! Spec: HL7 v2 MLLP release 1. One task a connection. Plain on loopback only; anywhere else with the certificate of
-//! `[tls]`, as the HTTP side.
+//! Spec: HL7 v2 MLLP release 1. One task a connection. Plain on loopback only; anywhere else both sides show a
+//! certificate, and a sender is known by the SHA-256 of its own.
 //! Not here: framing (`frame`), one connection's dialogue (`connection`).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use policy::{Principal, Role};
+use sha2::{Digest, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
@@ -43,12 +45,8 @@ impl Listener {
     /// # Errors
     /// [`BindError`]; nothing listens then.
     pub async fn bind(config: &Config, address: SocketAddr) -> Result<Self, BindError> {
-        let tls = match address.ip().is_loopback() {
-            true => None,
-            false => {
-                tls::server_config(&config.tls, address)?.map(|c| TlsAcceptor::from(Arc::new(c)))
-            }
-        };
+        let tls = tls::mllp_config(&config.tls, &config.mllp, address)?;
+        let tls = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
         let bound = TcpListener::bind(address).await;
         let socket = bound.map_err(|error| BindError::Bind(address, error))?;
         let connections_max = config.mllp.connections_max;
@@ -107,11 +105,30 @@ async fn converse(
     stop: watch::Receiver<bool>,
 ) {
     let _faster_answers = socket.set_nodelay(true);
-    let Some(tls) = tls else { return serve(socket, peer, app, desk, stop).await };
+    let Some(tls) = tls else {
+        return serve(socket, &sender(&peer.ip().to_string(), peer), app, desk, stop).await;
+    };
     match tokio::time::timeout(HANDSHAKE_WAIT, tls.accept(socket)).await {
-        Ok(Ok(secured)) => serve(secured, peer, app, desk, stop).await,
-        _ => tracing::warn!("an MLLP connection did not complete its TLS handshake"),
+        Ok(Ok(secured)) => {
+            let shown = secured.get_ref().1.peer_certificates().and_then(<[_]>::first);
+            let Some(certificate) = shown else { return };
+            let name = format!("sha256:{}", hex::encode(Sha256::digest(certificate)));
+            serve(secured, &sender(&name, peer), app, desk, stop).await;
+        }
+        _ => tracing::warn!(
+            network.peer.address = %peer.ip(),
+            "an MLLP connection did not complete its TLS handshake; a sender needs a certificate of mllp.client_ca"
+        ),
     }
+}
+
+/// The sender as a system of the hospital, by its certificate, or by its address on this machine.
+fn sender(name: &str, peer: SocketAddr) -> Principal {
+    Principal::builder(&format!("mllp:{name}"))
+        .client_id(&peer.ip().to_string())
+        .role(Role::System)
+        .scopes("system/*.cruds")
+        .build()
 }
 
 const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
