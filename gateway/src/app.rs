@@ -1,6 +1,6 @@
 //! The application: every part opened in order, shared by HTTP, MLLP and the command line, closed in order.
 //!
-//! Open: folder → keys → registry → tenant key → journal → log (with recovery) → sealer thread → auth.
+//! Open: folder → keys → registry → right to seal → tenant key → journal → log (with recovery) → sealer thread → auth.
 //! Close: listeners first (their owners), then the sealer seals what is left, then the store goes.
 //! Tests open it in a temporary folder and use it in process.
 //! Not here: sockets (`http::server`, `mllp`).
@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 use registry::access::{Journal, JournalError};
+use registry::error::SequencerError;
 use registry::postgres::{PostgresOptions, PostgresStore};
 use registry::sqlite::{SqliteOptions, SqliteStore};
 use registry::store::Store;
@@ -124,6 +125,7 @@ impl App {
         }
         let metrics = Arc::new(Metrics::default());
         let store = open_store(&config).await?;
+        store.take_sequencer().await.map_err(of_sequencer)?;
         let keyring = Keyring::open(&config.kek_file())
             .map_err(|error| OpenError::Key(format!("{}: {error}", config.kek_file().display())))?;
         let payloads = Payloads::new(keyring, open_objects(&config)?, Arc::clone(&store));
@@ -233,6 +235,19 @@ fn open_bucket(config: &Config, bucket: &str) -> Result<Arc<dyn PayloadStore>, O
     };
     let bucket = Bucket::s3(&settings).map_err(|error| OpenError::Folder(error.to_string()))?;
     Ok(Arc::new(bucket))
+}
+
+/// One gateway a database: which one is a matter of the configuration.
+fn of_sequencer(error: SequencerError) -> OpenError {
+    match error {
+        SequencerError::Taken(_) => {
+            let text = format!(
+                "database.url: {error}; stop that gateway, or give this one a database of its own"
+            );
+            crate::config::ConfigError(text).into()
+        }
+        other => OpenError::Registry(other.to_string()),
+    }
 }
 
 /// The tenant's own key exists before the first record needs it.

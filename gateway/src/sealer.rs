@@ -107,7 +107,10 @@ impl Sealer {
             idle: Duration::from_millis(settings.checkpoint_ms),
             loaded: Duration::from_millis(settings.checkpoint_loaded_ms),
         };
-        sealer.recover().await.map_err(|error| refused(&error))?;
+        sealer
+            .recover()
+            .await
+            .map_err(|error| OpenError::Ledger(format!("{error}: {}", error.next_step())))?;
         Ok((sealer, ledger))
     }
 
@@ -120,7 +123,7 @@ impl Sealer {
                 Ok(_) => self.ledger.goes_on(),
                 Err(error) if error.is_passing() && !stopping && self.store.stopped().is_none() => {
                     tracing::warn!(cause = %error, "nothing was sealed; trying again");
-                    self.behind = self.appended.is_none();
+                    self.behind |= !matches!(error, SealError::NoRoom(_));
                     self.ledger.waits(&error, self.is_backlog_full().await);
                     tokio::time::sleep(self.idle).await;
                 }
@@ -171,6 +174,9 @@ impl Sealer {
     /// # Errors
     /// [`SealError`]; the log is then left alone until the next start.
     pub async fn seal(&mut self) -> Result<usize, SealError> {
+        if !self.store.is_sequencer() {
+            return Err(SealError::Fenced);
+        }
         if self.behind {
             self.recover().await?;
         }

@@ -51,6 +51,18 @@ pub enum ReadError {
     Damaged(String),
 }
 
+/// Why the right to seal was not given.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SequencerError {
+    /// Another process has it: one gateway a database seals.
+    #[error("another gateway ({0}) seals this database")]
+    Taken(String),
+    /// The database did not answer.
+    #[error("registry unavailable: {0}")]
+    Unavailable(String),
+}
+
 /// Why a database was not opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

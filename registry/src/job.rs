@@ -28,6 +28,15 @@ impl Job {
             Self::Sealed(..) | Self::Journaled(..) | Self::Setting(..) => 1,
         }
     }
+
+    /// True for what only the one that seals may do.
+    pub(crate) fn is_sequencers(&self) -> bool {
+        match self {
+            Self::Commit(..) => false,
+            Self::Sealed(..) | Self::Journaled(..) => true,
+            Self::Setting(name, ..) => name != PING,
+        }
+    }
 }
 
 /// A job's result, in its own kind.
@@ -68,6 +77,8 @@ impl Outcome {
     }
 }
 
+/// Setting that readiness checks write.
+pub(crate) const PING: &str = "ping";
 /// Sets that may wait for the writer.
 pub(crate) const QUEUE_SETS_MAX: usize = 1024;
 /// Versions after which a group is closed.

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use policy::Permit;
 
 use crate::check::Checks;
-use crate::error::{CommitError, ReadError};
+use crate::error::{CommitError, ReadError, SequencerError};
 use crate::hash::IndexKey;
 use crate::outbox::{AccessRow, OutboxRow, SealedRange};
 use crate::page::{HistoryPage, HistoryQuery, Page, StoredVersion};
@@ -120,6 +120,18 @@ pub trait Store: Send + Sync + 'static {
 
     /// Round trip to the database that also proves it can write; for `/readyz`.
     fn ping(&self) -> BoxFuture<'_, Result<(), ReadError>>;
+
+    /// Takes the right to seal what the outboxes hold, until the store is dropped. One process a database has
+    /// it; on SQLite it is the one that has the files.
+    fn take_sequencer(&self) -> BoxFuture<'_, Result<(), SequencerError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// True while that right is held. When it is lost the store tries to take it again; until then nothing
+    /// may be sealed, and what only the sequencer does is refused as unavailable.
+    fn is_sequencer(&self) -> bool {
+        true
+    }
 
     /// Why nothing is written until the next start, and what to do about it; `None` while all is well.
     fn stopped(&self) -> Option<String> {

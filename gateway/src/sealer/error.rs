@@ -21,6 +21,17 @@ pub enum SealError {
     /// The log refused or failed.
     #[error("log: {0}")]
     Log(String),
+    /// The right to seal was lost; the store tries to take it again.
+    #[error("the right to seal is not held")]
+    Fenced,
+    /// The registry is ahead of the log: another gateway sealed, or an older copy of the log was put back.
+    #[error("the registry has recorded {recorded} entries, the log holds {published}")]
+    Behind {
+        /// Entries that the registry has recorded.
+        recorded: u64,
+        /// Entries of the log.
+        published: u64,
+    },
     /// The log holds an entry that neither outbox nor journal know.
     #[error("entry {0} of the log is of unknown origin")]
     Foreign(u64),
@@ -29,7 +40,7 @@ pub enum SealError {
 impl SealError {
     /// True when trying again is safe and may help.
     pub(super) fn is_passing(&self) -> bool {
-        matches!(self, Self::Registry(_) | Self::NoRoom(_))
+        matches!(self, Self::Registry(_) | Self::NoRoom(_) | Self::Fenced)
     }
 
     /// What to do; names no path and no host.
@@ -40,6 +51,12 @@ impl SealError {
             }
             Self::NoRoom(_) => {
                 "the log cannot make its files: free space and file handles on its disk, sealing then goes on by itself"
+            }
+            Self::Fenced => {
+                "the database connection with the right to seal was lost, trying again; if it stays away, another gateway seals this database: stop one of the two"
+            }
+            Self::Behind { .. } => {
+                "the log is behind the registry: another gateway seals this database, or an older copy of the log was put back; put the newest copy back, then restart"
             }
             Self::Journal(_) => "the access journal was not read: check the disk, then restart",
             Self::Log(_) => {

@@ -20,9 +20,7 @@ impl Sealer {
         let recorded = self.store.sealed_size().await.map_err(of_registry)?;
         let published = self.log.size_published();
         if recorded > published {
-            let text =
-                format!("the registry has recorded {recorded} entries, the log holds {published}");
-            return Err(SealError::Log(text));
+            return Err(SealError::Behind { recorded, published });
         }
         if recorded < published {
             let range = self.recognise(recorded, published, marked_end).await?;

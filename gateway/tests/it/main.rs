@@ -9,6 +9,7 @@ mod conditional;
 mod crash;
 mod crud;
 mod demo;
+mod fence;
 mod fsck;
 mod hostile;
 mod load;

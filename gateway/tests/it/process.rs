@@ -19,11 +19,12 @@ pub(crate) struct Process {
 impl Process {
     /// Starts and waits until it is ready; panics with its last words when it is not in time.
     pub(crate) fn start(folder: &Path) -> Self {
-        let mut child = sealway(folder)
-            .args(["serve", "--dev-issuer"])
-            .env("SEALWAY_SERVER__LISTEN", "127.0.0.1:0")
-            .env("SEALWAY_MLLP__LISTEN", "127.0.0.1:0")
-            .env("SEALWAY_TELEMETRY__LOG_FILTER", "warn")
+        Self::start_from(serve(folder), folder)
+    }
+
+    /// The same from a command that [`serve`] made.
+    pub(crate) fn start_from(mut command: Command, folder: &Path) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -70,6 +71,17 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// `sealway serve --dev-issuer` over `folder`, on free ports.
+pub(crate) fn serve(folder: &Path) -> Command {
+    let mut command = sealway(folder);
+    command
+        .args(["serve", "--dev-issuer"])
+        .env("SEALWAY_SERVER__LISTEN", "127.0.0.1:0")
+        .env("SEALWAY_MLLP__LISTEN", "127.0.0.1:0")
+        .env("SEALWAY_TELEMETRY__LOG_FILTER", "warn");
+    command
 }
 
 /// The program with `folder` as its data folder and nothing of the tests' own variables.

@@ -3,6 +3,7 @@
 //! One writer a process gathers write sets into one transaction (group commit); between processes the
 //! writers take turns by an advisory lock, so checks are free of races and change numbers ascend in
 //! commit order (docs/adr/007-postgres-writer.md). Reads go through a pool, each on one snapshot.
+//! One process at a time may seal what all commit (`fence`).
 //! Not here: the SQL of searches (`search::sql`).
 
 mod access_outbox;
@@ -10,6 +11,7 @@ mod batch;
 mod check;
 mod columns;
 mod commit;
+mod fence;
 mod history;
 mod known;
 mod migrate;

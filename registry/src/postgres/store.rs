@@ -8,17 +8,19 @@ use fhir::{ResourceKey, VersionKey};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use policy::Permit;
+use sqlx::postgres::PgConnectOptions;
 use tokio::runtime::Builder;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::fence::{self, Fence};
 use super::options::PostgresOptions;
 use super::readers::{Readers, snapshot};
 use super::writer::Writer;
 use super::{access_outbox, history, migrate, read, sealed};
 use crate::check::Checks;
-use crate::error::{CommitError, OpenError, ReadError};
+use crate::error::{CommitError, OpenError, ReadError, SequencerError};
 use crate::hash::IndexKey;
-use crate::job::{Job, QUEUE_SETS_MAX};
+use crate::job::{Job, PING, QUEUE_SETS_MAX};
 use crate::outbox::{AccessRow, OutboxRow, SealedRange};
 use crate::page::{HistoryPage, HistoryQuery, Page, StoredVersion};
 use crate::search::{self, SearchQuery};
@@ -33,6 +35,8 @@ pub struct PostgresStore {
     pub(super) readers: Readers,
     jobs: Option<mpsc::Sender<Job>>,
     writer: Option<JoinHandle<()>>,
+    fence: Arc<Fence>,
+    fence_session: PgConnectOptions,
 }
 
 impl PostgresStore {
@@ -55,17 +59,20 @@ impl PostgresStore {
         let readers = Readers::new(runtime, pool);
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let outbox = Arc::new(Notify::new());
+        let fence = Arc::new(Fence::default());
+        let fence_session = fence::session(options.migrator()?);
         let (jobs, queue) = mpsc::channel(QUEUE_SETS_MAX);
         let (opened, opening) = oneshot::channel();
-        let notify = Arc::clone(&outbox);
+        let (notify, fenced) = (Arc::clone(&outbox), Arc::clone(&fence));
         // A thread, since write sets may be sent between threads but not shared.
         let writer = std::thread::Builder::new()
             .name("registry-writer".into())
-            .spawn(move || runtime.block_on(open_and_write(options, notify, queue, opened)))
+            .spawn(move || runtime.block_on(open_and_write(options, notify, fenced, queue, opened)))
             .map_err(failed)?;
         let ended = |_| Err(OpenError::Unavailable("the writer has ended".into()));
         let index_key = opening.await.unwrap_or_else(ended)?;
-        Ok(Self { index_key, outbox, readers, jobs: Some(jobs), writer: Some(writer) })
+        let (jobs, writer) = (Some(jobs), Some(writer));
+        Ok(Self { index_key, outbox, readers, jobs, writer, fence, fence_session })
     }
 
     fn write_with<T: Send + 'static>(
@@ -87,6 +94,7 @@ impl PostgresStore {
 async fn open_and_write(
     options: PostgresOptions,
     outbox: Arc<Notify>,
+    fence: Arc<Fence>,
     queue: mpsc::Receiver<Job>,
     opened: oneshot::Sender<Result<IndexKey, OpenError>>,
 ) {
@@ -97,7 +105,7 @@ async fn open_and_write(
     };
     if opened.send(Ok(index_key.clone())).is_ok() {
         let clock = options.clock;
-        Writer { conn: None, connect, index_key, clock, outbox }.run(queue).await;
+        Writer { conn: None, connect, index_key, clock, outbox, fence }.run(queue).await;
     }
 }
 
@@ -308,6 +316,24 @@ impl Store for PostgresStore {
         self
     }
 
+    fn take_sequencer(&self) -> BoxFuture<'_, Result<(), SequencerError>> {
+        let (fence, session) = (Arc::clone(&self.fence), self.fence_session.clone());
+        let taking = self.readers.handle().spawn(async move {
+            let conn = fence.take(&session).await?;
+            tokio::spawn(fence.keep(session, conn));
+            Ok(())
+        });
+        async {
+            let ended = |_| Err(SequencerError::Unavailable("the taking has ended".into()));
+            taking.await.unwrap_or_else(ended)
+        }
+        .boxed()
+    }
+
+    fn is_sequencer(&self) -> bool {
+        self.fence.is_held()
+    }
+
     fn scan_versions(
         &self,
         after: u64,
@@ -321,5 +347,3 @@ impl Store for PostgresStore {
 const RUNTIME_THREADS: usize = 2;
 /// Commits of other processes are looked for this often.
 const OTHERS_PAUSE: Duration = Duration::from_millis(500);
-/// Setting that readiness checks write.
-const PING: &str = "ping";

@@ -15,10 +15,12 @@ use sqlx::{Connection, PgConnection};
 use tokio::sync::{Notify, mpsc};
 
 use super::commit::{Group, Numbers, SetError};
+use super::fence::Fence;
 use super::known::Known;
 use super::pending::Pending;
 use super::{access_outbox, sealed};
 use crate::clock::Clock;
+use crate::error::CommitError;
 use crate::hash::IndexKey;
 use crate::job::{Answer, GROUP_WRITES_MAX, Job, Outcome};
 
@@ -29,6 +31,7 @@ pub(super) struct Writer {
     pub(super) index_key: IndexKey,
     pub(super) clock: Clock,
     pub(super) outbox: Arc<Notify>,
+    pub(super) fence: Arc<Fence>,
 }
 
 impl Writer {
@@ -132,12 +135,17 @@ impl Writer {
         } else {
             Known::read(&sets, &self.index_key, conn).await?
         };
+        let is_fenced_out =
+            jobs.iter().any(Job::is_sequencers) && !self.fence.is_current(conn).await?;
         let (index_key, clock) = (&self.index_key, &self.clock);
         let pending = Pending::default();
         let mut group = Group { conn, index_key, clock, numbers, known, pending };
         let mut answers = Vec::with_capacity(jobs.len());
         for job in jobs {
             answers.push(match job {
+                job if is_fenced_out && job.is_sequencers() => {
+                    Answer::Done(Err(CommitError::Unavailable(FENCED_OUT.into())))
+                }
                 Job::Commit(set, _) => match group.commit(set).await {
                     Ok(committed) => Answer::Committed(Ok(committed)),
                     Err(SetError::Refused(refusal)) => Answer::Committed(Err(refusal)),
@@ -224,6 +232,7 @@ const COMMIT: &str = "select 1; commit";
 /// A server may be set to answer before its log is on disk; this session never is.
 const DURABLE: &str = "select set_config('synchronous_commit', 'on', false)
 where current_setting('synchronous_commit') = 'off'";
+const FENCED_OUT: &str = "this process does not hold the right to seal any more";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const FATE_TRIES: u32 = 20;
 const FATE_PAUSE: Duration = Duration::from_millis(200);

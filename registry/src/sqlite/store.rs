@@ -21,7 +21,7 @@ use crate::check::Checks;
 use crate::error::{CommitError, OpenError, ReadError};
 use crate::hash::IndexKey;
 use crate::index::table;
-use crate::job::{Job, QUEUE_SETS_MAX};
+use crate::job::{Job, PING, QUEUE_SETS_MAX};
 use crate::outbox::{AccessRow, OutboxRow, SealedRange};
 use crate::page::{HistoryPage, HistoryQuery, Page, StoredVersion};
 use crate::search::SearchQuery;
@@ -305,5 +305,3 @@ fn check_search_table(conn: &Connection) -> Result<(), OpenError> {
 }
 
 const INDEX_KEY: &str = "index_key";
-/// Setting that readiness checks write.
-const PING: &str = "ping";

@@ -10,6 +10,7 @@ mod crash;
 mod cuts;
 mod engines;
 mod faults;
+mod fence;
 mod formats;
 mod history;
 mod journal;
