@@ -221,6 +221,13 @@ impl<T: TileStorage, H: HeadStorage> Log<T, H> {
         files: &[TileFile],
         time: u64,
     ) -> Result<SignedCheckpoint, PublishError> {
+        let expected = self.published.as_ref().map(|signed| signed.note().as_bytes().to_vec());
+        if self.head.load()? == expected {
+            for (path, _) in files.iter().filter(|(path, _)| path.is_partial()) {
+                // What stays behind does no harm: no checkpoint leads to it.
+                let _ = self.tiles.remove_wider(&path.full(), published_width(path, before.size()));
+            }
+        }
         self.tiles.put(files)?;
         let paths: Vec<_> = files.iter().map(|(path, _)| *path).collect();
         let root = self.read_back(before, &paths)?;
@@ -229,8 +236,7 @@ impl<T: TileStorage, H: HeadStorage> Log<T, H> {
         }
         let checkpoint = Checkpoint { origin: self.origin.clone(), size: self.size(), root };
         let signed = checkpoint.sign(&self.signer, time);
-        let expected = self.published.as_ref().map(|signed| signed.note().as_bytes());
-        self.head.swap(expected, signed.note().as_bytes())?;
+        self.head.swap(expected.as_deref(), signed.note().as_bytes())?;
         self.published = Some(signed.clone());
         Ok(signed)
     }
@@ -329,6 +335,13 @@ impl<T: TileStorage, H: HeadStorage> Log<T, H> {
         crate::Trust::single(&self.origin, self.signer.verifiers())
             .expect("the key carries the log's name and signs plainly")
     }
+}
+
+/// How much of a tile at the right edge is published in a log of `size` entries.
+fn published_width(path: &TilePath, size: u64) -> usize {
+    let hashes = path.level().map_or(size, |level| tile::tile_hashes(level, size));
+    let known = hashes.saturating_sub(path.index() * TILE_WIDTH);
+    usize::try_from(known).unwrap_or(usize::MAX)
 }
 
 impl<T, H> fmt::Debug for Log<T, H> {

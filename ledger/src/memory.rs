@@ -118,6 +118,13 @@ impl TileStorage for MemoryDisk {
         self.state().tiles.retain(|path, _| !path.is_partial() || path.full() != *full);
         Ok(())
     }
+
+    fn remove_wider(&self, full: &TilePath, width: usize) -> Result<(), StorageError> {
+        let is_kept =
+            |path: &TilePath| !path.is_partial() || path.full() != *full || path.width() <= width;
+        self.state().tiles.retain(|path, _| is_kept(path));
+        Ok(())
+    }
 }
 
 impl HeadStorage for MemoryDisk {

@@ -70,6 +70,13 @@ pub trait TileStorage: TileSource {
     /// # Errors
     /// When some may be left; they do no harm.
     fn remove_partials(&self, full: &TilePath) -> Result<(), StorageError>;
+
+    /// Removes the partial tiles of `full` that are wider than `width`: remains of a publication that was cut off,
+    /// whose entries may have got another order since.
+    ///
+    /// # Errors
+    /// When some may be left; no checkpoint leads to them.
+    fn remove_wider(&self, full: &TilePath, width: usize) -> Result<(), StorageError>;
 }
 
 /// A place where the signed checkpoint is kept.
@@ -94,6 +101,10 @@ impl<T: TileStorage + ?Sized> TileStorage for Arc<T> {
 
     fn remove_partials(&self, full: &TilePath) -> Result<(), StorageError> {
         self.as_ref().remove_partials(full)
+    }
+
+    fn remove_wider(&self, full: &TilePath, width: usize) -> Result<(), StorageError> {
+        self.as_ref().remove_wider(full, width)
     }
 }
 
@@ -122,6 +133,13 @@ impl FileTiles {
     fn file(&self, path: &TilePath) -> PathBuf {
         self.folder.join(path.to_string())
     }
+
+    /// Folder of the partial tiles of `full`.
+    fn partials(&self, full: &TilePath) -> PathBuf {
+        let mut folder = self.file(full).into_os_string();
+        folder.push(".p");
+        folder.into()
+    }
 }
 
 impl TileSource for FileTiles {
@@ -148,14 +166,28 @@ impl TileStorage for FileTiles {
     }
 
     fn remove_partials(&self, full: &TilePath) -> Result<(), StorageError> {
-        let mut folder = self.file(full).into_os_string();
-        folder.push(".p");
+        let folder = self.partials(full);
         match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(io_error(Path::new(&folder))(error))
-            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(&folder)(error)),
             _ => Ok(()),
         }
+    }
+
+    fn remove_wider(&self, full: &TilePath, width: usize) -> Result<(), StorageError> {
+        let folder = self.partials(full);
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(io_error(&folder))?,
+        };
+        for entry in entries {
+            let file = entry.map_err(io_error(&folder))?.path();
+            let of_file: Option<usize> =
+                file.file_name().and_then(|name| name.to_str()?.parse().ok());
+            if of_file.is_some_and(|of_file| of_file > width) {
+                fs::remove_file(&file).map_err(io_error(&file))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -321,10 +353,14 @@ mod tests {
             .put(&[(partial(1), vec![1]), (partial(9), vec![9]), (partial(256), vec![0])])
             .unwrap();
 
-        tiles.remove_partials(&partial(256)).unwrap();
-        tiles.remove_partials(&partial(256)).unwrap();
-
+        tiles.remove_wider(&partial(256), 1).unwrap();
         assert_eq!(tiles.read(&partial(9)).unwrap(), None);
+        assert_eq!(tiles.read(&partial(1)).unwrap(), Some(vec![1]));
+        tiles.remove_partials(&partial(256)).unwrap();
+        tiles.remove_partials(&partial(256)).unwrap();
+        tiles.remove_wider(&partial(256), 1).unwrap();
+
+        assert_eq!(tiles.read(&partial(1)).unwrap(), None);
         assert_eq!(tiles.read(&partial(256)).unwrap(), Some(vec![0]));
     }
 }

@@ -118,6 +118,31 @@ fn a_full_disk_is_waited_for_and_nothing_is_appended_twice() {
 }
 
 #[test]
+fn what_a_cut_publication_left_goes_when_its_entries_get_another_order() {
+    for published in [0, 2, 255, 256] {
+        let disk = MemoryDisk::default();
+        let mut log = open(&disk).unwrap();
+        log.append(&bodies(0..published)).unwrap();
+        log.publish(1).unwrap();
+        disk.fail(1, Fault::Lost);
+        log.append(&bodies(900..903)).unwrap();
+        log.publish(2).unwrap_err();
+
+        let mut log = open(&disk).unwrap();
+        log.append(&bodies(published..published + 5)).unwrap();
+        log.publish(3).unwrap();
+
+        let files = disk.files();
+        for (path, bytes) in &files {
+            let superseding = files.iter().filter(|(other, _)| other.full() == path.full());
+            let (_, widest) = superseding.max_by_key(|(other, _)| other.width()).unwrap();
+            assert!(widest.starts_with(bytes), "{path} of a log of {published}");
+        }
+        assert_clean(&disk, published + 5);
+    }
+}
+
+#[test]
 fn five_hundred_power_cuts_lose_nothing_published() {
     let disk = MemoryDisk::default();
     let mut published = 0;
