@@ -16,7 +16,7 @@ use crate::{
     merkle::InclusionProof,
     note::Signer,
     source,
-    storage::{HeadStorage, StorageError, SwapError, TileStorage},
+    storage::{HeadStorage, StorageError, SwapError, TileStorage, is_want},
     tile::{self, TILE_WIDTH, TilePath},
     tiling::{TileFile, Tiling},
 };
@@ -102,14 +102,15 @@ pub enum PublishError {
 }
 
 impl PublishError {
-    /// True when nothing was synced or signed for want of space or file handles: publishing again is safe.
+    /// True when nothing was signed for want of space, memory or file handles: publishing again is safe, since it
+    /// writes and syncs all files again. A file that cannot be read for another reason is a disk that fails.
     pub fn is_passing(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::Storage(StorageError::NoRoom { .. })
-                | Self::Head(SwapError::Storage(StorageError::NoRoom { .. }))
-                | Self::Tiles(TilingError::Source(SourceError::Read { .. }))
-        )
+            | Self::Head(SwapError::Storage(StorageError::NoRoom { .. })) => true,
+            Self::Tiles(TilingError::Source(SourceError::Read { source, .. })) => is_want(source),
+            _ => false,
+        }
     }
 }
 

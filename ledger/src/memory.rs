@@ -46,6 +46,7 @@ struct State {
     head: Option<Vec<u8>>,
     writes: usize,
     fault: Option<(usize, Fault)>,
+    read_fault: Option<i32>,
 }
 
 impl MemoryDisk {
@@ -54,6 +55,11 @@ impl MemoryDisk {
         let mut state = self.state();
         state.writes = 0;
         state.fault = Some((at, fault));
+    }
+
+    /// Lets the next reading of a tile or bundle fail with this `errno`.
+    pub fn fail_read(&self, errno: i32) {
+        self.state().read_fault = Some(errno);
     }
 
     /// Every tile and bundle stored.
@@ -86,7 +92,11 @@ impl State {
 
 impl TileSource for MemoryDisk {
     fn read(&self, path: &TilePath) -> io::Result<Option<Vec<u8>>> {
-        Ok(self.state().tiles.get(path).cloned())
+        let mut state = self.state();
+        match state.read_fault.take() {
+            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+            None => Ok(state.tiles.get(path).cloned()),
+        }
     }
 }
 

@@ -301,6 +301,16 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
+/// True when space, memory or file handles are short: the disk itself has not failed.
+pub(crate) fn is_want(error: &io::Error) -> bool {
+    is_full(error)
+        || error.kind() == io::ErrorKind::OutOfMemory
+        || matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+}
+
+/// The system, or this process, has too many files open: `errno` of Linux and the BSDs, which `io::ErrorKind` lacks.
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
 /// Threads that wait for the disk at once.
 const SYNC_THREADS: usize = 8;
 

@@ -118,6 +118,34 @@ fn a_full_disk_is_waited_for_and_nothing_is_appended_twice() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_is_waited_for_only_for_want_of_handles_memory_or_space() {
+    // errno of Linux: ENFILE, EMFILE, ENOMEM, ENOSPC; EIO, EACCES, ESTALE.
+    let passing = [23, 24, 12, 28].map(|errno| (errno, true));
+    let failing = [5, 13, 116].map(|errno| (errno, false));
+    for (errno, passes) in passing.into_iter().chain(failing) {
+        // With nothing published the first file read is one that was just written and synced.
+        for published in [0, 300] {
+            let disk = MemoryDisk::default();
+            let mut log = open(&disk).unwrap();
+            log.append(&bodies(0..published)).unwrap();
+            log.publish(1).unwrap();
+            log.append(&bodies(published..published + 2)).unwrap();
+            disk.fail_read(errno);
+
+            let refused = log.publish(2).unwrap_err();
+
+            assert_eq!(refused.is_passing(), passes, "errno {errno}: {refused}");
+            assert_eq!(log.poisoned().is_none(), passes, "errno {errno}");
+            assert_eq!(log.size_published(), published);
+            if passes {
+                assert_eq!(log.publish(3).unwrap().size(), published + 2);
+                assert_clean(&disk, published + 2);
+            }
+        }
+    }
+}
+
+#[test]
 fn what_a_cut_publication_left_goes_when_its_entries_get_another_order() {
     for published in [0, 2, 255, 256] {
         let disk = MemoryDisk::default();
