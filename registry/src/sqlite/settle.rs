@@ -11,6 +11,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 
@@ -55,11 +56,11 @@ impl Durable for SystemFiles {
     }
 }
 
-/// Makes a log that an earlier process left durable. Does nothing while another process has the
-/// database open: what that one shows, it has synced.
+/// Makes a log that an earlier process left durable.
 ///
 /// # Errors
-/// [`OpenError::Unavailable`] when the disk does not take it; the text says what to do.
+/// [`OpenError::Unavailable`] when the disk does not take it, or when another process has the database open: what
+/// that one shows it may have read from the cache only. The text says what to do.
 pub(super) fn settle_log(options: &SqliteOptions) -> Result<(), OpenError> {
     let log = log_path(&options.path);
     if std::fs::metadata(&log).map_or(0, |found| found.len()) == 0 {
@@ -68,12 +69,12 @@ pub(super) fn settle_log(options: &SqliteOptions) -> Result<(), OpenError> {
     let held = options.plain()?;
     // Closing must not copy what was read before it was durable.
     held.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    held.busy_timeout(std::time::Duration::ZERO)?;
+    held.busy_timeout(HOLDER_WAIT)?;
     held.pragma_update(None, "locking_mode", "exclusive")?;
     match held.query_row("select count(*) from sqlite_schema", [], |row| row.get::<_, i64>(0)) {
         Ok(_) => options.durable.write_again(&log).map_err(|error| refused(&log, &error)),
         Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {
-            Ok(())
+            Err(OpenError::Unavailable(HELD.to_owned()))
         }
         Err(error) => Err(error.into()),
     }
@@ -104,4 +105,7 @@ fn refused(path: &Path, error: &io::Error) -> OpenError {
     ))
 }
 
+const HELD: &str = "another process has the database open: close it, then start again";
+/// For one that only looks at the database for a moment.
+const HOLDER_WAIT: Duration = Duration::from_secs(2);
 const PIECE_BYTES: usize = 1 << 20;

@@ -157,6 +157,32 @@ fn names_that_were_not_made_durable_keep_the_store_from_opening() {
 }
 
 #[test]
+fn somebody_who_has_the_database_open_keeps_a_log_from_being_trusted() {
+    let (runtime, folder) = (runtime(), tempfile::tempdir().unwrap());
+    let folder = folder.path();
+    let store = open(folder).unwrap();
+    runtime.block_on(commit_one(&store, write("Organization/a", None, "one"))).unwrap();
+    let shell = rusqlite::Connection::open(folder.join("registry.db")).unwrap();
+    let looked = shell.query_row("select count(*) from resource", [], |row| row.get::<_, i64>(0));
+    assert_eq!(looked.unwrap(), 1);
+    with_disk(folder, |disk| {
+        disk.fail_next_sync(Fault { suffix: "-wal", kept: true, thread: None })
+    });
+    let failed = runtime.block_on(commit_one(&store, write("Organization/b", None, "two")));
+    assert!(matches!(failed, Err(CommitError::Unavailable(_))));
+    drop(store);
+    assert!(std::fs::metadata(folder.join("registry.db-wal")).unwrap().len() > 0);
+
+    let refused = open(folder).map(drop);
+    let Err(OpenError::Unavailable(text)) = refused else { panic!("{refused:?}") };
+    assert!(text.contains("another process has the database open: close it"), "{text}");
+
+    drop(shell);
+    let store = open(folder).expect("nobody else has it open");
+    runtime.block_on(commit_one(&store, write("Organization/c", None, "three"))).unwrap();
+}
+
+#[test]
 fn a_log_that_cannot_be_written_again_keeps_the_store_from_opening() {
     for kept in [true, false] {
         let (runtime, folder) = (runtime(), tempfile::tempdir().unwrap());
