@@ -32,6 +32,14 @@ pub enum SealError {
         /// Entries of the log.
         published: u64,
     },
+    /// The access journal ends before what is sealed of it: an older copy was put back, or its end was cut off.
+    #[error("the registry has recorded {sealed} sealed access records, the journal holds {held}")]
+    JournalBehind {
+        /// Position up to which the journal was sealed.
+        sealed: u64,
+        /// Position of its last record.
+        held: u64,
+    },
     /// The log holds an entry that neither outbox nor journal know.
     #[error("entry {0} of the log is of unknown origin")]
     Foreign(u64),
@@ -57,6 +65,9 @@ impl SealError {
             }
             Self::Behind { .. } => {
                 "the log is behind the registry: another gateway seals this database, or an older copy of the log was put back; put the newest copy back, then restart"
+            }
+            Self::JournalBehind { .. } => {
+                "the folder access/ lacks records that are sealed: put back the copy of it that belongs to this database, then start again"
             }
             Self::Journal(_) => "the access journal was not read: check the disk, then restart",
             Self::Log(_) => {

@@ -22,6 +22,11 @@ impl Sealer {
         if recorded > published {
             return Err(SealError::Behind { recorded, published });
         }
+        let held = self.journal.position();
+        if held < journal_done {
+            // New records would get positions that count as sealed, and never be.
+            return Err(SealError::JournalBehind { sealed: journal_done, held });
+        }
         if recorded < published {
             let range = self.recognise(recorded, published, marked_end).await?;
             tracing::info!(

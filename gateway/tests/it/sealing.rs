@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gateway::app::App;
 use reqwest::Method;
 
 use crate::site::{Answer, Site, patient};
@@ -106,4 +107,48 @@ async fn a_log_whose_disk_failed_stops_refuses_writes_and_seals_after_a_restart(
     wait_until_sealed(&site, &waiting).await;
     site.create(&patient("Dora")).await;
     assert_clean(site).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_lacks_sealed_records_keeps_the_gateway_from_starting() {
+    let site = Site::start().await;
+    let first = site.create(&patient("Ada")).await;
+    for _ in 0..20 {
+        site.get(&format!("/{first}")).await.expect(200);
+    }
+    wait_until_sealed(&site, &first).await;
+    let config = site.app.config.clone();
+    let _folder = site.stop().await;
+    let access = config.data_dir.join("access");
+    let files = std::fs::read_dir(&access).unwrap().map(|file| file.unwrap().path());
+    let newest = files.filter(|file| !file.ends_with("lock")).max().unwrap();
+    let whole = std::fs::read(&newest).unwrap();
+
+    // The end is cut off; then the whole folder is gone.
+    std::fs::write(&newest, &whole[..whole.len() / 2]).unwrap();
+    let cut = refusal(&config).await;
+    std::fs::remove_dir_all(&access).unwrap();
+    let gone = refusal(&config).await;
+
+    for said in [&cut, &gone] {
+        assert!(said.contains("sealed access records, the journal holds"), "{said}");
+        assert!(said.contains("put back the copy of it that belongs to this database"), "{said}");
+    }
+    assert!(gone.contains("the journal holds 0"), "{gone}");
+    std::fs::write(&newest, whole).unwrap();
+    let app = App::open(config).await.expect("the copy was put back");
+    app.close().await;
+}
+
+/// Why the gateway does not start. A process that another test is starting has its locks for a moment.
+async fn refusal(config: &gateway::config::Config) -> String {
+    for _ in 0..1_000 {
+        match App::open(config.clone()).await.map(drop).expect_err("it refuses").to_string() {
+            said if said.contains("another process") => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            said => return said,
+        }
+    }
+    panic!("the folder is held for good");
 }
