@@ -2,13 +2,14 @@
 //!
 //! Spec: FHIR R4 compartmentdefinition.html and the five `CompartmentDefinition`s of 4.0.1, kept
 //! in `fhir-profiles/r4/compartments.txt`. Access is decided on this, so only literal references to
-//! this server count; logical and foreign ones make nobody a member.
+//! this server count; logical and foreign ones make nobody a member. A Binary is in no compartment by
+//! definition; it is protected as the patient that its `securityContext` names (binary.html#security).
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::OnceLock;
 
-use crate::{Node, ResourceId, ResourceKey, ResourceType};
+use crate::{Node, ParsedReference, ResourceId, ResourceKey, ResourceType};
 
 use super::build::compile;
 use super::context::Context;
@@ -39,6 +40,10 @@ pub fn patient_compartment(node: Node<'_>, key: &ResourceKey, base_url: &str) ->
     if key.resource_type == ResourceType::PATIENT {
         patients.push(key.id.clone());
     }
+    if key.resource_type == ResourceType::BINARY {
+        patients.extend(security_context(node, base_url));
+        return patients;
+    }
     if compartment_params(ResourceType::PATIENT, key.resource_type).is_empty() {
         return patients;
     }
@@ -57,6 +62,17 @@ pub fn patient_compartment(node: Node<'_>, key: &ResourceKey, base_url: &str) ->
         }
     }
     patients
+}
+
+/// The patient as whom a Binary is protected.
+fn security_context(node: Node<'_>, base_url: &str) -> Option<ResourceId> {
+    let text = node.get("securityContext")?.get("reference")?.as_str()?;
+    match ParsedReference::parse(&text, base_url) {
+        ParsedReference::Local { key, .. } if key.resource_type == ResourceType::PATIENT => {
+            Some(key.id)
+        }
+        _ => None,
+    }
 }
 
 fn program(of: ResourceType) -> &'static Program {
@@ -128,6 +144,16 @@ mod tests {
         assert_eq!(patients(appointment), ["1", "2"]);
         let condition = r#"{"resourceType":"Condition","subject":{"reference":"Patient/1"}}"#;
         assert_eq!(patients(condition), ["1"]);
+        let binary = |reference: &str| {
+            let context = format!(r#""securityContext":{{"reference":"{reference}"}}"#);
+            patients(&format!(
+                r#"{{"resourceType":"Binary","contentType":"text/plain",{context}}}"#
+            ))
+        };
+        assert_eq!(binary("Patient/1"), ["1"]);
+        assert_eq!(binary("https://here.example/fhir/Patient/1/_history/2"), ["1"]);
+        assert_eq!(binary("https://elsewhere.example/fhir/Patient/1"), [""; 0]);
+        assert_eq!(binary("DocumentReference/1"), [""; 0]);
         let event =
             r#"{"resourceType":"AuditEvent","entity":[{"what":{"reference":"Patient/7"}}]}"#;
         assert_eq!(patients(event), ["7"]);

@@ -1,6 +1,6 @@
 //! HL7 v2 messages to resources: raw bytes durable first, outcome second, acknowledgement last.
 //!
-//! receive → raw `Binary` committed → convert (pure) → merge with what is stored → one transaction through
+//! receive → convert (pure) → raw `Binary` committed, as the patient's when he is known → merge with what is stored → one transaction through
 //! [`ingest::submit`](crate::ingest::submit) with Provenance and the message's identity → acknowledgement. A message that
 //! cannot be applied ends as a `Task` (quarantined or rejected) that names reason and place and points at the raw bytes.
 //! The same (sender, control id, bytes) gets the first acknowledgement again and changes nothing.
@@ -12,7 +12,9 @@ mod record;
 use mediator::hl7v2::ack::{AckCode, AckError, Severity, Verdict, acknowledge, wanted};
 use mediator::hl7v2::batch;
 use mediator::hl7v2::header::Header;
-use mediator::{Context, ConvertError, Disposition, Reason, RuleSet, Site, Source, convert};
+use mediator::{
+    Context, Conversion, ConvertError, Disposition, Reason, RuleSet, Site, Source, convert,
+};
 use policy::Principal;
 use registry::write_set::Idempotency;
 use sha2::{Digest, Sha256};
@@ -171,7 +173,7 @@ async fn process(
         return Ok(repeat(answer));
     }
     desk.device.get_or_try_init(|| record::store_device(app, principal)).await?;
-    let raw = record::store_raw(app, message, principal).await?;
+    let raw = record::raw_reference(message);
     let recorded = clock::now().to_string();
     let device = record::DEVICE;
     let source = Source { raw: &raw, recorded: &recorded, device };
@@ -179,6 +181,8 @@ async fn process(
     let converted = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         convert(message.bytes, &context, &desk.rules)
     }));
+    let patient = converted.as_ref().ok().and_then(|converted| patient(converted.as_ref().ok()?));
+    record::store_raw(app, message, &raw, patient, principal).await?;
     let Ok(converted) = converted else {
         tracing::error!(message.state = "quarantined", "a conversion panicked");
         let trouble = Trouble {
@@ -217,6 +221,13 @@ async fn process(
         }
         Err(error) => not_converted(app, message, &raw, &error, principal).await,
     }
+}
+
+/// The patient that a message is about.
+fn patient(conversion: &Conversion) -> Option<&str> {
+    let drafts = conversion.drafts.iter();
+    let mut patients = drafts.filter(|draft| draft.resource_type == "Patient");
+    patients.next().map(|draft| draft.id.as_str())
 }
 
 /// Why a message was not applied, in the form of its Task and acknowledgement.

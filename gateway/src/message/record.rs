@@ -15,30 +15,41 @@ use crate::submission::{PostedBundle, Submission, Verb};
 /// The gateway's own Device, as Provenance agents name it.
 pub(super) const DEVICE: &str = "Device/sealway";
 
-/// Makes the raw bytes durable as a `Binary` and gives its reference. The same bytes are stored once.
+/// Reference of the `Binary` that holds the raw bytes: the same for the same bytes.
+pub(super) fn raw_reference(message: &Message<'_>) -> String {
+    format!("Binary/{}", stable_id("Binary", &[&message.sender, &message.identity]))
+}
+
+/// Makes the raw bytes durable, as the record of the patient that they are about, if that is known: under the
+/// patient's key, for those who see the patient. The same bytes are stored once.
 ///
 /// # Errors
 /// Any [`Fault`]; then the message was not taken over.
 pub(super) async fn store_raw(
     app: &App,
     message: &Message<'_>,
+    raw: &str,
+    patient: Option<&str>,
     principal: &Principal,
-) -> Answered<String> {
-    let id = stable_id("Binary", &[&message.sender, &message.identity]);
-    let key = key(&format!("Binary/{id}"))?;
+) -> Answered<()> {
+    let key = key(raw)?;
+    let id = &key.id;
+    let context = patient.map_or_else(String::new, |patient| {
+        format!(r#","securityContext":{{"reference":"Patient/{patient}"}}"#)
+    });
     let data = STANDARD.encode(message.bytes);
     // FHIR has no empty strings: an empty frame is kept without its data.
     let data = if data.is_empty() { String::new() } else { format!(r#","data":"{data}""#) };
     let body = format!(
-        r#"{{"resourceType":"Binary","id":"{id}","contentType":"x-application/hl7-v2+er7"{data}}}"#
+        r#"{{"resourceType":"Binary","id":"{id}","contentType":"x-application/hl7-v2+er7"{context}{data}}}"#
     );
-    let verb = Verb::Update { key: key.clone(), if_match: None, only_new: true };
+    let verb = Verb::Update { key, if_match: None, only_new: true };
     let base = base(app);
     let submission =
         Submission::single(verb, Some(body.into_bytes()), &base, &message.request_id()).await?;
     match ingest::submit(app, submission, principal).await {
-        Ok(_) => Ok(key.to_string()),
-        Err(fault) if fault.kind == FaultKind::PreconditionFailed => Ok(key.to_string()),
+        Ok(_) => Ok(()),
+        Err(fault) if fault.kind == FaultKind::PreconditionFailed => Ok(()),
         Err(fault) => Err(fault),
     }
 }

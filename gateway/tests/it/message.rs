@@ -102,6 +102,32 @@ async fn a_thin_result_keeps_the_demographics_of_a_rich_admission() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_raw_message_is_the_patients_own() {
+    let site = listening().await;
+    for (control, patient) in [("M1", "R1"), ("M2", "R2")] {
+        let pid = format!("PID|1||{patient}^^^H||Example^Ada");
+        let answer = send(&site, &adt("A01", control, "20260301101500+0000", &pid)).await;
+        assert!(answer.contains(&format!("MSA|AA|{control}")), "{answer}");
+    }
+    let found = site.get("/Patient?identifier=R1").await.expect(200).json();
+    let own = found["entry"][0]["resource"]["id"].as_str().unwrap().to_owned();
+    let token = site.token_of(policy::Role::Patient, Some(&own));
+
+    let all = site.get("/Binary").await.expect(200).json();
+    let entries = all["entry"].as_array().unwrap();
+    assert_eq!(entries.len(), 2);
+    for entry in entries {
+        let binary = &entry["resource"];
+        let path = format!("/Binary/{}", binary["id"].as_str().unwrap());
+        let is_own = binary["securityContext"]["reference"] == format!("Patient/{own}").as_str();
+        site.get_as(&token, &path).await.expect(if is_own { 200 } else { 404 });
+    }
+    let visible = site.get_as(&token, "/Binary").await.expect(200).json();
+    assert_eq!(visible["entry"].as_array().unwrap().len(), 1);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_applied_waits_in_quarantine_with_reason_and_place() {
     let site = listening().await;
 
