@@ -28,6 +28,7 @@ use crate::config::Config;
 use crate::error::Fault;
 use crate::http::budget::{Budget, SHARE};
 use crate::http::hosts::Hosts;
+use crate::mllp::frame::FRAME_BYTES_MAX;
 use crate::payload::{Payloads, TENANT};
 use crate::sealer::{Ledger, Sealer};
 use crate::telemetry::metrics::Metrics;
@@ -114,9 +115,10 @@ impl App {
     /// As [`App::open`].
     pub async fn open_over(config: Config, journal: Journal) -> Result<Arc<Self>, OpenError> {
         let hosts = Hosts::of(&config)?;
-        let largest = config.server.bundle_bytes_max.max(config.server.body_bytes_max);
+        let server = &config.server;
+        let largest = server.bundle_bytes_max.max(server.body_bytes_max).max(FRAME_BYTES_MAX);
         if config.server.bodies_bytes_max / SHARE < largest {
-            let text = "server.bodies_bytes_max must be three times the largest body or bundle";
+            let text = "server.bodies_bytes_max must be three times the largest body, bundle or HL7 v2 message (32 MiB)";
             return Err(crate::config::ConfigError(text.to_owned()).into());
         }
         let data = config.data_dir.clone();

@@ -5,7 +5,7 @@
 //! again, a bounded number of times. A positive answer needs a [`Committed`], which only the commit makes.
 //! Not here: decoding (`submission`), the answer's form (`http`, `mllp`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -123,6 +123,9 @@ async fn write(
         refuse_foreign_compartments(&plan, &prepared)?;
         let Prepared { mut set, made_keys, decisions, contents, mut patients } = prepared;
         patients.extend(losing(app, &plan, &decisions).await?);
+        // What may fail comes before the commit: after it there is nothing but success.
+        let existing = existing(app, &plan, &decisions).await?;
+        patients.extend(existing.values().flat_map(|(_, patients)| patients.iter().cloned()));
         let touched = Touched::by(&set, patients);
         let committed = if set.writes.is_empty() && set.idempotency.is_none() {
             access::record(app, access.clone().touching(touched)).await?;
@@ -148,7 +151,7 @@ async fn write(
         let versions = committed.as_ref().map_or(&[][..], |committed| &committed.versions);
         app.metrics.access_records.add(u64::from(committed.is_some()));
         app.metrics.versions_written.add(versions.len() as u64);
-        let entries = entries(app, &plan, decisions, &contents, versions).await?;
+        let entries = entries(decisions, existing, &contents, versions);
         return Ok(Outcome { entries, committed, repeated: None });
     }
     Err(CommitError::Stale.into())
@@ -165,13 +168,12 @@ fn refuse_unsealed(app: &App, submission: &Submission) -> Answered<()> {
 }
 
 /// What became of each operation, in their order.
-async fn entries(
-    app: &App,
-    plan: &Plan,
+fn entries(
     decisions: Vec<Decision>,
+    mut existing: Existing,
     contents: &Contents,
     versions: &[CommittedVersion],
-) -> Answered<Vec<Written>> {
+) -> Vec<Written> {
     let mut entries: Vec<Written> = Vec::with_capacity(decisions.len());
     for (at, decision) in decisions.into_iter().enumerate() {
         let written = match decision {
@@ -190,14 +192,37 @@ async fn entries(
                     content,
                 }
             }
-            Decision::Exists(key) => existing(app, plan, at, key).await?,
+            Decision::Exists(_) => existing.remove(&at).expect("it was read before the commit").0,
             Decision::SameAs(first) => Written { status: 200, ..entries[first].clone() },
             Decision::Nothing => Written::nothing(204),
             Decision::Read => Written::nothing(200),
         };
         entries.push(written);
     }
-    Ok(entries)
+    entries
+}
+
+/// Resources that conditional creates found, by operation, each with its patients.
+type Existing = HashMap<usize, (Written, Vec<ResourceId>)>;
+
+/// Reads them.
+async fn existing(app: &App, plan: &Plan, decisions: &[Decision]) -> Answered<Existing> {
+    let mut found = HashMap::new();
+    for (at, decision) in decisions.iter().enumerate() {
+        let Decision::Exists(key) = decision else { continue };
+        let asked = plan.steps[at].condition.expect("only a conditional create finds a resource");
+        let stored = snapshot::current(app, &plan.asks[asked].permit, key).await?;
+        let body = app.payloads.open(&stored).await?;
+        let written = Written {
+            key: Some(key.clone()),
+            version: Some(stored.version),
+            updated: Some(stored.updated),
+            status: 200,
+            content: Content::Stored(body),
+        };
+        found.insert(at, (written, app.payloads.patients(&stored)));
+    }
+    Ok(found)
 }
 
 /// Patients who lose a resource: its tombstone is in nobody's compartment, the access concerns them all the same.
@@ -223,19 +248,6 @@ fn refuse_foreign_compartments(plan: &Plan, prepared: &Prepared) -> Answered<()>
         }
     }
     Ok(())
-}
-
-async fn existing(app: &App, plan: &Plan, at: usize, key: ResourceKey) -> Answered<Written> {
-    let condition = plan.steps[at].condition.expect("only a conditional create finds a resource");
-    let stored = snapshot::current(app, &plan.asks[condition].permit, &key).await?;
-    let body = app.payloads.open(&stored).await?;
-    Ok(Written {
-        key: Some(key),
-        version: Some(stored.version),
-        updated: Some(stored.updated),
-        status: 200,
-        content: Content::Stored(body),
-    })
 }
 
 fn repeated(answer: Vec<u8>) -> Outcome {

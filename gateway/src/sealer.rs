@@ -29,7 +29,7 @@ use crate::app::OpenError;
 use crate::clock;
 use crate::config;
 use crate::keyfile;
-use crate::limits::{SEAL_BATCH_MAX, SEAL_LOADED_MIN};
+use crate::limits::{MARKED_AT_ONCE, SEAL_BATCH_MAX, SEAL_LOADED_MIN};
 use crate::telemetry::metrics::Metrics;
 
 pub use error::SealError;
@@ -267,14 +267,21 @@ impl Sealer {
         Ok((waiting, outbox_done, journal_done))
     }
 
-    /// First how far the journal is in the log, then the outbox rows: see [`Sealer::recover`].
+    /// First how far the journal is in the log, then the outbox rows: see [`Sealer::recover`]. Few rows at a time, as
+    /// the one writer does nothing else meanwhile.
     async fn record(&self, range: SealedRange, journal_done: u64) -> Result<(), SealError> {
         let end = range.first_index + range.outbox_ids.len() as u64;
         if journal_done != self.journal_done {
             let mark = [journal_done.to_be_bytes(), end.to_be_bytes()].concat();
             self.store.set_setting(JOURNAL_MARK, &mark).await.map_err(of_commit)?;
         }
-        self.store.mark_sealed(vec![range]).await.map_err(of_commit)
+        let SealedRange { mut first_index, outbox_ids } = range;
+        for part in outbox_ids.chunks(MARKED_AT_ONCE) {
+            let part = SealedRange { first_index, outbox_ids: part.to_vec() };
+            first_index += part.outbox_ids.len() as u64;
+            self.store.mark_sealed(vec![part]).await.map_err(of_commit)?;
+        }
+        Ok(())
     }
 }
 

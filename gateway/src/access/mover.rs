@@ -14,7 +14,7 @@ use registry::outbox::AccessRow;
 use registry::store::Store;
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::limits::SEAL_BATCH_MAX;
+use crate::limits::{MARKED_AT_ONCE, SEAL_BATCH_MAX};
 use crate::sealer::{JOURNAL_MARK, parse_mark};
 
 /// Moves records, one mover at a time.
@@ -37,6 +37,9 @@ pub enum MoveError {
     /// The journal took nothing.
     #[error("access journal: {0}")]
     Journal(#[from] JournalError),
+    /// The move panicked, or the process ends.
+    #[error("the access records were not moved")]
+    Interrupted,
 }
 
 impl Mover {
@@ -46,10 +49,17 @@ impl Mover {
     }
 
     /// Moves all records that wait. Gives a journal position up to which no record waits in the registry, too.
+    /// It goes on when the caller does not wait for it.
     ///
     /// # Errors
     /// [`MoveError`]; the next call finishes what this one began.
-    pub async fn settle(&self) -> Result<u64, MoveError> {
+    pub async fn settle(self: &Arc<Self>) -> Result<u64, MoveError> {
+        let mover = Arc::clone(self);
+        let moving = tokio::spawn(async move { mover.move_all().await });
+        moving.await.unwrap_or(Err(MoveError::Interrupted))
+    }
+
+    async fn move_all(&self) -> Result<u64, MoveError> {
         let mut in_doubt = self.in_doubt.lock().await;
         loop {
             let rows = self.store.access_outbox(SEAL_BATCH_MAX).await?;
@@ -68,12 +78,16 @@ impl Mover {
     ) -> Result<(), MoveError> {
         let known = if **in_doubt { self.unsealed().await? } else { HashSet::new() };
         **in_doubt = true;
-        let ids = rows.iter().map(|row| row.access_id).collect();
+        let ids: Vec<_> = rows.iter().map(|row| row.access_id).collect();
         let new = rows.into_iter().map(|row| row.record);
         let new = new.filter(|record| !known.contains(&record.salt_id));
         let appends = new.map(|one| self.journal.append(one.salt_id, one.entry, one.body));
-        futures::future::try_join_all(appends).await?;
-        self.store.clear_accesses(ids).await?;
+        // All are waited for, whatever becomes of one: what is in doubt later must be in the journal or nowhere.
+        let appended = futures::future::join_all(appends).await;
+        appended.into_iter().collect::<Result<Vec<_>, _>>()?;
+        for part in ids.chunks(MARKED_AT_ONCE) {
+            self.store.clear_accesses(part.to_vec()).await?;
+        }
         **in_doubt = false;
         Ok(())
     }
@@ -130,7 +144,7 @@ mod tests {
     async fn what_waits_is_moved_once() {
         let folder = tempfile::tempdir().unwrap();
         let (store, journal) = waiting(folder.path()).await;
-        let mover = Mover::new(Arc::clone(&store), Arc::clone(&journal));
+        let mover = Arc::new(Mover::new(Arc::clone(&store), Arc::clone(&journal)));
 
         assert_eq!(mover.settle().await.unwrap(), 2);
         assert_eq!(mover.settle().await.unwrap(), 2);
@@ -144,8 +158,24 @@ mod tests {
         let (store, journal) = waiting(folder.path()).await;
         let AccessRecord { salt_id, entry, body } = record(2);
         journal.append(salt_id, entry, body).await.unwrap();
-        let mover = Mover::new(Arc::clone(&store), Arc::clone(&journal));
+        let mover = Arc::new(Mover::new(Arc::clone(&store), Arc::clone(&journal)));
 
+        mover.settle().await.unwrap();
+
+        assert_both_moved_once(&*store, &journal).await;
+    }
+
+    #[tokio::test]
+    async fn a_move_that_nobody_waits_for_any_more_is_not_made_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, journal) = waiting(folder.path()).await;
+        let mover = Arc::new(Mover::new(Arc::clone(&store), Arc::clone(&journal)));
+
+        for pause_us in [0, 50, 200] {
+            let patience = std::time::Duration::from_micros(pause_us);
+            // Given up at some moment, or done: both are fine.
+            let _ = tokio::time::timeout(patience, mover.settle()).await;
+        }
         mover.settle().await.unwrap();
 
         assert_both_moved_once(&*store, &journal).await;

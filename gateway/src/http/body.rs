@@ -72,9 +72,7 @@ async fn collect(
     bytes_max: usize,
     claim: &mut Claim,
 ) -> Answered<Vec<u8>> {
-    let expected = expected.min(bytes_max);
-    claim.cover(expected)?;
-    let mut body = Vec::with_capacity(expected);
+    let mut body = Vec::with_capacity(expected.min(bytes_max).min(LONG_BYTES));
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| Fault::new(FaultKind::Invalid, "the body broke off"))?;
         if body.len() + chunk.len() > bytes_max {
@@ -125,5 +123,5 @@ fn too_large(bytes_max: usize) -> Fault {
 
 /// Decompressed bytes after which limit and budget are asked again.
 const INFLATED_BYTES_STEP: usize = 64 * 1024;
-/// A body of unknown length beyond this is long.
+/// A body beyond this is long.
 const LONG_BYTES: usize = 1 << 20;

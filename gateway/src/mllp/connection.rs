@@ -1,7 +1,8 @@
 //! One MLLP connection: read a frame, receive the message, write the acknowledgement in one piece.
 //!
 //! Answers stand in the order of the messages. A peer that speaks something else, or is silent inside a frame, is
-//! disconnected; what it had sent of a message is kept in quarantine.
+//! disconnected; what it had sent of a message is kept in quarantine. One for whose message there is no memory is
+//! slowed down, then disconnected: it has no acknowledgement and sends again.
 //! Not here: framing (`frame`), what becomes of a message (`message`).
 
 use std::time::Duration;
@@ -47,7 +48,12 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         };
         match read {
             Ok(Ok(count)) if count > 0 => {
-                if !has_room(&mut claim, decoder.buffered() + count).await {
+                let room = has_room(&mut claim, decoder.buffered() + count);
+                let has_room = tokio::select! {
+                    has_room = room => has_room,
+                    _ = stop.wait_for(|stop| *stop) => return,
+                };
+                if !has_room {
                     tracing::warn!("an MLLP connection was closed: large messages hold all memory");
                     return;
                 }
@@ -128,8 +134,8 @@ const READ_BYTES: usize = 64 * 1024;
 const FRAME_WAIT: Duration = Duration::from_secs(30);
 /// Between two looks for room in memory.
 const ROOM_PAUSE: Duration = Duration::from_millis(50);
-/// From the first byte of a frame to its last: 64 MiB at 1 Mbit/s.
-const WHOLE_FRAME_WAIT: Duration = Duration::from_secs(540);
+/// From the first byte of a frame to its last: 32 MiB at 1 Mbit/s.
+const WHOLE_FRAME_WAIT: Duration = Duration::from_secs(270);
 /// For a peer to take an answer.
 const ANSWER_WAIT: Duration = Duration::from_secs(30);
 /// Silence between messages; interfaces keep connections open over quiet nights.

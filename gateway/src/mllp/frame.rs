@@ -217,7 +217,7 @@ fn looks_foreign(bytes: &[u8]) -> bool {
 }
 
 /// Largest frame by default.
-pub const FRAME_BYTES_MAX: usize = 64 << 20;
+pub const FRAME_BYTES_MAX: usize = 32 << 20;
 
 const START: u8 = 0x0B;
 const END: u8 = 0x1C;

@@ -86,9 +86,10 @@ pub(super) fn of_registry(error: ReadError) -> SealError {
 
 pub(super) fn of_move(error: MoveError) -> SealError {
     match error {
-        MoveError::Read(_) | MoveError::Clear(_) | MoveError::Journal(JournalError::Busy) => {
-            SealError::Registry(error.to_string())
-        }
+        MoveError::Read(_)
+        | MoveError::Clear(_)
+        | MoveError::Interrupted
+        | MoveError::Journal(JournalError::Busy) => SealError::Registry(error.to_string()),
         MoveError::Journal(error) => SealError::Journal(error.to_string()),
     }
 }

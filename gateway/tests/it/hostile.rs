@@ -137,6 +137,31 @@ async fn a_thousand_half_open_connections_do_not_stop_the_others() {
     site.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_are_announced_and_never_sent_hold_nobody_up() {
+    use tokio::io::AsyncWriteExt;
+
+    let site = Site::start().await;
+    let address = site.root.strip_prefix("http://").unwrap().to_owned();
+    let token = site.token_of(policy::Role::System, None);
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let head = format!(
+            "POST /fhir HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: {JSON}\r\nContent-Length: 33554432\r\n\r\n{{"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        silent.push(stream);
+    }
+
+    for _ in 0..20 {
+        site.create(&patient("Ada")).await;
+    }
+    drop(silent);
+    site.stop().await;
+}
+
 /// A request that is meant to exhaust memory.
 #[cfg(target_os = "linux")]
 #[derive(Clone)]
