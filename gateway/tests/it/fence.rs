@@ -3,9 +3,9 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use crate::process::{Process, serve};
+use crate::site::{SEAL_WAIT, SEAL_WAITS_MAX, is_sealed};
 
 /// A private cluster; it goes with this value, or with this process.
 struct Cluster {
@@ -74,12 +74,13 @@ fn seal(gateway: &Process, id: &str) {
     let put = client.put(&url).bearer_auth(&gateway.token).body(body);
     let put = put.header("content-type", "application/fhir+json").send().expect("it answers");
     assert_eq!(put.status(), 201);
-    for _ in 0..400 {
-        let receipt = client.get(format!("{url}/_history/1/$receipt")).bearer_auth(&gateway.token);
-        if receipt.send().expect("it answers").status() == 200 {
+    for _ in 0..SEAL_WAITS_MAX {
+        let receipt = client.get(format!("{url}/_history/1/$receipt?{SEAL_WAIT}"));
+        let receipt = receipt.bearer_auth(&gateway.token).send().expect("it answers");
+        assert_eq!(receipt.status(), 200);
+        if is_sealed(&receipt.bytes().expect("it is whole")) {
             return;
         }
-        std::thread::sleep(Duration::from_millis(50));
     }
     panic!("Patient/{id} is not sealed");
 }

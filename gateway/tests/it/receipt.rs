@@ -15,7 +15,7 @@ async fn a_receipt_verifies_offline_and_every_flipped_byte_is_found() {
     let key = site.create(&patient("Ada")).await;
     let path = format!("/{key}/_history/1");
     let content = site.get(&path).await.expect(200).bytes;
-    let receipt = sealed_receipt(&site, &path).await;
+    let receipt = site.sealed_receipt(&path).await;
     let trust = site.anonymous(reqwest::Method::GET, "/ledger/trust").send().await.unwrap();
     let trust = Trust::parse(&trust.bytes().await.unwrap()).unwrap();
 
@@ -81,17 +81,6 @@ async fn waiting_for_a_seal_ends_when_its_time_is_over() {
     assert_eq!(pending.header("retry-after"), "60");
     assert!(waited >= Duration::from_secs(1) && waited < Duration::from_secs(5), "{waited:?}");
     site.stop().await;
-}
-
-async fn sealed_receipt(site: &Site, path: &str) -> Vec<u8> {
-    for _ in 0..200 {
-        let receipt = site.get(&format!("{path}/$receipt")).await.expect(200).bytes;
-        if String::from_utf8_lossy(&receipt).contains("\"checkpoint\"") {
-            return receipt;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("the entry was never sealed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,14 +30,7 @@ async fn wait_until_ready(site: &Site, ready: bool) -> String {
 }
 
 async fn wait_until_sealed(site: &Site, key: &str) {
-    let path = format!("/{key}/_history/1/$receipt");
-    for _ in 0..200 {
-        if site.get(&path).await.status == 200 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-    panic!("{key} is not sealed");
+    site.sealed_receipt(&format!("/{key}/_history/1")).await;
 }
 
 async fn assert_clean(site: Site) {

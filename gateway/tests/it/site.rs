@@ -169,6 +169,18 @@ impl Site {
         format!("{}/{}", created["resourceType"].as_str().unwrap(), created["id"].as_str().unwrap())
     }
 
+    /// The receipt of a version, once it is under a checkpoint; `version` is below the base.
+    pub(crate) async fn sealed_receipt(&self, version: &str) -> Vec<u8> {
+        let path = format!("{version}/$receipt?{SEAL_WAIT}");
+        for _ in 0..SEAL_WAITS_MAX {
+            let receipt = self.get(&path).await.expect(200).bytes;
+            if is_sealed(&receipt) {
+                return receipt;
+            }
+        }
+        panic!("{version} is not sealed");
+    }
+
     /// Exact number of resources that a search finds.
     pub(crate) async fn count(&self, query: &str) -> u64 {
         let separator = if query.contains('?') { '&' } else { '?' };
@@ -235,6 +247,11 @@ impl Answer {
     }
 }
 
+/// True for a receipt with its checkpoint; one that is pending is answered with 200, too.
+pub(crate) fn is_sealed(receipt: &[u8]) -> bool {
+    String::from_utf8_lossy(receipt).contains("\"checkpoint\"")
+}
+
 /// A patient with this family name.
 pub(crate) fn patient(family: &str) -> Value {
     json!({"resourceType": "Patient", "name": [{"family": family}]})
@@ -242,3 +259,7 @@ pub(crate) fn patient(family: &str) -> Value {
 
 pub(crate) const TYPE: &str = "content-type";
 pub(crate) const JSON: &str = "application/fhir+json";
+/// What asks the gateway to wait for the seal.
+pub(crate) const SEAL_WAIT: &str = "wait=10";
+/// A busy machine takes its time.
+pub(crate) const SEAL_WAITS_MAX: u32 = 3;

@@ -53,7 +53,7 @@ impl Folder {
         site.get("/Observation?subject=Patient/ada").await.expect(200);
         let path = "/Patient/ada/_history/2";
         let content = site.get(path).await.expect(200).bytes;
-        let receipt = receipt(&site, path).await;
+        let receipt = site.sealed_receipt(path).await;
         let trust = crate::site::Answer::of(site.anonymous(reqwest::Method::GET, "/ledger/trust"));
         let sealed = Sealed { content, receipt, trust: trust.await.expect(200).bytes };
         let config = site.app.config.clone();
@@ -172,17 +172,6 @@ fn others(base: &str) -> Vec<Value> {
             one
         },
     ]
-}
-
-async fn receipt(site: &Site, path: &str) -> Vec<u8> {
-    for _ in 0..500 {
-        let receipt = site.get(&format!("{path}/$receipt")).await.expect(200).bytes;
-        if String::from_utf8_lossy(&receipt).contains("\"checkpoint\"") {
-            return receipt;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    panic!("the entry was never sealed");
 }
 
 const MESSAGE: &str = "MSH|^~\\&|ADT1|NORTH|SEALWAY|NORTH|20260301101500+0000||ADT^A01^ADT_A01|M1|P|2.5.1\r\
