@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -12,8 +12,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{TokenFileError, bearer, out};
 use crate::load::{
-    Contents, Item, LoadState, RejectFile, Rejection, SendError, Sender, SourceError, collect,
-    contents,
+    Answer, Before, Contents, Item, LoadState, RejectFile, Rejection, SendError, Sender,
+    SourceError, collect, contents,
 };
 
 /// Load FHIR bundles, resources, NDJSON and HL7 v2 files into a running gateway.
@@ -22,9 +22,10 @@ use crate::load::{
     sealway load feed.hl7 patients.ndjson.gz --url https://gateway.example/fhir\n  \
     sealway load synthea/ --resume\n\n\
     What was loaded is remembered by its content (--state). Loading it again asks for --resume, which skips it, or \
-    --again.\n\n\
-    Exit codes: 0 all accepted, 20 something was refused or unreadable (see --rejected), 2 loaded before, \
-    4 no token, or one that may not write, 5 no answer, 1 anything else")]
+    --again. A file of which only a part was sent, or whose answer was lost, would be sent from its start: that asks \
+    for --resume --again.\n\n\
+    Exit codes: 0 all accepted, 20 something was refused or unreadable (see --rejected), 2 loaded before or in \
+    part, 4 no token, or one that may not write, 5 no answer, 1 anything else")]
 pub struct LoadArgs {
     /// Files and folders (.json, .ndjson, .hl7; also .bz2, .gz, .zst)
     #[arg(required = true)]
@@ -38,11 +39,12 @@ pub struct LoadArgs {
     /// Requests in flight at a time
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: u8,
-    /// Skip the files that were loaded before
+    /// Skip the files that were loaded before; with files that were sent in part it asks for --again, too
     #[arg(long)]
     resume: bool,
-    /// Send the files that were loaded before once more; what has no id of its own is then stored twice
-    #[arg(long, conflicts_with = "resume")]
+    /// Send what was sent before once more, with --resume only what was sent in part; what has no id of its own is
+    /// then stored twice
+    #[arg(long)]
     again: bool,
     /// Where to remember what was loaded
     #[arg(long, default_value = "sealway-load.state")]
@@ -55,7 +57,7 @@ pub struct LoadArgs {
     dry_run: bool,
 }
 
-/// Runs the command; the number is the exit code (0, 1, 3, 4, 5 or 20 when something was refused).
+/// Runs the command; the number is the exit code (0, 1, 2, 4, 5 or 20 when something was refused).
 pub async fn run(args: LoadArgs) -> u8 {
     match load(&args).await {
         Ok(summary) => {
@@ -82,6 +84,11 @@ enum LoadError {
     Token(#[from] TokenFileError),
     #[error("{done} of {files} files were loaded into {target} before (noted in {})", state.display())]
     Before { done: usize, files: usize, target: String, state: PathBuf },
+    #[error(
+        "{half} of {files} files were sent to {target} in part, or their answer was lost (noted in {}); \
+         the first is {}", state.display(), first.display()
+    )]
+    InPart { half: usize, files: usize, target: String, state: PathBuf, first: PathBuf },
     #[error("cannot use the state or the reject file: {0}")]
     Write(#[from] std::io::Error),
 }
@@ -92,6 +99,11 @@ impl LoadError {
         match self {
             Self::Source(_) | Self::Write(_) => (1, None),
             Self::Before { .. } => (2, Some("--resume skips these, --again sends them once more")),
+            Self::InPart { .. } => {
+                let next = "--resume --again skips what was loaded and sends these from their start; \
+                    what has no id of its own may then be stored twice";
+                (2, Some(next))
+            }
             Self::Token(_) => (4, Some(TokenFileError::NEXT)),
             Self::Send(SendError::Unauthenticated(_)) => (4, Some(TokenFileError::NEXT)),
             Self::Send(SendError::Forbidden(_)) => {
@@ -147,6 +159,28 @@ struct Run {
     rejects: Mutex<RejectFile>,
     state: Mutex<LoadState>,
     progress: Progress,
+    /// Something failed for good: what is being sent comes to its end, and nothing is begun any more.
+    stopping: AtomicBool,
+}
+
+/// The files to send now.
+fn chosen(args: &LoadArgs, state: &LoadState, all: &[PathBuf]) -> Result<Vec<PathBuf>, LoadError> {
+    let known: Vec<_> = all.iter().map(|path| (path, state.before(path))).collect();
+    let of = |before| known.iter().filter(move |(_, known)| *known == Some(before));
+    let (target, noted) = (args.url.clone(), args.state.clone());
+    let (files, done) = (all.len(), of(Before::Loaded).count());
+    if !args.again && !args.dry_run {
+        if done > 0 && !args.resume {
+            return Err(LoadError::Before { done, files, target, state: noted });
+        }
+        if let Some((first, _)) = of(Before::InPart).next() {
+            let (half, first) = (of(Before::InPart).count(), first.to_path_buf());
+            return Err(LoadError::InPart { half, files, target, state: noted, first });
+        }
+    }
+    let all_again = args.again && !args.resume;
+    let wanted = known.iter().filter(|(_, known)| all_again || *known != Some(Before::Loaded));
+    Ok(wanted.map(|(path, _)| path.to_path_buf()).collect())
 }
 
 async fn load(args: &LoadArgs) -> Result<Summary, LoadError> {
@@ -154,14 +188,7 @@ async fn load(args: &LoadArgs) -> Result<Summary, LoadError> {
     let token = if args.dry_run { None } else { bearer(args.token_file.as_deref())? };
     let state = LoadState::open(&args.state, &args.url)?;
     let all = collect(&args.paths)?;
-    let (done, mut files): (Vec<PathBuf>, _) =
-        all.iter().cloned().partition(|path| state.is_done(path));
-    if args.again {
-        files.clone_from(&all);
-    } else if !done.is_empty() && !args.resume && !args.dry_run {
-        let (target, state) = (args.url.clone(), args.state.clone());
-        return Err(LoadError::Before { done: done.len(), files: all.len(), target, state });
-    }
+    let files = chosen(args, &state, &all)?;
     let (rejects, aside) = RejectFile::fresh(&args.rejected)?;
     if let Some(aside) = aside {
         let path = rejects.path().display();
@@ -176,6 +203,7 @@ async fn load(args: &LoadArgs) -> Result<Summary, LoadError> {
         rejects: Mutex::new(rejects),
         state: Mutex::new(state),
         progress: Progress::over(files.len()),
+        stopping: AtomicBool::new(false),
     };
     // What others refer to must be there before them.
     for path in &shared {
@@ -183,10 +211,13 @@ async fn load(args: &LoadArgs) -> Result<Summary, LoadError> {
     }
     let mut working = futures::stream::iter(rest.iter().map(|path| run.file(path)))
         .buffer_unordered(args.jobs.into());
+    let mut ended = Ok(());
     while let Some(outcome) = working.next().await {
-        outcome?;
+        run.stopping.fetch_or(outcome.is_err(), Ordering::Relaxed);
+        ended = ended.and(outcome);
     }
     drop(working);
+    ended?;
     run.progress.finish();
     let rejects = run.rejects.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     Ok(Summary {
@@ -203,6 +234,9 @@ async fn load(args: &LoadArgs) -> Result<Summary, LoadError> {
 impl Run {
     /// Sends a file's items in their order; a file or line that cannot be read is a rejection, not an end.
     async fn file(&self, path: &Path) -> Result<(), LoadError> {
+        if self.stopping.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let owned = path.to_path_buf();
         let read = tokio::task::spawn_blocking(move || contents(&owned)).await;
         let Contents { items, broken } = match read.map_err(std::io::Error::other)? {
@@ -215,30 +249,43 @@ impl Run {
         for (line, reason) in broken {
             lock(&self.rejects).write(&Rejection::unreadable(path, line, reason))?;
         }
-        let mut accepted = 0;
-        for item in &items {
-            accepted += self.item(path, item).await?;
-        }
-        // What the gateway took nothing of may be loaded again without a question.
-        if accepted > 0 && !self.dry_run {
-            lock(&self.state).finish(path)?;
+        if self.dry_run {
+            self.count(items.iter().map(|item| item.parts.len()).sum());
+        } else if !items.is_empty() {
+            self.items(path, &items).await?;
         }
         self.progress.file();
         Ok(())
     }
 
-    /// Gives the number of resources or messages that were accepted.
-    async fn item(&self, path: &Path, item: &Item) -> Result<usize, LoadError> {
-        if self.dry_run {
-            self.count(item.parts.len());
-            return Ok(0);
+    /// Notes before the first request that the file was begun, so that an end by force leaves it known as sent in part.
+    async fn items(&self, path: &Path, items: &[Item]) -> Result<(), LoadError> {
+        lock(&self.state).begin(path)?;
+        let mut taken = false;
+        for item in items {
+            if self.stopping.load(Ordering::Relaxed) {
+                return if taken { Ok(()) } else { Ok(lock(&self.state).forget(path)?) };
+            }
+            let mut answer = Answer::default();
+            let sent = self.sender.send(item, &mut answer).await;
+            taken |= answer.accepted > 0 || answer.uncertain;
+            for refused in std::mem::take(&mut answer.refused) {
+                lock(&self.rejects).write(&Rejection::of(path, item, refused))?;
+            }
+            self.count(answer.accepted);
+            if sent.is_err() && !taken {
+                lock(&self.state).forget(path)?;
+            }
+            sent?;
         }
-        let answer = self.sender.send(item).await?;
-        for refused in answer.refused {
-            lock(&self.rejects).write(&Rejection::of(path, item, refused))?;
+        // What the gateway took nothing of may be loaded again without a question.
+        let mut state = lock(&self.state);
+        if taken {
+            state.finish(path)?
+        } else {
+            state.forget(path)?
         }
-        self.count(answer.accepted);
-        Ok(answer.accepted)
+        Ok(())
     }
 
     fn count(&self, accepted: usize) {

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{TokenFileError, bearer, out};
-use crate::load::{Contents, ItemKind, SendError, Sender, contents};
+use crate::load::{Answer, Contents, ItemKind, SendError, Sender, contents};
 
 /// Send a file and print the acknowledgement or outcome.
 #[derive(Args, Debug)]
@@ -123,9 +123,12 @@ async fn fhir(file: PathBuf, url: &str, token: Option<PathBuf>) -> Result<bool, 
         out::line(format_args!("line {line}: unreadable: {reason}"));
     }
     for item in items {
-        let answer = sender.send(&item).await.map_err(code)?;
+        let mut answer = Answer::default();
+        let sent = sender.send(&item, &mut answer).await;
         let (accepted, count) = (answer.accepted, answer.refused.len());
-        out::line(format_args!("line {}: {accepted} accepted, {count} refused", item.line));
+        if sent.is_ok() || accepted + count > 0 {
+            out::line(format_args!("line {}: {accepted} accepted, {count} refused", item.line));
+        }
         for one in answer.refused {
             refused = true;
             let entry = one.entry.map(|at| format!("entry {at}: ")).unwrap_or_default();
@@ -134,6 +137,7 @@ async fn fhir(file: PathBuf, url: &str, token: Option<PathBuf>) -> Result<bool, 
                 out::line(format_args!("  {entry}{}{place}: {}", one.status, trouble.reason));
             }
         }
+        sent.map_err(code)?;
     }
     Ok(refused)
 }

@@ -13,7 +13,7 @@ mod state;
 pub use reject::{RejectFile, Rejection};
 pub use sender::{Answer, Refused, SendError, Sender, Trouble};
 pub use source::{Contents, Item, ItemKind, Part, SourceError, collect, contents, is_shared};
-pub use state::LoadState;
+pub use state::{Before, LoadState};
 
 /// Bytes of one file after unpacking.
 pub const FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;

@@ -1,4 +1,6 @@
 //! One item to the gateway and what came of it: accepted, refused in part, refused, or not delivered.
+//!
+//! 429 and 503 are no refusal, neither of a request nor of an entry of a batch: what they answer is sent again.
 
 use std::time::Duration;
 
@@ -8,10 +10,12 @@ use serde::Serialize;
 
 use super::{Item, ItemKind};
 
-/// Attempts at an item while the gateway is busy or away.
+/// Attempts in a row at an item of which nothing is decided, while the gateway is busy or away.
 const ATTEMPTS_MAX: u32 = 6;
 /// Longest wait for one answer.
 const ANSWER_SECONDS_MAX: u64 = 300;
+/// Wait before the second attempt; each further one is twice as long.
+const PAUSE_FIRST: Duration = Duration::from_millis(200);
 /// Longest wait between two attempts.
 const PAUSE_SECONDS_MAX: u64 = 30;
 
@@ -30,6 +34,8 @@ pub struct Answer {
     pub accepted: usize,
     /// What was refused.
     pub refused: Vec<Refused>,
+    /// The gateway may have taken something without an answer that arrived.
+    pub uncertain: bool,
 }
 
 /// A refusal as the gateway gave it: its places are those of the request.
@@ -53,7 +59,7 @@ pub struct Trouble {
     pub reason: String,
 }
 
-/// Why an item got no answer. Loading stops: nothing was decided about the item.
+/// Why an item, or a part of it, got no answer. Loading stops: nothing was decided about that.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// No connection, or no answer in time, after several attempts.
@@ -86,27 +92,45 @@ impl Sender {
         Ok(Self { client, fhir_base: fhir_base.trim_end_matches('/').to_owned(), token })
     }
 
-    /// Sends one item and waits for its outcome; retries while the gateway is busy.
+    /// Sends one item and waits for its outcome; retries what the gateway is too busy for. What was decided stands in
+    /// `answer`, also when the rest was not delivered.
     ///
     /// # Errors
-    /// [`SendError`] when the item's fate is unknown or the token is refused.
-    pub async fn send(&self, item: &Item) -> Result<Answer, SendError> {
+    /// [`SendError`] when the fate of the item, or of a part, is unknown or the token is refused.
+    pub async fn send(&self, item: &Item, answer: &mut Answer) -> Result<(), SendError> {
         let url = self.url(item.kind);
-        let mut pause = Duration::from_millis(200);
-        let mut last = String::new();
-        for _ in 0..ATTEMPTS_MAX {
-            match self.request(&url, item).send().await {
+        let mut left = Left::all(item);
+        let mut backoff = Backoff::default();
+        loop {
+            let asked = match self.request(&url, item.kind, left.body.clone()).send().await {
                 Ok(response) if is_busy(response.status()) => {
-                    last = response.status().to_string();
-                    pause = asked_pause(&response).unwrap_or(pause);
+                    backoff.last = response.status().to_string();
+                    asked_pause(&response)
                 }
-                Ok(response) => return read_answer(item, &url, response).await,
-                Err(error) => last = error.without_url().to_string(),
+                Ok(response) => {
+                    let (status, body) =
+                        read_answer(&url, response).await.inspect_err(|error| {
+                            answer.uncertain |= matches!(error, SendError::Unreachable { .. });
+                        })?;
+                    if left.take(item, status, &body, answer) {
+                        backoff = Backoff::default();
+                    }
+                    if left.entries.is_empty() {
+                        return Ok(());
+                    }
+                    backoff.last = format!("{} entries of a batch wait", left.entries.len());
+                    None
+                }
+                Err(error) => {
+                    answer.uncertain |= !error.is_connect();
+                    backoff.last = error.without_url().to_string();
+                    None
+                }
+            };
+            if !backoff.wait(asked).await {
+                return Err(SendError::Unreachable { url, reason: backoff.last });
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(PAUSE_SECONDS_MAX));
         }
-        Err(SendError::Unreachable { url, reason: last })
     }
 
     fn url(&self, kind: ItemKind) -> String {
@@ -119,8 +143,8 @@ impl Sender {
         }
     }
 
-    fn request(&self, url: &str, item: &Item) -> reqwest::RequestBuilder {
-        let media = match item.kind {
+    fn request(&self, url: &str, kind: ItemKind, body: Vec<u8>) -> reqwest::RequestBuilder {
+        let media = match kind {
             ItemKind::Message => "application/hl7-v2",
             ItemKind::Bundle | ItemKind::Resources => "application/fhir+json",
         };
@@ -130,11 +154,111 @@ impl Sender {
             .header(CONTENT_TYPE, media)
             .header(ACCEPT, media)
             .header("Prefer", "return=minimal")
-            .body(item.body.clone());
+            .body(body);
         match &self.token {
             Some(token) => request.header(AUTHORIZATION, format!("Bearer {token}")),
             None => request,
         }
+    }
+}
+
+/// The attempts at one item since something was last decided about it.
+struct Backoff {
+    attempts: u32,
+    pause: Duration,
+    last: String,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { attempts: 0, pause: PAUSE_FIRST, last: String::new() }
+    }
+}
+
+impl Backoff {
+    /// Waits for the next attempt, as long as the gateway asked or ever longer; false when there is none.
+    async fn wait(&mut self, asked: Option<Duration>) -> bool {
+        self.attempts += 1;
+        if self.attempts == ATTEMPTS_MAX {
+            return false;
+        }
+        let pause = asked.unwrap_or(self.pause);
+        tokio::time::sleep(pause).await;
+        self.pause = (pause * 2).min(Duration::from_secs(PAUSE_SECONDS_MAX));
+        true
+    }
+}
+
+/// What of an item is still to be delivered.
+struct Left {
+    body: Vec<u8>,
+    /// Where the entries of `body` stand in the item.
+    entries: Vec<usize>,
+}
+
+impl Left {
+    fn all(item: &Item) -> Self {
+        // A whole that is decided at once is one entry here.
+        Self { body: item.body.clone(), entries: (0..item.parts.len().max(1)).collect() }
+    }
+
+    /// Takes what was decided into `answer`; true when there was anything. What is left is a batch of its own.
+    fn take(&mut self, item: &Item, status: StatusCode, body: &[u8], answer: &mut Answer) -> bool {
+        let before = self.entries.len();
+        let decided = match item.kind {
+            ItemKind::Message => message_answer(body, status),
+            ItemKind::Bundle | ItemKind::Resources if status.is_success() => {
+                bundle_answer(before, body)
+            }
+            ItemKind::Bundle | ItemKind::Resources => {
+                let status = status.as_u16().to_string();
+                let refused = Refused { entry: None, status, issues: issues(body) };
+                Decided { refused: vec![refused], ..Decided::default() }
+            }
+        };
+        answer.accepted += decided.accepted;
+        let refused = decided.refused.into_iter().map(|refused| refused.among(&self.entries));
+        answer.refused.extend(refused);
+        if !decided.busy.is_empty() {
+            self.body = batch_of(&self.body, &decided.busy);
+        }
+        self.entries =
+            decided.busy.iter().filter_map(|at| self.entries.get(*at).copied()).collect();
+        self.entries.len() < before
+    }
+}
+
+/// A batch of these entries of a bundle.
+fn batch_of(bundle: &[u8], entries: &[usize]) -> Vec<u8> {
+    let Ok(tree) = fhir::Tree::parse(bundle.to_vec()) else { return Vec::new() };
+    let all: Vec<_> = tree.root().get("entry").iter().flat_map(|e| e.children()).collect();
+    let chosen: Vec<&[u8]> = entries.iter().filter_map(|at| Some(all.get(*at)?.raw())).collect();
+    let head = br#"{"resourceType":"Bundle","type":"batch","entry":["#.as_slice();
+    [head, &chosen.join(&b','), b"]}"].concat()
+}
+
+/// What one answer says of what was sent.
+#[derive(Debug, Default)]
+struct Decided {
+    accepted: usize,
+    refused: Vec<Refused>,
+    /// Entries that the gateway had no time for.
+    busy: Vec<usize>,
+}
+
+impl Refused {
+    /// With the places of the item, where the places are those of a batch of these `entries` of it.
+    fn among(mut self, entries: &[usize]) -> Self {
+        let Some(at) = self.entry else { return self };
+        let place = entries.get(at).copied().unwrap_or(at);
+        let (sent, own) = (format!("Bundle.entry[{at}]"), format!("Bundle.entry[{place}]"));
+        for path in self.issues.iter_mut().filter_map(|trouble| trouble.path.as_mut()) {
+            if let Some(rest) = path.strip_prefix(&sent) {
+                *path = format!("{own}{rest}");
+            }
+        }
+        self.entry = Some(place);
+        self
     }
 }
 
@@ -148,55 +272,47 @@ fn asked_pause(response: &reqwest::Response) -> Option<Duration> {
 }
 
 async fn read_answer(
-    item: &Item,
     url: &str,
     response: reqwest::Response,
-) -> Result<Answer, SendError> {
+) -> Result<(StatusCode, Vec<u8>), SendError> {
     let status = response.status();
     let body = response.bytes().await.map_err(|e| SendError::Unreachable {
         url: url.to_owned(),
         reason: e.without_url().to_string(),
     })?;
     match status {
-        StatusCode::UNAUTHORIZED => return Err(SendError::Unauthenticated(first_reason(&body))),
-        StatusCode::FORBIDDEN => return Err(SendError::Forbidden(first_reason(&body))),
-        _ => {}
+        StatusCode::UNAUTHORIZED => Err(SendError::Unauthenticated(first_reason(&body))),
+        StatusCode::FORBIDDEN => Err(SendError::Forbidden(first_reason(&body))),
+        _ => Ok((status, body.to_vec())),
     }
-    if item.kind == ItemKind::Message {
-        return Ok(message_answer(&body, status));
-    }
-    if !status.is_success() {
-        let status = status.as_u16().to_string();
-        let refused = vec![Refused { entry: None, status, issues: issues(&body) }];
-        return Ok(Answer { accepted: 0, refused });
-    }
-    Ok(bundle_answer(item, &body))
 }
 
 /// A batch says of each entry what became of it; a transaction was accepted whole.
-fn bundle_answer(item: &Item, body: &[u8]) -> Answer {
+fn bundle_answer(sent: usize, body: &[u8]) -> Decided {
+    let mut decided = Decided::default();
     let Ok(tree) = fhir::Tree::parse(body.to_vec()) else {
-        return Answer { accepted: item.parts.len(), refused: Vec::new() };
+        return Decided { accepted: sent, ..decided };
     };
-    let mut answer = Answer::default();
     let entries = tree.root().get("entry");
     for (index, entry) in entries.iter().flat_map(|e| e.children()).enumerate() {
         let response = entry.get("response");
         let status = response.and_then(|r| r.get("status")).and_then(|s| s.as_str());
         let status = status.map(|s| s.chars().take(3).collect::<String>()).unwrap_or_default();
-        if status.starts_with('2') {
-            answer.accepted += 1;
-            continue;
+        match status.parse::<u16>().ok().and_then(|code| StatusCode::from_u16(code).ok()) {
+            Some(code) if code.is_success() => decided.accepted += 1,
+            Some(code) if is_busy(code) => decided.busy.push(index),
+            _ => {
+                let outcome = response.and_then(|r| r.get("outcome"));
+                let issues = issues(outcome.map_or(b"", |outcome| outcome.raw()));
+                decided.refused.push(Refused { entry: Some(index), status, issues });
+            }
         }
-        let outcome = response.and_then(|r| r.get("outcome"));
-        let issues = issues(outcome.map_or(b"", |outcome| outcome.raw()));
-        answer.refused.push(Refused { entry: Some(index), status, issues });
     }
-    answer
+    decided
 }
 
 /// Acknowledgement code of an HL7 v2 answer, with location and text of each ERR segment.
-fn message_answer(body: &[u8], status: StatusCode) -> Answer {
+fn message_answer(body: &[u8], status: StatusCode) -> Decided {
     let text = String::from_utf8_lossy(body);
     let field = |line: &str, at: usize| {
         line.split('|').nth(at).filter(|value| !value.is_empty()).map(str::to_owned)
@@ -206,7 +322,7 @@ fn message_answer(body: &[u8], status: StatusCode) -> Answer {
     let msa = segments("MSA").next().unwrap_or_default();
     let code = field(msa, 1).unwrap_or_else(|| status.as_u16().to_string());
     if matches!(code.as_str(), "AA" | "CA") {
-        return Answer { accepted: 1, refused: Vec::new() };
+        return Decided { accepted: 1, ..Decided::default() };
     }
     let reason = |line| field(line, 8).or_else(|| field(msa, 3)).unwrap_or_else(unsaid);
     let mut issues: Vec<Trouble> =
@@ -214,7 +330,8 @@ fn message_answer(body: &[u8], status: StatusCode) -> Answer {
     if issues.is_empty() {
         issues.push(Trouble { path: None, reason: reason("") });
     }
-    Answer { accepted: 0, refused: vec![Refused { entry: None, status: code, issues }] }
+    let refused = vec![Refused { entry: None, status: code, issues }];
+    Decided { refused, ..Decided::default() }
 }
 
 /// Location and text of an OperationOutcome's issues.
@@ -267,9 +384,7 @@ mod tests {
     #[test]
     fn a_batch_answer_is_read_entry_by_entry() {
         let body = br#"{"resourceType":"Bundle","type":"batch-response","entry":[{"response":{"status":"201 Created"}},{"response":{"status":"400","outcome":{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"value","details":{"text":"bad code"},"expression":["Patient.gender"]},{"severity":"error","code":"value","diagnostics":"bad date"}]}}}]}"#;
-        let item = Item { kind: ItemKind::Resources, body: Vec::new(), line: 1, parts: Vec::new() };
-
-        let answer = bundle_answer(&item, body);
+        let answer = bundle_answer(2, body);
 
         assert_eq!(answer.accepted, 1);
         let trouble = |path: Option<&str>, reason: &str| Trouble {

@@ -1,10 +1,12 @@
 //! `sealway load` through the real binary, into a real gateway.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
+use std::sync::mpsc::{Receiver, channel};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::process::{Process, sealway};
 
@@ -168,4 +170,167 @@ fn a_dry_run_sends_nothing_and_says_what_it_did_not_check() {
     assert_eq!(bench.patients(), 0);
     assert!(!bench.folder.path().join("sealway-load.state").exists());
     bench.gateway.kill();
+}
+
+/// Answers requests with the given statuses and bodies, in their order, and gives the bodies that it got; after the
+/// last answer it holds requests without one.
+fn stub(answers: Vec<(u16, String)>) -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}/fhir", listener.local_addr().unwrap());
+    let (got, requests) = channel();
+    std::thread::spawn(move || {
+        let (mut answers, mut held) = (answers.into_iter(), Vec::new());
+        for socket in listener.incoming() {
+            let mut reader = BufReader::new(socket.unwrap());
+            let mut bytes = 0;
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).unwrap();
+                let line = line.trim().to_lowercase();
+                if let Some(length) = line.strip_prefix("content-length:") {
+                    bytes = length.trim().parse().unwrap();
+                }
+                if line.is_empty() {
+                    break;
+                }
+            }
+            let mut body = vec![0; bytes];
+            reader.read_exact(&mut body).unwrap();
+            let answer = answers.next();
+            if let Some((status, body)) = &answer {
+                let length = body.len();
+                let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n");
+                let text = format!("{head}connection: close\r\n\r\n{body}");
+                reader.get_mut().write_all(text.as_bytes()).unwrap();
+            } else {
+                held.push(reader);
+            }
+            if got.send(String::from_utf8(body).unwrap()).is_err() {
+                return;
+            }
+        }
+    });
+    (base, requests)
+}
+
+/// A batch-response with these statuses.
+fn answered(statuses: &[&str]) -> (u16, String) {
+    let entry = |status: &&str| match *status {
+        "400" => json!({"response": {"status": status, "outcome": {
+            "resourceType": "OperationOutcome",
+            "issue": [{"severity": "error", "code": "value", "diagnostics": "no code",
+                       "expression": ["Bundle.entry[0].resource.gender"]}]}}}),
+        _ => json!({"response": {"status": status}}),
+    };
+    let entries: Vec<Value> = statuses.iter().map(entry).collect();
+    let bundle = json!({"resourceType": "Bundle", "type": "batch-response", "entry": entries});
+    (200, bundle.to_string())
+}
+
+/// A folder with one file of three patients and a token, for a load into `base`.
+struct Three {
+    folder: tempfile::TempDir,
+    base: String,
+}
+
+impl Three {
+    fn into(base: String) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("files")).unwrap();
+        std::fs::write(folder.path().join("token"), "t").unwrap();
+        let lines =
+            ["a", "b", "c"].map(|id| json!({"resourceType": "Patient", "id": id}).to_string());
+        std::fs::write(folder.path().join("files/p.ndjson"), lines.join("\n")).unwrap();
+        Self { folder, base }
+    }
+
+    fn command(&self, further: &[&str]) -> Command {
+        let mut command = sealway(self.folder.path());
+        command.current_dir(self.folder.path());
+        command.args(["load", "files", "--token-file", "token", "--url", &self.base]).args(further);
+        command
+    }
+
+    fn load(&self, further: &[&str]) -> Output {
+        self.command(further).output().unwrap()
+    }
+}
+
+#[test]
+fn entries_that_the_gateway_had_no_time_for_are_sent_again_and_only_they() {
+    let (base, requests) =
+        stub(vec![answered(&["201 Created", "503", "429"]), answered(&["400", "201 Created"])]);
+    let three = Three::into(base);
+
+    let ran = three.load(&[]);
+
+    assert_eq!(ran.status.code(), Some(20), "{}", said(&ran));
+    assert!(said(&ran).contains("2 accepted, 1 refused"), "{}", said(&ran));
+    let sent: Vec<Vec<Value>> = requests
+        .try_iter()
+        .map(|body| serde_json::from_str::<Value>(&body).unwrap())
+        .inspect(|bundle| assert_eq!(bundle["type"], "batch"))
+        .map(|bundle| bundle["entry"].as_array().unwrap().clone())
+        .collect();
+    assert_eq!(sent.len(), 2);
+    assert_eq!(sent[1], sent[0][1..], "the second and the third");
+    let rejected = rejected(&three.folder.path().join("rejected.ndjson"));
+    assert_eq!(rejected.len(), 1, "{rejected:#?}");
+    assert_eq!((rejected[0]["line"].as_u64(), &rejected[0]["status"]), (Some(2), &json!("400")));
+    assert_eq!(rejected[0]["path"], "Patient.gender");
+    assert_eq!(three.load(&[]).status.code(), Some(2), "it was loaded");
+}
+
+#[test]
+fn a_batch_that_stays_half_taken_ends_the_load_and_its_file_is_not_loaded() {
+    let mut answers = vec![answered(&["201 Created", "503", "201 Created"])];
+    answers.extend(std::iter::repeat_n(answered(&["503"]), 5));
+    answers.push(answered(&["200", "201 Created", "200"]));
+    let (base, requests) = stub(answers);
+    let three = Three::into(base);
+
+    let stopped = three.load(&[]);
+
+    assert_eq!(stopped.status.code(), Some(5), "{}", said(&stopped));
+    assert_eq!(requests.try_iter().count(), 6);
+    assert!(!three.folder.path().join("rejected.ndjson").exists());
+    for further in [&[][..], &["--resume"]] {
+        let asked = three.load(further);
+        assert_eq!(asked.status.code(), Some(2), "{}", said(&asked));
+        assert!(said(&asked).contains("1 of 1 files were sent"), "{}", said(&asked));
+        assert!(said(&asked).contains("p.ndjson") && said(&asked).contains("--resume --again"));
+    }
+    let resumed = three.load(&["--resume", "--again"]);
+    assert_eq!(resumed.status.code(), Some(0), "{}", said(&resumed));
+    assert!(said(&resumed).contains("3 accepted"), "{}", said(&resumed));
+    assert_eq!(requests.try_iter().count(), 1);
+    let resumed = three.load(&["--resume"]);
+    assert_eq!(resumed.status.code(), Some(0), "{}", said(&resumed));
+    assert_eq!(requests.try_iter().count(), 0, "nothing is left to send");
+}
+
+#[test]
+fn a_load_that_is_killed_leaves_its_file_as_sent_in_part() {
+    let (base, requests) = stub(Vec::new());
+    let three = Three::into(base);
+    let mut loading = three.command(&[]).spawn().unwrap();
+    requests.recv_timeout(std::time::Duration::from_secs(30)).unwrap();
+    loading.kill().unwrap();
+    loading.wait().unwrap();
+
+    let asked = three.load(&["--resume"]);
+
+    assert_eq!(asked.status.code(), Some(2), "{}", said(&asked));
+    assert!(said(&asked).contains("their answer was lost"), "{}", said(&asked));
+}
+
+#[test]
+fn a_file_that_was_not_taken_at_all_is_sent_again_without_a_question() {
+    let (base, _requests) = stub(vec![(401, "{}".into()), answered(&["201", "201", "201"])]);
+    let three = Three::into(base);
+
+    assert_eq!(three.load(&[]).status.code(), Some(4));
+    let ran = three.load(&[]);
+
+    assert_eq!(ran.status.code(), Some(0), "{}", said(&ran));
 }
