@@ -1,7 +1,7 @@
 //! `GET` and `HEAD` of `[type]/[id]` (FHIR R4 http.html#read).
 //!
 //! The access record is durable before the body leaves. A deleted resource is 410, an absent or
-//! invisible one the same 404; `If-None-Match` answers 304.
+//! invisible one the same 404; `If-None-Match` answers 304. For an operator each Task but those of messages is absent.
 //! Not here: versions (`vread`).
 
 use actix_web::web::Path;
@@ -30,12 +30,15 @@ pub async fn read(call: Call, path: Path<(String, String)>) -> Reply {
         access::record(&call.app, access.refused(404)).await?;
         return Err(Fault::not_found());
     };
+    let is_limited = request == AccessRequest::MessageTasks;
     if stored.is_tombstone() {
-        access::record(&call.app, access.refused(410)).await?;
-        return Err(reply::gone());
+        // What was deleted can no longer be told apart from other Tasks: it is absent to who sees only some.
+        let status = if is_limited { 404 } else { 410 };
+        access::record(&call.app, access.refused(status)).await?;
+        return Err(if is_limited { Fault::not_found() } else { reply::gone() });
     }
     let body = call.app.payloads.open(&stored).await?;
-    if request == AccessRequest::MessageTasks && !message_tasks::is_one(&body) {
+    if is_limited && !message_tasks::is_one(&body) {
         access::record(&call.app, access.refused(404)).await?;
         return Err(Fault::not_found());
     }

@@ -106,6 +106,10 @@ async fn an_operator_sees_the_tasks_of_messages_and_no_other() {
     let hidden = get(format!("/{clinical}")).await.expect(404);
     let absent = get("/Task/absent".into()).await.expect(404);
     assert_eq!(hidden.issue(), absent.issue());
+    site.delete(&format!("/{clinical}")).await.expect(204);
+    site.get(&format!("/{clinical}")).await.expect(410);
+    let deleted = get(format!("/{clinical}")).await.expect(404);
+    assert_eq!(deleted.issue(), absent.issue());
     let closed = [
         format!("/{}", task["focus"]["reference"].as_str().unwrap()),
         format!("{own}/_history"),
