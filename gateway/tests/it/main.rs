@@ -5,6 +5,7 @@
 mod access;
 mod bundle;
 mod cli;
+mod cluster;
 mod conditional;
 mod crash;
 mod crud;

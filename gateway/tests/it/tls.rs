@@ -1,10 +1,13 @@
 //! TLS on the HTTP side.
 
 use gateway::app::App;
+use gateway::auth::TokenRequest;
 use gateway::config::Config;
 use gateway::gateway::Gateway;
 use gateway::message::Desk;
+use policy::Role;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use sha2::Digest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,14 +66,19 @@ async fn a_sender_of_hl7_v2_shows_a_certificate_of_the_named_authority() {
     config.tls.certificate = file("cert.pem", server.cert.pem());
     config.tls.key = file("key.pem", server.signing_key.serialize_pem());
     config.mllp.client_ca = file("ca.pem", authority.0.pem());
+    config.auth.dev_issuer = true;
     let gateway = Gateway::start(config, Desk::default()).await.unwrap();
     let address = gateway.mllp.unwrap();
     let trusted = server.cert.der().clone();
 
-    let acknowledged = converse(address, &trusted, Some(&known)).await.unwrap();
-    assert!(acknowledged.contains("MSA|A"), "{acknowledged}");
     assert!(converse(address, &trusted, Some(&foreign)).await.is_err());
     assert!(converse(address, &trusted, None).await.is_err());
+    let acknowledged = converse(address, &trusted, Some(&known)).await.unwrap();
+    assert!(acknowledged.contains("MSA|AA|M7"), "{acknowledged}");
+
+    let name = format!("mllp:sha256:{}", hex::encode(sha2::Sha256::digest(&known.0)));
+    let agents = agents_of_messages(&gateway, &server.cert.pem()).await;
+    assert!(agents.contains(&name), "{agents:?} {name}");
     gateway.stop().await;
 }
 
@@ -105,7 +113,26 @@ fn signed_by((_, key, params): &Signer) -> Identity {
     (certificate.der().clone(), key)
 }
 
-/// Sends a message that is no admission and gives the acknowledgement.
+/// Who the AuditEvents name as agents of messages.
+async fn agents_of_messages(gateway: &Gateway, root: &str) -> Vec<String> {
+    let root = reqwest::Certificate::from_pem(root.as_bytes()).unwrap();
+    let client = reqwest::Client::builder().tls_certs_only([root]).build().unwrap();
+    let url = format!("https://localhost:{}/fhir/AuditEvent", gateway.http.port());
+    let request =
+        TokenRequest { role: Role::Auditor, patient: None, scope: None, lifetime_seconds: 600 };
+    let issuer = gateway.app.dev_issuer.as_ref().unwrap();
+    let token = issuer.token(&request, gateway::clock::now()).unwrap();
+    let answer = client.get(&url).bearer_auth(token).send().await.unwrap();
+    let found: serde_json::Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+    let events = found["entry"].as_array().unwrap().iter().map(|entry| &entry["resource"]);
+    events
+        .filter(|event| event["subtype"][0]["code"] == "transaction")
+        .flat_map(|event| event["agent"].as_array().unwrap())
+        .filter_map(|agent| Some(agent["who"]["display"].as_str()?.to_owned()))
+        .collect()
+}
+
+/// Sends an admission and gives the acknowledgement.
 async fn converse(
     address: std::net::SocketAddr,
     trusted: &CertificateDer<'static>,
@@ -127,8 +154,9 @@ async fn converse(
     let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
     let socket = tokio::net::TcpStream::connect(address).await?;
     let mut socket = connector.connect("localhost".try_into().unwrap(), socket).await?;
-    let message =
-        "MSH|^~\\&|LAB|H|GW|H|20260101||ADT^A01|1|P|2.5\rPID|1||17^^^H||Example^Ada\rPV1|1|I\r";
+    let message = "MSH|^~\\&|LAB|NORTH|GW|NORTH|20260301101500+0000||ADT^A01^ADT_A01|M7|P|2.5.1\r\
+        EVN|A01|20260301101500+0000\rPID|1||17^^^NORTH^MR||Example^Ada||19600102|F\r\
+        PV1|1|I|WARD^1^A|||||||||||||||||V17^^^NORTH^VN\r";
     socket.write_all(format!("\x0b{message}\x1c\r").as_bytes()).await?;
     let mut answer = vec![0; 4096];
     let read = socket.read(&mut answer).await?;
