@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use gateway::config::Config;
 use gateway::fsck::{Findings, Options};
+use registry::access::{JournalRecord, Piece, Reading};
 use serde_json::{Value, json};
 
 use crate::site::Site;
@@ -103,6 +104,20 @@ impl Folder {
     /// The SQLite database, with everything in its one file.
     pub(crate) fn database(&self) -> PathBuf {
         self.path().join("registry.sqlite")
+    }
+
+    /// A statement that puts the newest access record where those of commits wait, as a crash leaves it between the
+    /// journal and the registry; `literal` writes bytes that are given in hex.
+    pub(crate) fn waiting_access(&self, literal: impl Fn(String) -> String) -> String {
+        let mut reading = Reading::open(&self.path().join("access")).unwrap();
+        let mut newest = None;
+        while let Some(piece) = reading.take().unwrap() {
+            let Piece::Record(record) = piece else { panic!("the journal is damaged") };
+            newest = Some(record);
+        }
+        let JournalRecord { salt_id, entry, body, .. } = newest.unwrap();
+        let values = [hex::encode(salt_id), hex::encode(entry), hex::encode(body)].map(literal);
+        format!("insert into access_outbox (salt_id, entry, body) values ({})", values.join(", "))
     }
 
     /// Runs statements on the SQLite database, as somebody with write access to the file does.

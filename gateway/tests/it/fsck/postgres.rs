@@ -9,6 +9,8 @@ async fn every_altered_row_is_found_in_postgresql() {
     let Some(mut cluster) = Cluster::start() else { return };
     cluster.execute("postgres", "create database sound");
     let mut folder = Folder::make(Some(cluster.url("sound"))).await;
+    let waiting = folder.waiting_access(|hex| format!("decode('{hex}', 'hex')"));
+    cluster.execute("sound", &waiting);
     let findings = folder.findings().await;
     assert_eq!(findings.problems, Vec::<String>::new());
     assert!(findings.index_rows.unwrap() > 50, "{findings:?}");
