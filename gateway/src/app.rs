@@ -52,6 +52,9 @@ pub enum OpenError {
     /// The registry cannot be used.
     #[error("registry: {0}")]
     Registry(String),
+    /// The registry's schema is not this release's yet, and only a start of the gateway changes it.
+    #[error("registry: {0}")]
+    OlderSchema(String),
     /// What is there cannot be read as a registry.
     #[error("{0}")]
     Damaged(String),
@@ -181,29 +184,52 @@ impl App {
 }
 
 pub(crate) async fn open_store(config: &Config) -> Result<Arc<dyn Store>, OpenError> {
-    if let Some(url) = &config.database.url {
-        let mut options = PostgresOptions::new(url, Arc::new(clock::now));
-        if config.database.readers > 0 {
-            options.max_connections = u32::try_from(config.database.readers).unwrap_or(u32::MAX);
-        }
+    if let Some(options) = postgres_options(config) {
         let store = PostgresStore::connect(options).await;
         return Ok(Arc::new(store.map_err(|error| of_registry(&error))?));
     }
+    let options = sqlite_options(config);
+    make_private_file(&options.path)?;
+    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(options)).await;
+    let opened = opened.map_err(|error| OpenError::Registry(error.to_string()))?;
+    Ok(Arc::new(opened.map_err(|error| of_registry(&error))?))
+}
+
+/// The registry as it is: nothing is made or brought up to date, and nothing may be written.
+pub(crate) async fn open_store_to_check(config: &Config) -> Result<Arc<dyn Store>, OpenError> {
+    if let Some(options) = postgres_options(config) {
+        let store = PostgresStore::connect_to_check(options).await;
+        return Ok(Arc::new(store.map_err(|error| of_registry(&error))?));
+    }
+    let options = sqlite_options(config);
+    let opened = tokio::task::spawn_blocking(move || SqliteStore::open_to_check(&options)).await;
+    let opened = opened.map_err(|error| OpenError::Registry(error.to_string()))?;
+    Ok(Arc::new(opened.map_err(|error| of_registry(&error))?))
+}
+
+fn postgres_options(config: &Config) -> Option<PostgresOptions> {
+    let url = config.database.url.as_ref()?;
+    let mut options = PostgresOptions::new(url, Arc::new(clock::now));
+    if config.database.readers > 0 {
+        options.max_connections = u32::try_from(config.database.readers).unwrap_or(u32::MAX);
+    }
+    Some(options)
+}
+
+/// The embedded database of `config.data_dir`.
+pub(crate) fn sqlite_options(config: &Config) -> SqliteOptions {
     let file = config.data_dir.join("registry.sqlite");
-    make_private_file(&file)?;
     let mut options = SqliteOptions::new(file, Arc::new(clock::now));
     if config.database.readers > 0 {
         options.readers = config.database.readers;
     }
-    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(options)).await;
-    let opened = opened.map_err(|error| OpenError::Registry(error.to_string()))?;
-    let store = opened.map_err(|error| of_registry(&error))?;
-    Ok(Arc::new(store))
+    options
 }
 
 fn of_registry(error: &registry::error::OpenError) -> OpenError {
     match error {
         registry::error::OpenError::Damaged(_) => OpenError::Damaged(error.to_string()),
+        registry::error::OpenError::OlderSchema => OpenError::OlderSchema(error.to_string()),
         _ => OpenError::Registry(error.to_string()),
     }
 }

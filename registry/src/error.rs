@@ -76,6 +76,11 @@ pub enum OpenError {
     /// Its index rows were made by other search parameters; index it again.
     #[error("the database is indexed for the search parameters of another release")]
     OtherSearchTable,
+    /// The schema is that of an earlier release, or not there yet, and was not to be changed.
+    #[error(
+        "the database does not have the schema of this release yet: start the gateway once, it brings it up to date"
+    )]
+    OlderSchema,
     /// A newer release, or another product, wrote the schema.
     #[error("schema migration {0} is unknown to this release or was altered")]
     UnknownSchema(i64),

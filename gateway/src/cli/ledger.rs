@@ -49,6 +49,10 @@ pub fn run(args: LedgerArgs) -> u8 {
                 ));
                 5
             }
+            Err(error @ OpenError::OlderSchema(_)) => {
+                out::note(format_args!("sealway ledger fsck: {error}"));
+                1
+            }
             Err(error) => {
                 out::note(format_args!(
                     "sealway ledger fsck: {error}\n  stop the gateway first, and name its folder with --data-dir"

@@ -7,7 +7,9 @@
 //! 4. The search index is the one that the current contents give, no row less, no row more (`index`).
 //!
 //! What the registry wrote and the log published last may not be recorded yet: a crash leaves that, and the next
-//! start mends it. Nothing is written and nothing is repaired. The gateway must be stopped.
+//! start mends it. What is stored is not changed and nothing is repaired: the schema of an earlier release is refused,
+//! and a log that SQLite left is made durable with the bytes it has (ADR 008), and kept. Lock files, SQLite's index of
+//! its log and a missing folder of payloads are made. The gateway must be stopped.
 //! Memory is bounded: tables are read in pages, in the order of their keys.
 
 use std::path::Path;
@@ -22,7 +24,7 @@ use repository::Keyring;
 use self::accesses::Accesses;
 use self::index::Index;
 use self::report::{About, Progress, Report};
-use crate::app::{OpenError, open_objects, open_store};
+use crate::app::{OpenError, open_objects, open_store_to_check, sqlite_options};
 use crate::config::Config;
 use crate::keyfile;
 use crate::payload::Payloads;
@@ -104,7 +106,7 @@ async fn open(
     report: &mut Report,
 ) -> Result<Option<Arc<dyn Store>>, OpenError> {
     if config.database.url.is_some() {
-        return open_store(config).await.map(Some);
+        return open_store_to_check(config).await.map(Some);
     }
     let file = config.data_dir.join("registry.sqlite");
     expect_there(&file, OpenError::Registry)?;
@@ -114,14 +116,14 @@ async fn open(
         report.add(About::Registry, name, format!("is cut to {} bytes", file.len()));
         return Ok(None);
     }
-    let quick = options.quick;
+    let (quick, file) = (options.quick, sqlite_options(config));
     let asked = tokio::task::spawn_blocking(move || registry::sqlite::integrity(&file, quick));
     let asked = asked.await.map_err(|error| OpenError::Registry(error.to_string()))?;
     let damages = asked.map_err(|error| OpenError::Registry(error.to_string()))?;
     for damage in &damages {
         report.add(About::Registry, name, damage);
     }
-    match open_store(config).await {
+    match open_store_to_check(config).await {
         Ok(store) => Ok(Some(store)),
         Err(OpenError::Damaged(_)) if !damages.is_empty() => Ok(None),
         Err(OpenError::Damaged(text)) => {

@@ -13,7 +13,7 @@ use crate::index::table;
 /// Migrations of this release, compiled in.
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
 
-/// Brings the database to this release's schema and returns the installation's hash key.
+/// Brings the database to this release's schema, or expects it there, and returns the installation's hash key.
 ///
 /// # Errors
 /// [`OpenError::UnknownSchema`] when a newer or foreign migration was applied.
@@ -24,6 +24,13 @@ pub(super) async fn migrate(options: &PostgresOptions) -> Result<IndexKey, OpenE
         return Err(OpenError::Unavailable(format!(
             "PostgreSQL 15 or newer is needed, the server says {version}"
         )));
+    }
+    if !options.migrates {
+        expect_current(&mut conn).await?;
+        let key = stored_index_key(&mut conn).await?;
+        expect_search_table(&mut conn).await?;
+        conn.close().await?;
+        return Ok(key);
     }
     MIGRATIONS.run(&mut conn).await.map_err(|error| match error {
         MigrateError::VersionMissing(version)
@@ -38,6 +45,32 @@ pub(super) async fn migrate(options: &PostgresOptions) -> Result<IndexKey, OpenE
     Ok(key)
 }
 
+/// Expects this release's schema and changes nothing.
+async fn expect_current(conn: &mut PgConnection) -> Result<(), OpenError> {
+    let is_there: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null")
+        .fetch_one(&mut *conn)
+        .await?;
+    if !is_there {
+        return Err(OpenError::OlderSchema);
+    }
+    let applied: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+        "select version, checksum from _sqlx_migrations where success order by version",
+    )
+    .fetch_all(conn)
+    .await?;
+    for (version, checksum) in &applied {
+        let known = MIGRATIONS.iter().find(|migration| migration.version == *version);
+        if known.is_none_or(|migration| migration.checksum.as_ref() != checksum.as_slice()) {
+            return Err(OpenError::UnknownSchema(*version));
+        }
+    }
+    let newest = applied.last().map_or(0, |(version, _)| *version);
+    match MIGRATIONS.iter().any(|migration| migration.version > newest) {
+        true => Err(OpenError::OlderSchema),
+        false => Ok(()),
+    }
+}
+
 /// Made by the first opening, from the server's random source.
 async fn index_key(conn: &mut PgConnection) -> Result<IndexKey, OpenError> {
     sqlx::query(
@@ -48,6 +81,10 @@ async fn index_key(conn: &mut PgConnection) -> Result<IndexKey, OpenError> {
     .bind(INDEX_KEY)
     .execute(&mut *conn)
     .await?;
+    stored_index_key(conn).await
+}
+
+async fn stored_index_key(conn: &mut PgConnection) -> Result<IndexKey, OpenError> {
     let bytes: Vec<u8> = sqlx::query_scalar("select value from setting where name = $1")
         .bind(INDEX_KEY)
         .fetch_one(conn)
@@ -59,14 +96,7 @@ async fn index_key(conn: &mut PgConnection) -> Result<IndexKey, OpenError> {
 
 /// Refuses index rows of other rules; an empty database is taken over.
 async fn check_search_table(conn: &mut PgConnection) -> Result<(), OpenError> {
-    let stored: Option<Vec<u8>> = sqlx::query_scalar("select value from setting where name = $1")
-        .bind(table::SEARCH_TABLE)
-        .fetch_optional(&mut *conn)
-        .await?;
-    let is_empty: bool = sqlx::query_scalar("select not exists (select 1 from resource)")
-        .fetch_one(&mut *conn)
-        .await?;
-    table::check(stored.as_deref(), is_empty)?;
+    let stored = expect_search_table(&mut *conn).await?;
     if stored.as_deref() != Some(&table::mark()[..]) {
         sqlx::query(
             "insert into setting (name, value) values ($1, $2)
@@ -78,6 +108,18 @@ async fn check_search_table(conn: &mut PgConnection) -> Result<(), OpenError> {
         .await?;
     }
     Ok(())
+}
+
+/// Refuses index rows of other rules; gives what the database says of its own.
+async fn expect_search_table(conn: &mut PgConnection) -> Result<Option<Vec<u8>>, OpenError> {
+    let stored: Option<Vec<u8>> = sqlx::query_scalar("select value from setting where name = $1")
+        .bind(table::SEARCH_TABLE)
+        .fetch_optional(&mut *conn)
+        .await?;
+    let is_empty: bool =
+        sqlx::query_scalar("select not exists (select 1 from resource)").fetch_one(conn).await?;
+    table::check(stored.as_deref(), is_empty)?;
+    Ok(stored)
 }
 
 impl From<sqlx::Error> for OpenError {

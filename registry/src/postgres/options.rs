@@ -25,6 +25,8 @@ pub struct PostgresOptions {
     pub read_timeout: Duration,
     /// Source of the time of commits.
     pub clock: Clock,
+    /// The schema is brought up to date, instead of an older one being refused.
+    pub(super) migrates: bool,
 }
 
 impl PostgresOptions {
@@ -36,6 +38,7 @@ impl PostgresOptions {
             max_connections: MAX_CONNECTIONS_DEFAULT,
             read_timeout: READ_TIMEOUT_DEFAULT,
             clock,
+            migrates: true,
         }
     }
 

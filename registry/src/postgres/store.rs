@@ -75,6 +75,14 @@ impl PostgresStore {
         Ok(Self { index_key, outbox, readers, jobs, writer, fence, fence_session })
     }
 
+    /// Connects to a database to be looked at as it is: its schema stays. Whoever asks for it writes nothing.
+    ///
+    /// # Errors
+    /// [`OpenError::OlderSchema`] where [`PostgresStore::connect`] would change the schema; otherwise as there.
+    pub async fn connect_to_check(options: PostgresOptions) -> Result<Self, OpenError> {
+        Self::connect(PostgresOptions { migrates: false, ..options }).await
+    }
+
     fn write_with<T: Send + 'static>(
         &self,
         job: impl FnOnce(oneshot::Sender<Result<T, CommitError>>) -> Job,

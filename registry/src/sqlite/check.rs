@@ -6,13 +6,13 @@ use bytes::Bytes;
 use fhir::{ResourceId, ResourceKey, ResourceType};
 use futures::FutureExt;
 use rusqlite::types::Value;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params, params_from_iter};
+use rusqlite::{Connection, ErrorCode, Row, params, params_from_iter};
 
-use super::access_outbox;
 use super::current::current;
-use super::open::PAGE_BYTES;
+use super::open::{PAGE_BYTES, SqliteOptions};
 use super::read::{sql_limit, wrapped_key};
 use super::store::SqliteStore;
+use super::{access_outbox, settle};
 use crate::check::{
     Answer, Checks, Column, IndexRow, IndexTable, IndexValue, LogRow, ResourceRow, VersionRow,
 };
@@ -65,21 +65,30 @@ impl Checks for SqliteStore {
 }
 
 /// What `pragma integrity_check` (`quick_check` without indexes) says against the file; empty when it is sound.
-/// Blocks while it reads the whole file.
+/// Blocks while it reads the whole file. A log is made durable first and left beside the file.
 ///
 /// # Errors
-/// [`OpenError::Unavailable`] when the file cannot be opened; damage that keeps it from being read is an answer.
-pub fn integrity(file: &Path, quick: bool) -> Result<Vec<String>, OpenError> {
+/// [`OpenError::Unavailable`] when the file cannot be opened, or its log not be made durable; damage that keeps it
+/// from being read is an answer.
+pub fn integrity(options: &SqliteOptions, quick: bool) -> Result<Vec<String>, OpenError> {
+    let file = options.path.as_path();
     let mut damages = torn(file)
         .map_err(|error| OpenError::Unavailable(format!("{}: {error}", file.display())))?;
+    let options = match settle::for_checking(options) {
+        Ok((options, _)) => options,
+        Err(OpenError::Damaged(text)) => {
+            damages.push(text);
+            return Ok(damages);
+        }
+        Err(error) => return Err(error),
+    };
     let said = |conn: &Connection| -> rusqlite::Result<Vec<String>> {
         let name = if quick { "quick_check" } else { "integrity_check" };
         conn.prepare(&format!("pragma {name}({DAMAGES_MAX})"))?
             .query_map([], |row| row.get(0))?
             .collect()
     };
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    match Connection::open_with_flags(file, flags).and_then(|conn| said(&conn)) {
+    match options.plain().and_then(|conn| said(&conn)) {
         Ok(lines) => damages.extend(lines.into_iter().filter(|line| line != "ok")),
         Err(error) if is_damage(&error) => damages.push(error.to_string()),
         Err(error) => {

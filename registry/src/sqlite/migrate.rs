@@ -19,14 +19,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 pub(super) fn migrate(conn: &mut Connection) -> Result<(), OpenError> {
     let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(CREATE_TABLE)?;
-    let applied = applied(&transaction)?;
-    for (version, checksum) in &applied {
-        let known = MIGRATIONS.iter().find(|migration| migration.version == *version);
-        if known.is_none_or(|migration| migration.checksum.as_ref() != checksum.as_slice()) {
-            return Err(OpenError::UnknownSchema(*version));
-        }
-    }
-    let newest = applied.last().map_or(0, |(version, _)| *version);
+    let newest = newest(&transaction)?;
     for migration in MIGRATIONS.iter().filter(|migration| migration.version > newest) {
         transaction.execute_batch(migration.sql.as_str())?;
         transaction.execute(
@@ -37,6 +30,33 @@ pub(super) fn migrate(conn: &mut Connection) -> Result<(), OpenError> {
     }
     transaction.commit()?;
     Ok(())
+}
+
+/// Expects this release's schema and changes nothing.
+///
+/// # Errors
+/// [`OpenError::OlderSchema`] when a migration is still to come, [`OpenError::UnknownSchema`] as [`migrate`].
+pub(super) fn expect_current(conn: &Connection) -> Result<(), OpenError> {
+    let is_there = conn
+        .prepare("select 1 from sqlite_schema where type = 'table' and name = '_sqlx_migrations'")?
+        .exists([])?;
+    let newest = if is_there { newest(conn)? } else { 0 };
+    match MIGRATIONS.iter().any(|migration| migration.version > newest) {
+        true => Err(OpenError::OlderSchema),
+        false => Ok(()),
+    }
+}
+
+/// Version of the newest migration that was applied; all of them are known.
+fn newest(conn: &Connection) -> Result<i64, OpenError> {
+    let applied = applied(conn)?;
+    for (version, checksum) in &applied {
+        let known = MIGRATIONS.iter().find(|migration| migration.version == *version);
+        if known.is_none_or(|migration| migration.checksum.as_ref() != checksum.as_slice()) {
+            return Err(OpenError::UnknownSchema(*version));
+        }
+    }
+    Ok(applied.last().map_or(0, |(version, _)| *version))
 }
 
 fn applied(conn: &Connection) -> rusqlite::Result<Vec<(i64, Vec<u8>)>> {

@@ -25,6 +25,8 @@ pub struct SqliteOptions {
     pub vfs: Option<String>,
     /// What makes files durable beside SQLite; another one for tests of the file layer.
     pub durable: Arc<dyn Durable>,
+    /// Closing leaves the log as it is, instead of bringing it into the database and deleting it.
+    pub(super) keeps_log: bool,
 }
 
 impl SqliteOptions {
@@ -37,6 +39,7 @@ impl SqliteOptions {
             checkpoint_bytes: CHECKPOINT_BYTES_DEFAULT,
             vfs: None,
             durable: Arc::new(SystemFiles),
+            keeps_log: false,
         }
     }
 
@@ -92,6 +95,9 @@ impl SqliteOptions {
         conn.busy_timeout(BUSY_TIMEOUT)?;
         // Plans do not depend on values, so a cached statement need not be planned anew when values are bound.
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+        if self.keeps_log {
+            conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        }
         Ok(conn)
     }
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 
+use super::fail_stop::{self, DiskState};
 use super::open::SqliteOptions;
 use crate::error::OpenError;
 
@@ -56,15 +57,28 @@ impl Durable for SystemFiles {
     }
 }
 
-/// Makes a log that an earlier process left durable.
+/// Prepares to look at a database that is to stay as it is: a log that is there is made durable and then left alone.
+///
+/// # Errors
+/// As [`settle_log`].
+pub(super) fn for_checking(
+    options: &SqliteOptions,
+) -> Result<(SqliteOptions, &'static DiskState), OpenError> {
+    let (vfs, disk) = fail_stop::register(options.vfs.as_deref())?;
+    let mut options = SqliteOptions { vfs: Some(vfs), ..options.clone() };
+    options.keeps_log = settle_log(&options)?;
+    Ok((options, disk))
+}
+
+/// Makes a log that an earlier process left durable; true when there is one.
 ///
 /// # Errors
 /// [`OpenError::Unavailable`] when the disk does not take it, or when another process has the database open: what
 /// that one shows it may have read from the cache only. The text says what to do.
-pub(super) fn settle_log(options: &SqliteOptions) -> Result<(), OpenError> {
+pub(super) fn settle_log(options: &SqliteOptions) -> Result<bool, OpenError> {
     let log = log_path(&options.path);
     if std::fs::metadata(&log).map_or(0, |found| found.len()) == 0 {
-        return Ok(());
+        return Ok(false);
     }
     let held = options.plain()?;
     // Closing must not copy what was read before it was durable.
@@ -72,7 +86,10 @@ pub(super) fn settle_log(options: &SqliteOptions) -> Result<(), OpenError> {
     held.busy_timeout(HOLDER_WAIT)?;
     held.pragma_update(None, "locking_mode", "exclusive")?;
     match held.query_row("select count(*) from sqlite_schema", [], |row| row.get::<_, i64>(0)) {
-        Ok(_) => options.durable.write_again(&log).map_err(|error| refused(&log, &error)),
+        Ok(_) => {
+            options.durable.write_again(&log).map_err(|error| refused(&log, &error))?;
+            Ok(true)
+        }
         Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {
             Err(OpenError::Unavailable(HELD.to_owned()))
         }

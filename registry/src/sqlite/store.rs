@@ -78,6 +78,22 @@ impl SqliteStore {
         })
     }
 
+    /// Opens a database to be looked at as it is: nothing is made or brought up to date, and writes are refused.
+    /// Blocks for some milliseconds.
+    ///
+    /// # Errors
+    /// [`OpenError::OlderSchema`] where [`SqliteStore::open`] would change the schema; otherwise as there.
+    pub fn open_to_check(options: &SqliteOptions) -> Result<Self, OpenError> {
+        let (options, disk) = settle::for_checking(options)?;
+        let conn = options.plain()?;
+        migrate::expect_current(&conn)?;
+        let index_key = stored_index_key(&conn)?;
+        expect_search_table(&conn)?;
+        let readers = Some(Readers::start(&options)?);
+        let (outbox, threads) = (Arc::new(Notify::new()), Vec::new());
+        Ok(Self { index_key, outbox, readers, writer: None, threads, disk })
+    }
+
     pub(super) fn read_with<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
@@ -90,7 +106,10 @@ impl SqliteStore {
         job: impl FnOnce(oneshot::Sender<Result<T, CommitError>>) -> Job,
     ) -> BoxFuture<'static, Result<T, CommitError>> {
         let (reply, answer) = oneshot::channel();
-        let writer = self.writer.as_ref().expect("the writer lives until the store is dropped");
+        let Some(writer) = self.writer.as_ref() else {
+            let text = "the database was opened to be looked at";
+            return async { Err(CommitError::Unavailable(text.into())) }.boxed();
+        };
         match writer.try_send(job(reply)) {
             Ok(()) => async {
                 let ended = || Err(CommitError::Unavailable("the writer has ended".into()));
@@ -283,18 +302,18 @@ fn index_key(conn: &Connection) -> Result<IndexKey, OpenError> {
         "insert or ignore into setting (name, value) values (?1, randomblob(16))",
         params![INDEX_KEY],
     )?;
-    let bytes: [u8; 16] =
-        conn.query_row("select value from setting where name = ?1", params![INDEX_KEY], |row| {
-            row.get(0)
-        })?;
-    Ok(IndexKey::from_bytes(bytes))
+    stored_index_key(conn)
+}
+
+fn stored_index_key(conn: &Connection) -> Result<IndexKey, OpenError> {
+    let bytes = sealed::setting(conn, INDEX_KEY)?.and_then(|bytes| bytes.try_into().ok());
+    let damaged = || OpenError::Damaged("the index key is missing or malformed".into());
+    bytes.map(IndexKey::from_bytes).ok_or_else(damaged)
 }
 
 /// Refuses index rows of other rules; an empty database is taken over.
 fn check_search_table(conn: &Connection) -> Result<(), OpenError> {
-    let stored = sealed::setting(conn, table::SEARCH_TABLE)?;
-    let is_empty = !conn.prepare("select 1 from resource limit 1")?.exists([])?;
-    table::check(stored.as_deref(), is_empty)?;
+    let stored = expect_search_table(conn)?;
     if stored.as_deref() != Some(&table::mark()[..]) {
         conn.execute(
             "insert or replace into setting (name, value) values (?1, ?2)",
@@ -302,6 +321,14 @@ fn check_search_table(conn: &Connection) -> Result<(), OpenError> {
         )?;
     }
     Ok(())
+}
+
+/// Refuses index rows of other rules; gives what the database says of its own.
+fn expect_search_table(conn: &Connection) -> Result<Option<Vec<u8>>, OpenError> {
+    let stored = sealed::setting(conn, table::SEARCH_TABLE)?;
+    let is_empty = !conn.prepare("select 1 from resource limit 1")?.exists([])?;
+    table::check(stored.as_deref(), is_empty)?;
+    Ok(stored)
 }
 
 const INDEX_KEY: &str = "index_key";

@@ -198,6 +198,11 @@ fn a_log_that_cannot_be_written_again_keeps_the_store_from_opening() {
             disk.fail_next_sync(Fault { suffix: "-wal", kept: false, thread: None })
         });
         assert!(matches!(open(folder).map(drop), Err(OpenError::Unavailable(_))));
+        with_disk(folder, |disk| {
+            disk.fail_next_sync(Fault { suffix: "-wal", kept: false, thread: None })
+        });
+        let looked = registry::sqlite::integrity(&lossy_options(folder, CHECKPOINT_BYTES), false);
+        assert!(matches!(looked, Err(OpenError::Unavailable(_))), "a check trusts it no more");
 
         drop(open(folder).expect("the disk is well again"));
         let left = with_disk(folder, |disk| disk.cut(&mut Random::new(1)));

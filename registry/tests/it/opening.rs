@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use registry::error::OpenError;
+use registry::error::{CommitError, OpenError};
 use registry::sqlite::{SqliteOptions, SqliteStore};
+use registry::store::Store;
 
 use crate::engines::{open_sqlite, ticking_clock};
 use crate::sets::{commit_one, write};
@@ -29,6 +30,51 @@ fn a_schema_of_another_release_is_refused() {
     alter(&path, "delete from _sqlx_migrations where version = 9999");
     alter(&path, "update _sqlx_migrations set checksum = x'00' where version = 1");
     assert!(matches!(open(&path), Err(OpenError::UnknownSchema(1))));
+}
+
+#[test]
+fn a_check_refuses_the_schema_of_an_earlier_release_and_leaves_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("registry.db");
+    let look = || SqliteStore::open_to_check(&SqliteOptions::new(&path, ticking_clock())).map(drop);
+    drop(open_sqlite(&path));
+    look().expect("the schema of this release");
+    alter(&path, "delete from _sqlx_migrations where version > 1");
+    let before = std::fs::read(&path).unwrap();
+
+    let Err(error @ OpenError::OlderSchema) = look() else { panic!("an older schema is opened") };
+
+    assert!(error.to_string().contains("start the gateway once"), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    alter(&path, "drop table _sqlx_migrations");
+    assert!(matches!(look(), Err(OpenError::OlderSchema)));
+}
+
+#[test]
+fn a_check_of_what_a_crash_left_writes_nothing_and_keeps_the_log() {
+    let (folder, crashed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let store = open_sqlite(&folder.path().join("registry.db"));
+    runtime.block_on(commit_one(&store, write("Organization/a", None, "one"))).unwrap();
+    let names = ["registry.db", "registry.db-wal"];
+    for name in names {
+        std::fs::copy(folder.path().join(name), crashed.path().join(name)).unwrap();
+    }
+    let read = || names.map(|name| std::fs::read(crashed.path().join(name)).unwrap());
+    let before = read();
+    assert!(!before[1].is_empty());
+    let options = SqliteOptions::new(crashed.path().join("registry.db"), ticking_clock());
+
+    assert_eq!(registry::sqlite::integrity(&options, false).unwrap(), Vec::<String>::new());
+    assert_eq!(read(), before);
+    let looked = SqliteStore::open_to_check(&options).unwrap();
+    let waiting = runtime.block_on(looked.outbox(0, 10)).unwrap();
+    let refused = runtime.block_on(commit_one(&looked, write("Organization/b", None, "two")));
+    drop(looked);
+
+    assert_eq!(waiting.len(), 1, "what the log holds is seen");
+    assert!(matches!(refused, Err(CommitError::Unavailable(_))));
+    assert_eq!(read(), before);
 }
 
 #[test]

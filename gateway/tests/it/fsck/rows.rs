@@ -236,6 +236,21 @@ async fn what_is_wrong_everywhere_is_no_flood() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_schema_of_an_earlier_release_is_refused_and_left() {
+    let folder = Folder::make(None).await;
+    folder.execute("delete from _sqlx_migrations where version > 1").unwrap();
+    let before = std::fs::read(folder.database()).unwrap();
+
+    let mut fsck = crate::process::sealway(folder.path());
+    let said = fsck.args(["ledger", "fsck"]).output().unwrap();
+
+    let text = String::from_utf8_lossy(&said.stderr);
+    assert_eq!(said.status.code(), Some(1), "{text}");
+    assert!(text.contains("start the gateway once, it brings it up to date"), "{text}");
+    assert_eq!(std::fs::read(folder.database()).unwrap(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_changed_index_key_is_found() {
     let folder = Folder::make(None).await;
     folder.execute("update setting set value = randomblob(16) where name = 'index_key'").unwrap();
