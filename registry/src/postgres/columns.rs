@@ -137,7 +137,10 @@ fn table<T>(
     let all = format!("{columns}, nsort, rid, patient");
     batch.part().push(&match way {
         Direction::Insert => format!("insert into {name} ({all}) select * from unnest("),
-        Direction::Delete => format!("delete from {name} t using unnest("),
+        // A lookup for each row, whatever the statistics say of the table.
+        Direction::Delete => {
+            format!("delete from {name} where ctid = any(array(select d.ctid from unnest(")
+        }
     });
     bind(batch, rows)?;
     batch.bind(rows.iter().map(|(_, at)| at.nsort).collect::<Vec<_>>())?;
@@ -148,7 +151,10 @@ fn table<T>(
         Direction::Delete => {
             let keys = columns.split(", ").chain(["nsort", "rid"]);
             let same: Vec<_> = keys.map(|key| format!("t.{key} = u.{key}")).collect();
-            batch.push(&format!(") u ({all}) where {}", same.join(" and ")))
+            batch.push(&format!(
+                ") u ({all}) cross join lateral (select t.ctid from {name} t where {} limit 1) d))",
+                same.join(" and ")
+            ))
         }
     };
     Ok(())

@@ -53,11 +53,12 @@ pub(super) async fn mark(
         size = size.max(range.first_index + range.outbox_ids.len() as u64);
     }
     sqlx::query(
+        // By `any`, as a join would be planned by what the statistics say of a table that is empty most of the time.
         "with moved as (
-           delete from ledger_outbox o using unnest($1, $2) u (log_index, outbox_id)
-           where o.outbox_id = u.outbox_id
-           returning u.log_index, o.change, o.salt_id)
-         insert into ledger_entry (log_index, change, salt_id) select * from moved",
+           delete from ledger_outbox where outbox_id = any($2) returning outbox_id, change, salt_id)
+         insert into ledger_entry (log_index, change, salt_id)
+         select u.log_index, m.change, m.salt_id
+         from unnest($1, $2) u (log_index, outbox_id) join moved m on m.outbox_id = u.outbox_id",
     )
     .bind(indexes)
     .bind(ids)
