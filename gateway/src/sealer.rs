@@ -50,6 +50,8 @@ pub struct Sealer {
     journal_done: u64,
     /// The registry may not have recorded all that the log holds.
     behind: bool,
+    /// The taking of the right to seal under which the last round was begun.
+    epoch: Option<u64>,
     /// What is in the log's memory and not published yet, because the disk had no room.
     appended: Option<Appended>,
     backlog_max: u64,
@@ -102,6 +104,7 @@ impl Sealer {
             outbox_done: 0,
             journal_done: 0,
             behind: true,
+            epoch: None,
             appended: None,
             backlog_max: settings.backlog_max,
             idle: Duration::from_millis(settings.checkpoint_ms),
@@ -174,9 +177,9 @@ impl Sealer {
     /// # Errors
     /// [`SealError`]; the log is then left alone until the next start.
     pub async fn seal(&mut self) -> Result<usize, SealError> {
-        if !self.store.is_sequencer() {
-            return Err(SealError::Fenced);
-        }
+        let epoch = self.held_epoch().await?;
+        // Lost and taken again since the last round: somebody else may have sealed in between.
+        self.behind |= self.epoch.replace(epoch) != Some(epoch);
         if self.behind {
             self.recover().await?;
         }
@@ -187,6 +190,11 @@ impl Sealer {
                 None => return Ok(0),
             },
         };
+        let held = self.held_epoch().await;
+        if !matches!(held, Ok(held) if held == epoch) {
+            self.appended = Some(appended);
+            return Err(held.err().unwrap_or(SealError::Fenced));
+        }
         let time_ms = u64::try_from(clock::now_us() / 1000).unwrap_or(0);
         let checkpoint = match self.log.publish(time_ms) {
             Ok(checkpoint) => checkpoint,
@@ -204,6 +212,12 @@ impl Sealer {
         self.metrics.ledger_size.set(i64::try_from(self.log.size()).unwrap_or(i64::MAX));
         self.metrics.checkpoint_at_us.set(clock::now_us());
         Ok(count)
+    }
+
+    /// The taking under which the right to seal is held now, as the database has it.
+    async fn held_epoch(&self) -> Result<u64, SealError> {
+        let epoch = self.store.sequencer_epoch().await.map_err(of_registry)?;
+        epoch.ok_or(SealError::Fenced)
     }
 
     /// Brings what waits into the log's memory; `None` when nothing does.

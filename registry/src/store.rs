@@ -133,6 +133,12 @@ pub trait Store: Send + Sync + 'static {
         true
     }
 
+    /// The taking of that right under which it is held now, asked of the database; `None` while it is not held.
+    /// Another number than before: it was lost meanwhile, and somebody else may have had it.
+    fn sequencer_epoch(&self) -> BoxFuture<'_, Result<Option<u64>, ReadError>> {
+        Box::pin(async { Ok(Some(0)) })
+    }
+
     /// Why nothing is written until the next start, and what to do about it; `None` while all is well.
     fn stopped(&self) -> Option<String> {
         None

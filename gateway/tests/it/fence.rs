@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::cluster::Cluster;
 use crate::process::{Process, serve};
@@ -22,12 +23,22 @@ fn cut(cluster: &mut Cluster) {
 
 /// Puts a patient and waits until its first version is sealed.
 fn seal(gateway: &Process, id: &str) {
+    put(gateway, id);
+    wait_until_sealed(gateway, id);
+}
+
+fn put(gateway: &Process, id: &str) {
     let client = reqwest::blocking::Client::new();
     let url = format!("{}/Patient/{id}", gateway.base);
     let body = format!(r#"{{"resourceType":"Patient","id":"{id}","gender":"female"}}"#);
     let put = client.put(&url).bearer_auth(&gateway.token).body(body);
     let put = put.header("content-type", "application/fhir+json").send().expect("it answers");
     assert_eq!(put.status(), 201);
+}
+
+fn wait_until_sealed(gateway: &Process, id: &str) {
+    let client = reqwest::blocking::Client::new();
+    let url = format!("{}/Patient/{id}", gateway.base);
     for _ in 0..SEAL_WAITS_MAX {
         let receipt = client.get(format!("{url}/_history/1/$receipt?{SEAL_WAIT}"));
         let receipt = receipt.bearer_auth(&gateway.token).send().expect("it answers");
@@ -61,6 +72,19 @@ fn a_second_gateway_on_a_database_refuses_to_start_and_the_first_goes_on() {
     // The right is lost and taken again.
     cut(&mut cluster);
     seal(&gateway, "c");
+
+    // Somebody else took it, and this process has not noticed: it publishes nothing under the old right.
+    let taken = "update setting set value = set_byte(value, 7, 1) where name = 'sequencer_epoch' returning true";
+    assert_eq!(cluster.execute("postgres", taken), ["t"]);
+    std::thread::sleep(Duration::from_millis(500));
+    let published = || std::fs::read(first.path().join("log/checkpoint")).unwrap();
+    let before = published();
+    put(&gateway, "unsealed");
+    std::thread::sleep(Duration::from_millis(2_500));
+    assert!(published() == before, "a checkpoint was published under a right that is lost");
+    cut(&mut cluster);
+    wait_until_sealed(&gateway, "unsealed");
+    assert!(published() != before, "sealing goes on");
 
     // Killed without warning, it leaves the right to the next start.
     gateway.kill();

@@ -31,6 +31,17 @@ impl Fence {
         self.epoch.load(Ordering::Acquire) == 0 || self.is_held.load(Ordering::Acquire)
     }
 
+    /// Asked without a lock: the epoch of the last taking, if the right is held and the database has the same.
+    pub(super) async fn current(
+        &self,
+        conn: &mut PgConnection,
+    ) -> Result<Option<u64>, sqlx::Error> {
+        let epoch = self.epoch.load(Ordering::Acquire);
+        let is_current = self.is_current(conn).await?;
+        // One that was taken meanwhile is told next time.
+        Ok((is_current && self.epoch.load(Ordering::Acquire) == epoch).then_some(epoch))
+    }
+
     /// Asked in the writer's transaction, under the writers' lock: may this process act as the sequencer?
     pub(super) async fn is_current(&self, conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
         match self.epoch.load(Ordering::Acquire) {

@@ -342,6 +342,14 @@ impl Store for PostgresStore {
         self.fence.is_held()
     }
 
+    fn sequencer_epoch(&self) -> BoxFuture<'_, Result<Option<u64>, ReadError>> {
+        let fence = Arc::clone(&self.fence);
+        self.readers.run(move |conn| {
+            let fence = Arc::clone(&fence);
+            async move { Ok(fence.current(conn).await?) }.boxed()
+        })
+    }
+
     fn scan_versions(
         &self,
         after: u64,

@@ -71,11 +71,15 @@ fn a_lost_right_is_noticed_and_taken_again() {
         let url = cluster.database().await;
         let store = cluster::open(&url).await;
         store.take_sequencer().await.unwrap();
+        let before = store.sequencer_epoch().await.unwrap().expect("the right is held");
+        assert_eq!(store.sequencer_epoch().await.unwrap(), Some(before));
 
         cut(&url).await;
 
         wait_until("the loss is noticed", || !store.is_sequencer()).await;
         wait_until("the right is taken again", || store.is_sequencer()).await;
+        // Who looks only now sees that it was lost in between.
+        assert_eq!(store.sequencer_epoch().await.unwrap(), Some(before + 1));
         seal_one(&store, "Organization/a", 0).await.unwrap();
     });
 }
@@ -92,6 +96,7 @@ fn who_was_fenced_out_marks_nothing_even_before_it_knows() {
         let (taken, ()) = tokio::join!(new.take_sequencer(), cut(&url));
         taken.unwrap();
 
+        assert_eq!(old.sequencer_epoch().await.unwrap(), None);
         for sealed in [
             seal_one(&old, "Organization/a", 0).await,
             old.set_setting("journal_sealed", b"anything").await,
