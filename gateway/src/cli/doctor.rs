@@ -1,7 +1,7 @@
 //! `sealway doctor`: checks an installation, each line ✓, ! or ✗; what is not ✓ says what to do next.
 //!
 //! A gateway that runs is asked how it is. Without one the database, the log, the keys and the journal are opened
-//! and closed again (`parts`).
+//! and read (`parts`). Nothing stored is changed; a temporary file in the data folder tells how fast its disk is.
 //! Not here: whether what is stored is what was written (`ledger fsck`).
 
 mod parts;

@@ -73,11 +73,7 @@ fn the_help_of_verify_names_its_exit_codes() {
 #[test]
 fn doctor_asks_the_gateway_that_runs_and_opens_the_parts_of_one_that_does_not() {
     let folder = tempfile::tempdir().unwrap();
-    // Nobody listens at the configured address, whatever else runs on this machine.
-    let ask = || {
-        let mut doctor = sealway(folder.path());
-        doctor.arg("doctor").env("SEALWAY_SERVER__LISTEN", "127.0.0.1:9").output().unwrap()
-    };
+    let ask = || doctor(folder.path());
     let doctor = || said(&ask());
     let gateway = Process::start(folder.path());
 
@@ -88,6 +84,8 @@ fn doctor_asks_the_gateway_that_runs_and_opens_the_parts_of_one_that_does_not() 
     std::fs::remove_file(folder.path().join("keys/kek")).unwrap();
     let keyless = doctor();
     std::fs::write(folder.path().join("registry.sqlite"), vec![7; 8192]).unwrap();
+    // With its log the database would be whole.
+    std::fs::remove_file(folder.path().join("registry.sqlite-wal")).unwrap();
     let damaged = doctor();
 
     assert_eq!(status.code(), Some(0), "{running}");
@@ -106,6 +104,52 @@ fn doctor_asks_the_gateway_that_runs_and_opens_the_parts_of_one_that_does_not() 
     for pair in lines.windows(2).filter(|pair| pair[0].starts_with(['✗', '!'])) {
         assert!(pair[1].starts_with("    "), "{pair:?}");
     }
+}
+
+/// Runs `doctor`. Nobody listens at the configured address, whatever else runs on this machine.
+fn doctor(folder: &std::path::Path) -> std::process::Output {
+    sealway(folder).arg("doctor").env("SEALWAY_SERVER__LISTEN", "127.0.0.1:9").output().unwrap()
+}
+
+#[test]
+fn doctor_changes_nothing_of_what_a_crash_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Process::start(folder.path());
+    let client = reqwest::blocking::Client::new();
+    for _ in 0..2 {
+        let read = client.get(format!("{}/Patient", gateway.base)).bearer_auth(&gateway.token);
+        assert_eq!(read.send().unwrap().status(), 200);
+    }
+    gateway.kill();
+    let access = std::fs::read_dir(folder.path().join("access")).unwrap();
+    let journal = access.map(|file| file.unwrap().path()).find(|file| !file.ends_with("lock"));
+    let journal = journal.expect("an access is recorded");
+    let sound = std::fs::read(&journal).unwrap();
+    std::fs::write(&journal, [&sound[..], &[7; 5]].concat()).unwrap();
+    let database = folder.path().join("registry.sqlite");
+    let log = folder.path().join("registry.sqlite-wal");
+    let bytes = || [&database, &log, &journal].map(|file| std::fs::read(file).unwrap());
+    let before = bytes();
+    assert!(!before[1].is_empty());
+
+    let torn = said(&doctor(folder.path()));
+    assert_eq!(bytes(), before);
+    // In the first of two records.
+    let mut changed = sound.clone();
+    changed[60] ^= 1;
+    std::fs::write(&journal, changed).unwrap();
+    let changed = said(&doctor(folder.path()));
+    std::fs::write(&journal, &sound).unwrap();
+    let conn = rusqlite::Connection::open(&database).unwrap();
+    conn.execute_batch("delete from _sqlx_migrations where version > 1").unwrap();
+    drop(conn);
+    let older = said(&doctor(folder.path()));
+
+    assert!(torn.contains("✓ database:") && torn.contains("can be read"), "{torn}");
+    assert!(torn.contains("! access:") && torn.contains("the next start cuts it off"), "{torn}");
+    assert!(changed.contains("✗ access:") && changed.contains("is damaged from"), "{changed}");
+    assert!(older.contains("! database:") && older.contains("start the gateway once"), "{older}");
+    assert!(older.contains("✓ access:"), "{older}");
 }
 
 #[test]

@@ -1,17 +1,18 @@
-//! The parts of a stopped gateway, each opened as a start would open it.
+//! The parts of a stopped gateway, each opened and read.
 //!
-//! Nothing is made: a part that is not there yet is said to be absent. The log's lock is held meanwhile, so that no
-//! gateway starts in between.
+//! What is stored is not changed: a part that is not there yet is said to be absent, an older schema and a torn tail of
+//! the journal are left to the next start, and a log that SQLite left is made durable with the bytes it has (ADR 008)
+//! and kept. Lock files are made and held meanwhile, so that no gateway starts in between.
 //! Not here: a running gateway (`super`).
 
 use std::path::Path;
 
 use ledger::{FileHead, FileTiles, Log, Signer, StorageError};
-use registry::access::Journal;
+use registry::access::{Piece, Reading};
 use repository::Keyring;
 
 use super::{Check, bad, good, warn};
-use crate::app::open_store;
+use crate::app::{OpenError, open_store_to_check};
 use crate::config::Config;
 use crate::keyfile;
 
@@ -71,12 +72,16 @@ async fn check_database(config: &Config) -> Check {
         }
         false => "restore the file from a backup, then run `sealway ledger fsck`",
     };
-    let store = match open_store(config).await {
+    let store = match open_store_to_check(config).await {
         Ok(store) => store,
+        Err(OpenError::OlderSchema(text)) => {
+            let next = "`sealway serve` does that; keep a backup of it from before";
+            return warn("database", &format!("{place}: {text}"), next);
+        }
         Err(error) => return bad("database", &format!("{place}: {error}"), next),
     };
-    match store.ping().await {
-        Ok(()) => good("database", &format!("{place} reads and writes")),
+    match store.sealed_size().await {
+        Ok(_) => good("database", &format!("{place} can be read")),
         Err(error) => bad("database", &format!("{place}: {error}"), next),
     }
 }
@@ -114,14 +119,33 @@ fn check_journal(folder: &Path) -> Check {
     if !folder.is_dir() {
         return absent("access", folder);
     }
-    match Journal::open(folder) {
-        Ok(journal) => good("access", &format!("{} records", journal.position())),
-        Err(error) => bad(
-            "access",
-            &error.to_string(),
-            "run `sealway ledger fsck`; restore the folder from a backup",
-        ),
+    let next = "run `sealway ledger fsck`; restore the folder from a backup";
+    read_journal(folder, next)
+        .unwrap_or_else(|error| bad("access", &format!("{}: {error}", folder.display()), next))
+}
+
+/// All of the journal; a start reads its end only.
+fn read_journal(folder: &Path, next: &str) -> std::io::Result<Check> {
+    let mut reading = Reading::open(folder)?;
+    let (mut count, mut torn) = (0, None);
+    while let Some(piece) = reading.take()? {
+        match piece {
+            Piece::Record(_) => count += 1,
+            Piece::Torn { file, .. } => torn = Some(file),
+            Piece::Damaged(damage) => {
+                let text = format!("{} is damaged from byte {} on", damage.file, damage.offset);
+                return Ok(bad("access", &text, next));
+            }
+        }
     }
+    let records = format!("{count} records");
+    Ok(torn.map_or_else(
+        || good("access", &records),
+        |file| {
+            let text = format!("{records}; {file} ends with bytes that are no whole record");
+            warn("access", &text, "a crash leaves that, and the next start cuts it off")
+        },
+    ))
 }
 
 fn absent(name: &str, path: &Path) -> Check {
