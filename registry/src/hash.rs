@@ -8,6 +8,9 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher24;
 
+/// What is said of a database that holds resources and no key: a new one would find none of them.
+pub(crate) const INDEX_KEY_GONE: &str = "the setting index_key is gone, without which no search finds what is stored: restore the database";
+
 /// The installation's key for index hashes.
 #[derive(Clone)]
 pub struct IndexKey([u8; 16]);

@@ -35,13 +35,10 @@ pub fn run(args: &DemoArgs) -> u8 {
     // Held until the end: dropping it deletes the folder.
     let temporary;
     let folder = match &args.keep {
-        Some(folder) => {
-            if let Err(error) = std::fs::create_dir_all(folder) {
-                out::note(format_args!("sealway demo: --keep {}: {error}", folder.display()));
-                return 3;
-            }
-            folder.clone()
-        }
+        Some(folder) => match keep(folder) {
+            Ok(()) => folder.clone(),
+            Err(code) => return code,
+        },
         None => match tempfile::Builder::new().prefix("sealway-demo-").tempdir() {
             Ok(made) => {
                 temporary = made;
@@ -197,6 +194,26 @@ fn quoted(text: &str) -> String {
 
 fn absolute(folder: &Path) -> Option<PathBuf> {
     std::fs::canonicalize(folder).ok()
+}
+
+/// Makes the folder; refuses one with contents of another origin, as synthetic patients must not get among real ones.
+fn keep(folder: &Path) -> Result<(), u8> {
+    let told = folder.display();
+    if is_foreign(folder) {
+        out::note(format_args!(
+            "sealway demo: --keep {told}: the folder holds something that no demo made; name a new one"
+        ));
+        return Err(2);
+    }
+    std::fs::create_dir_all(folder).map_err(|error| {
+        out::note(format_args!("sealway demo: --keep {told}: {error}"));
+        3
+    })
+}
+
+fn is_foreign(folder: &Path) -> bool {
+    let has_contents = std::fs::read_dir(folder).is_ok_and(|mut found| found.next().is_some());
+    has_contents && !folder.join("demo.json").exists()
 }
 
 /// True when somebody listens there; 0 is never taken.

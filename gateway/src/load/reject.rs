@@ -41,6 +41,8 @@ impl Rejection {
                 let inner = trouble.path.as_deref().and_then(entry_of);
                 let part = inner.and_then(|(at, rest)| Some((item.parts.get(at)?, rest)));
                 if let Some((part, rest)) = part {
+                    // The URL of the request was made of the resource's id.
+                    let rest = if rest == ".request.url" { ".id" } else { rest };
                     trouble.path = Some(format!("{}{rest}", part.name));
                 }
             });

@@ -1,6 +1,7 @@
 //! One item to the gateway and what came of it: accepted, refused in part, refused, or not delivered.
 //!
-//! 429 and 503 are no refusal, neither of a request nor of an entry of a batch: what they answer is sent again.
+//! 429 and 503 are no refusal, neither of a request nor of an entry of a batch: what they answer is sent again. A batch
+//! that was made here and is refused as a whole is sent again in halves, so that one bad resource refuses no other.
 
 use std::time::Duration;
 
@@ -98,8 +99,21 @@ impl Sender {
     /// # Errors
     /// [`SendError`] when the fate of the item, or of a part, is unknown or the token is refused.
     pub async fn send(&self, item: &Item, answer: &mut Answer) -> Result<(), SendError> {
+        let mut waiting = vec![Left::all(item)];
+        while let Some(left) = waiting.pop() {
+            waiting.extend(self.deliver(item, left, answer).await?);
+        }
+        Ok(())
+    }
+
+    /// Delivers a part of an item; gives its halves when it was refused as a whole and can be halved.
+    async fn deliver(
+        &self,
+        item: &Item,
+        mut left: Left,
+        answer: &mut Answer,
+    ) -> Result<Vec<Left>, SendError> {
         let url = self.url(item.kind);
-        let mut left = Left::all(item);
         let mut backoff = Backoff::default();
         loop {
             let asked = match self.request(&url, item.kind, left.body.clone()).send().await {
@@ -112,11 +126,17 @@ impl Sender {
                         read_answer(&url, response).await.inspect_err(|error| {
                             answer.uncertain |= matches!(error, SendError::Unreachable { .. });
                         })?;
+                    if item.kind == ItemKind::Resources && !status.is_success() {
+                        let halves = left.halves();
+                        if !halves.is_empty() {
+                            return Ok(halves);
+                        }
+                    }
                     if left.take(item, status, &body, answer) {
                         backoff = Backoff::default();
                     }
                     if left.entries.is_empty() {
-                        return Ok(());
+                        return Ok(Vec::new());
                     }
                     backoff.last = format!("{} entries of a batch wait", left.entries.len());
                     None
@@ -202,6 +222,20 @@ impl Left {
         Self { body: item.body.clone(), entries: (0..item.parts.len().max(1)).collect() }
     }
 
+    /// Both halves, the first last; none when there is only one entry, or nothing that can be cut.
+    fn halves(&self) -> Vec<Self> {
+        let middle = self.entries.len() / 2;
+        let half = |from: usize, to: usize| {
+            let body = batch_of(&self.body, &(from..to).collect::<Vec<_>>());
+            Self { body, entries: self.entries[from..to].to_vec() }
+        };
+        let halves = vec![half(middle, self.entries.len()), half(0, middle)];
+        match middle > 0 && halves.iter().all(|half| !half.body.is_empty()) {
+            true => halves,
+            false => Vec::new(),
+        }
+    }
+
     /// Takes what was decided into `answer`; true when there was anything. What is left is a batch of its own.
     fn take(&mut self, item: &Item, status: StatusCode, body: &[u8], answer: &mut Answer) -> bool {
         let before = self.entries.len();
@@ -212,8 +246,15 @@ impl Left {
             }
             ItemKind::Bundle | ItemKind::Resources => {
                 let status = status.as_u16().to_string();
-                let refused = Refused { entry: None, status, issues: issues(body) };
-                Decided { refused: vec![refused], ..Decided::default() }
+                // What was made here has no whole for the file: each of its resources is refused.
+                let entries: Vec<_> = match item.kind {
+                    ItemKind::Resources => (0..before).map(Some).collect(),
+                    _ => vec![None],
+                };
+                let refused =
+                    |entry| Refused { entry, status: status.clone(), issues: issues(body) };
+                let refused = entries.into_iter().map(refused).collect();
+                Decided { refused, ..Decided::default() }
             }
         };
         answer.accepted += decided.accepted;

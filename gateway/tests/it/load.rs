@@ -334,3 +334,22 @@ fn a_file_that_was_not_taken_at_all_is_sent_again_without_a_question() {
 
     assert_eq!(ran.status.code(), Some(0), "{}", said(&ran));
 }
+
+#[test]
+fn a_line_that_spoils_its_whole_batch_takes_no_other_with_it() {
+    let bench = Bench::start();
+    let mut lines: Vec<String> =
+        (1..=9).map(|at| format!(r#"{{"resourceType":"Patient","id":"p{at}"}}"#)).collect();
+    lines.insert(3, r#"{"resourceType":"Patient","id":"p 4"}"#.to_owned());
+    lines.insert(7, r#"["no resource"]"#.to_owned());
+    bench.file("a.ndjson", lines.join("\n").as_bytes());
+
+    let loaded = bench.load(&[]);
+
+    assert_eq!(loaded.status.code(), Some(20), "{loaded:?}");
+    assert_eq!(bench.patients(), 9);
+    let rejected = bench.rejected();
+    let places: Vec<_> = rejected.iter().map(|one| one["line"].as_u64().unwrap()).collect();
+    assert_eq!(places, [4, 8], "{rejected:?}");
+    assert_eq!(rejected[0]["path"], "Patient.id", "{rejected:?}");
+}

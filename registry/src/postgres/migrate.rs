@@ -6,8 +6,9 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{Connection, PgConnection};
 
 use super::options::PostgresOptions;
+use super::sealed;
 use crate::error::OpenError;
-use crate::hash::IndexKey;
+use crate::hash::{INDEX_KEY_GONE, IndexKey};
 use crate::index::table;
 
 /// Migrations of this release, compiled in.
@@ -73,6 +74,11 @@ async fn expect_current(conn: &mut PgConnection) -> Result<(), OpenError> {
 
 /// Made by the first opening, from the server's random source.
 async fn index_key(conn: &mut PgConnection) -> Result<IndexKey, OpenError> {
+    let is_used: bool =
+        sqlx::query_scalar("select exists (select 1 from resource)").fetch_one(&mut *conn).await?;
+    if is_used && sealed::setting(conn, INDEX_KEY).await?.is_none() {
+        return Err(OpenError::Damaged(INDEX_KEY_GONE.to_owned()));
+    }
     sqlx::query(
         "insert into setting (name, value)
          values ($1, substring(sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) for 16))

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::check::Checks;
 use crate::error::{CommitError, OpenError, ReadError};
-use crate::hash::IndexKey;
+use crate::hash::{INDEX_KEY_GONE, IndexKey};
 use crate::index::table;
 use crate::job::{Job, PING, QUEUE_SETS_MAX};
 use crate::outbox::{AccessRow, OutboxRow, SealedRange};
@@ -298,6 +298,10 @@ impl Store for SqliteStore {
 
 /// The installation's hash key; made by the first opening, from SQLite's random source.
 fn index_key(conn: &Connection) -> Result<IndexKey, OpenError> {
+    let is_used = conn.prepare("select 1 from resource limit 1")?.exists([])?;
+    if is_used && sealed::setting(conn, INDEX_KEY)?.is_none() {
+        return Err(OpenError::Damaged(INDEX_KEY_GONE.to_owned()));
+    }
     conn.execute(
         "insert or ignore into setting (name, value) values (?1, randomblob(16))",
         params![INDEX_KEY],

@@ -94,3 +94,21 @@ fn resources_indexed_by_other_search_parameters_are_refused() {
 
     assert!(matches!(open(&path), Err(OpenError::OtherSearchTable)));
 }
+
+#[test]
+fn a_used_database_without_its_index_key_gets_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("registry.db");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let store = open_sqlite(&path);
+    runtime.block_on(commit_one(&store, write("Organization/a", None, "one"))).unwrap();
+    drop(store);
+    alter(&path, "delete from setting where name = 'index_key'");
+
+    let Err(OpenError::Damaged(text)) = open(&path) else { panic!("it opens with another key") };
+
+    assert!(text.contains("index_key is gone"), "{text}");
+    let key = "select count(*) from setting where name = 'index_key'";
+    let conn = rusqlite::Connection::open(&path).unwrap();
+    assert_eq!(conn.query_row(key, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+}
