@@ -107,9 +107,9 @@ pub const READERS_DEFAULT: usize = 3;
 /// Size of a database page.
 pub(super) const PAGE_BYTES: i64 = 8192;
 /// The write-ahead log is cut back to this size when it begins again.
-const WAL_BYTES_KEPT: i64 = 128 << 20;
+const WAL_BYTES_KEPT: i64 = 64 << 20;
 /// Long enough that hot pages are copied once for many commits.
-const CHECKPOINT_BYTES_DEFAULT: u64 = 96 << 20;
+const CHECKPOINT_BYTES_DEFAULT: u64 = 32 << 20;
 const WRITER_CACHE_KIB: i64 = 28 << 10;
 const READER_CACHES_KIB: i64 = 32 << 10;
 const STATEMENTS_CACHED: usize = 128;
