@@ -104,8 +104,8 @@ impl Call {
         }
     }
 
-    /// Commits and records a submission. It goes on when this request is given up (time limit, client gone):
-    /// a commit never stays without its access record.
+    /// Commits and records a submission. It goes on when this request is given up (time limit, client gone): keys that
+    /// a commit made are kept, and a refusal is recorded.
     ///
     /// # Errors
     /// As [`ingest::submit`].

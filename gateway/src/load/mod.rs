@@ -5,13 +5,15 @@
 //! What the gateway refuses is written to a reject file with its place and reason; nothing is dropped silently.
 //! Not here: the write path (`ingest`), progress on the terminal (`cli::load`).
 
+mod answer;
 mod reject;
 mod sender;
 mod source;
 mod state;
 
+pub use answer::{Refused, Trouble};
 pub use reject::{RejectFile, Rejection};
-pub use sender::{Answer, Refused, SendError, Sender, Trouble};
+pub use sender::{Answer, SendError, Sender};
 pub use source::{Contents, Item, ItemKind, Part, SourceError, collect, contents, is_shared};
 pub use state::{Before, LoadState};
 

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use serde::Serialize;
 
+use super::answer::{
+    Decided, Refused, bundle_answer, first_reason, is_busy, issues, message_answer,
+};
 use super::{Item, ItemKind};
 
 /// Attempts in a row at an item of which nothing is decided, while the gateway is busy or away.
@@ -37,27 +39,6 @@ pub struct Answer {
     pub refused: Vec<Refused>,
     /// The gateway may have taken something without an answer that arrived.
     pub uncertain: bool,
-}
-
-/// A refusal as the gateway gave it: its places are those of the request.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Refused {
-    /// Index of the bundle's entry; `None` for the whole item.
-    pub entry: Option<usize>,
-    /// HTTP status or acknowledgement code.
-    pub status: String,
-    /// Everything that is wrong; at least one.
-    pub issues: Vec<Trouble>,
-}
-
-/// One thing that is wrong.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
-pub struct Trouble {
-    /// FHIRPath or HL7 v2 location, where the gateway named one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
-    /// What the gateway said.
-    pub reason: String,
 }
 
 /// Why an item, or a part of it, got no answer. Loading stops: nothing was decided about that.
@@ -278,15 +259,6 @@ fn batch_of(bundle: &[u8], entries: &[usize]) -> Vec<u8> {
     [head, &chosen.join(&b','), b"]}"].concat()
 }
 
-/// What one answer says of what was sent.
-#[derive(Debug, Default)]
-struct Decided {
-    accepted: usize,
-    refused: Vec<Refused>,
-    /// Entries that the gateway had no time for.
-    busy: Vec<usize>,
-}
-
 impl Refused {
     /// With the places of the item, where the places are those of a batch of these `entries` of it.
     fn among(mut self, entries: &[usize]) -> Self {
@@ -301,10 +273,6 @@ impl Refused {
         self.entry = Some(place);
         self
     }
-}
-
-fn is_busy(status: StatusCode) -> bool {
-    matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
 }
 
 fn asked_pause(response: &reqwest::Response) -> Option<Duration> {
@@ -325,114 +293,5 @@ async fn read_answer(
         StatusCode::UNAUTHORIZED => Err(SendError::Unauthenticated(first_reason(&body))),
         StatusCode::FORBIDDEN => Err(SendError::Forbidden(first_reason(&body))),
         _ => Ok((status, body.to_vec())),
-    }
-}
-
-/// A batch says of each entry what became of it; a transaction was accepted whole.
-fn bundle_answer(sent: usize, body: &[u8]) -> Decided {
-    let mut decided = Decided::default();
-    let Ok(tree) = fhir::Tree::parse(body.to_vec()) else {
-        return Decided { accepted: sent, ..decided };
-    };
-    let entries = tree.root().get("entry");
-    for (index, entry) in entries.iter().flat_map(|e| e.children()).enumerate() {
-        let response = entry.get("response");
-        let status = response.and_then(|r| r.get("status")).and_then(|s| s.as_str());
-        let status = status.map(|s| s.chars().take(3).collect::<String>()).unwrap_or_default();
-        match status.parse::<u16>().ok().and_then(|code| StatusCode::from_u16(code).ok()) {
-            Some(code) if code.is_success() => decided.accepted += 1,
-            Some(code) if is_busy(code) => decided.busy.push(index),
-            _ => {
-                let outcome = response.and_then(|r| r.get("outcome"));
-                let issues = issues(outcome.map_or(b"", |outcome| outcome.raw()));
-                decided.refused.push(Refused { entry: Some(index), status, issues });
-            }
-        }
-    }
-    decided
-}
-
-/// Acknowledgement code of an HL7 v2 answer, with location and text of each ERR segment.
-fn message_answer(body: &[u8], status: StatusCode) -> Decided {
-    let text = String::from_utf8_lossy(body);
-    let field = |line: &str, at: usize| {
-        line.split('|').nth(at).filter(|value| !value.is_empty()).map(str::to_owned)
-    };
-    let segments =
-        |name: &'static str| text.split(['\r', '\n']).filter(move |line| line.starts_with(name));
-    let msa = segments("MSA").next().unwrap_or_default();
-    let code = field(msa, 1).unwrap_or_else(|| status.as_u16().to_string());
-    if matches!(code.as_str(), "AA" | "CA") {
-        return Decided { accepted: 1, ..Decided::default() };
-    }
-    let reason = |line| field(line, 8).or_else(|| field(msa, 3)).unwrap_or_else(unsaid);
-    let mut issues: Vec<Trouble> =
-        segments("ERR").map(|err| Trouble { path: field(err, 2), reason: reason(err) }).collect();
-    if issues.is_empty() {
-        issues.push(Trouble { path: None, reason: reason("") });
-    }
-    let refused = vec![Refused { entry: None, status: code, issues }];
-    Decided { refused, ..Decided::default() }
-}
-
-/// Location and text of an OperationOutcome's issues.
-fn issues(body: &[u8]) -> Vec<Trouble> {
-    let Ok(tree) = fhir::Tree::parse(body.to_vec()) else {
-        return vec![Trouble { path: None, reason: "the answer is not FHIR JSON".into() }];
-    };
-    let text = |node: Option<fhir::Node<'_>>| node.and_then(|n| n.as_str()).map(|t| t.into_owned());
-    let found = tree.root().get("issue");
-    let mut issues: Vec<Trouble> = found
-        .iter()
-        .flat_map(|found| found.children())
-        .map(|issue| Trouble {
-            path: text(issue.get("expression").and_then(|e| e.children().next())),
-            reason: text(issue.get("details").and_then(|d| d.get("text")))
-                .or_else(|| text(issue.get("diagnostics")))
-                .unwrap_or_else(unsaid),
-        })
-        .collect();
-    if issues.is_empty() {
-        issues.push(Trouble { path: None, reason: unsaid() });
-    }
-    issues
-}
-
-fn first_reason(body: &[u8]) -> String {
-    issues(body).swap_remove(0).reason
-}
-
-fn unsaid() -> String {
-    "no reason was given".into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_acknowledgement_gives_code_place_and_reason() {
-        let ack =
-            b"MSH|^~\\&|A\rMSA|AE|7\rERR||PID^1^3|101^Required field missing|E||||no identifier\r";
-
-        let answer = message_answer(ack, StatusCode::OK);
-
-        assert_eq!(answer.accepted, 0);
-        let issues = vec![Trouble { path: Some("PID^1^3".into()), reason: "no identifier".into() }];
-        assert_eq!(answer.refused, [Refused { entry: None, status: "AE".into(), issues }]);
-    }
-
-    #[test]
-    fn a_batch_answer_is_read_entry_by_entry() {
-        let body = br#"{"resourceType":"Bundle","type":"batch-response","entry":[{"response":{"status":"201 Created"}},{"response":{"status":"400","outcome":{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"value","details":{"text":"bad code"},"expression":["Patient.gender"]},{"severity":"error","code":"value","diagnostics":"bad date"}]}}}]}"#;
-        let answer = bundle_answer(2, body);
-
-        assert_eq!(answer.accepted, 1);
-        let trouble = |path: Option<&str>, reason: &str| Trouble {
-            path: path.map(str::to_owned),
-            reason: reason.into(),
-        };
-        let issues = vec![trouble(Some("Patient.gender"), "bad code"), trouble(None, "bad date")];
-        assert_eq!(answer.refused, [Refused { entry: Some(1), status: "400".into(), issues }]);
     }
 }
