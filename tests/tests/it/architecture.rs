@@ -8,15 +8,32 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("fhir", &[]),
     ("fhir-typed", &[]),
     ("ledger", &[]),
+    ("fhirpath", &["fhir"]),
+    ("profile", &["fhir", "fhirpath"]),
+    ("terminology", &["fhir"]),
     ("policy", &["fhir"]),
     ("mediator", &["fhir"]),
     ("registry", &["fhir", "policy"]),
     ("repository", &["fhir"]),
-    ("gateway", &["fhir", "fhir-typed", "policy", "mediator", "registry", "repository", "ledger"]),
+    (
+        "gateway",
+        &[
+            "fhir",
+            "fhir-typed",
+            "fhirpath",
+            "policy",
+            "profile",
+            "mediator",
+            "registry",
+            "repository",
+            "ledger",
+            "terminology",
+        ],
+    ),
 ];
 
 /// Crates that must stay pure: no runtime, no SQL, no clock, no randomness.
-const PURE: &[&str] = &["fhir", "policy", "mediator"];
+const PURE: &[&str] = &["fhir", "fhirpath", "policy", "profile", "mediator", "terminology"];
 const IMPURE_DEPENDENCIES: &[&str] =
     &["tokio", "sqlx", "rusqlite", "reqwest", "actix-web", "rand", "getrandom", "chrono", "time"];
 const CLOCK_WORDS: &[&str] = &["SystemTime::now", "Instant::now(", "std::fs::", "std::net::"];
