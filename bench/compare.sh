@@ -149,7 +149,7 @@ for round in $(seq "$rounds"); do
     stop_server; size "$dir"
     echo "again, on the loaded database:"
     start "$name" "$dir"
-    measure "$name" "$round" search "$dir" mix read search --clients "$clients"
+    measure "$name" "$round" search "$dir" mix read search families --clients "$clients"
     measure "$name" "$round" write "$dir" crud --clients "$clients"
     measure "$name" "$round" transaction "$dir" transaction --clients 1,2,4,8,16,32
     stop_server; rm -rf "$dir"

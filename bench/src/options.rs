@@ -48,6 +48,10 @@ pub enum WorkloadName {
     Read,
     /// Blaze's transaction of one patient and one observation.
     Transaction,
+    /// Store the corpus of `flat`, `--scale` times its filling.
+    FlatFill,
+    /// Query shapes whose matches do not grow with the corpus.
+    Flat,
 }
 
 /// Options of a run.
@@ -83,6 +87,9 @@ pub struct RunOptions {
     /// Most patient bundles to use.
     #[arg(long)]
     pub bundles: Option<usize>,
+    /// How much filling `flat-fill` stores, in units of about 4,000 resources.
+    #[arg(long, default_value_t = 1)]
+    pub scale: usize,
     /// File to write the results to.
     #[arg(long)]
     pub json: Option<PathBuf>,

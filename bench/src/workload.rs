@@ -3,6 +3,7 @@
 //! Not here: the loop (`drive`), the bodies (`sample`, `synthea`).
 
 mod crud;
+mod flat;
 mod import;
 mod search;
 mod transaction;
@@ -43,8 +44,10 @@ impl Bench {
         });
         let token = token.transpose()?.map(|text| text.trim().to_owned());
         let target = Target::parse(&options.url, token)?;
-        let needs_data =
-            |name: &WorkloadName| !matches!(name, WorkloadName::Crud | WorkloadName::Transaction);
+        let needs_data = |name: &WorkloadName| {
+            use WorkloadName::{Crud, Flat, FlatFill, Transaction};
+            !matches!(name, Crud | Transaction | Flat | FlatFill)
+        };
         let synthea = if options.workloads.iter().any(needs_data) {
             Synthea::read(&options.data, options.bundles)?
         } else {
@@ -75,6 +78,8 @@ impl Bench {
                 WorkloadName::Families => search::families(&mut self).await?,
                 WorkloadName::Read => search::read(&mut self).await?,
                 WorkloadName::Transaction => transaction::run(&mut self).await?,
+                WorkloadName::FlatFill => flat::fill(&mut self).await?,
+                WorkloadName::Flat => flat::run(&mut self).await,
             }
         }
         let after = (disk_mib(&self.options.data_dir), self.processes.rss_mib());

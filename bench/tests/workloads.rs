@@ -37,6 +37,8 @@ async fn every_workload_reports_its_rows_and_two_runs_compare() {
         "families",
         "read",
         "transaction",
+        "flat-fill",
+        "flat",
         "--clients",
         "1,3",
         "--requests",

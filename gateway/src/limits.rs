@@ -37,3 +37,12 @@ pub const CRITERIA_BYTES_MAX: usize = 4096;
 
 /// One answer before compression; a bundle that grows past it is refused, not cut.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Contents kept open in memory, all together with their envelopes.
+pub const OPENED_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// Longest content that is kept open.
+pub const OPENED_CONTENT_BYTES_MAX: usize = 64 * 1024;
+
+/// A content stays open in memory for at most this time.
+pub const OPENED_SECONDS_MAX: u64 = 60;

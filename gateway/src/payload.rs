@@ -4,6 +4,8 @@
 //! which the commit stores with the data. Large contents come from the object store.
 //! Not here: envelopes and key wrapping (`repository`), where wrapped keys are kept (`registry`).
 
+mod opened;
+
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use registry::store::Store;
 use registry::write_set::WrappedKey;
 use repository::{DataKey, KeyError, Keyring, Opened, PayloadStore, SaltKey, StoreError};
 
+use self::opened::OpenedContents;
 use crate::error::{Answered, Fault, FaultKind};
 
 /// Opens and seals payloads of one installation.
@@ -23,6 +26,7 @@ pub struct Payloads {
     keyring: Keyring,
     objects: Arc<dyn PayloadStore>,
     store: Arc<dyn Store>,
+    opened: OpenedContents,
 }
 
 /// Data keys for one write set.
@@ -34,7 +38,7 @@ pub(crate) struct Keys {
 impl Payloads {
     /// Over an open keyring, object store and registry.
     pub fn new(keyring: Keyring, objects: Arc<dyn PayloadStore>, store: Arc<dyn Store>) -> Self {
-        Self { keyring, objects, store }
+        Self { keyring, objects, store, opened: OpenedContents::new() }
     }
 
     /// Content of a stored version: exactly the bytes that were sealed.
@@ -42,7 +46,14 @@ impl Payloads {
     /// # Errors
     /// 410 when its key was erased, 503 when the store is away, 500 when it does not authenticate.
     pub async fn open(&self, stored: &StoredVersion) -> Answered<Bytes> {
-        Ok(self.open_with_salt(stored).await?.0)
+        let ids = repository::key_ids(&stored.payload).map_err(|error| unopened(&error))?;
+        let has_key = ids.into_iter().any(|id| self.keyring.key(id).is_some());
+        if let Some(content) = self.opened.get(stored).filter(|_| has_key) {
+            return Ok(content);
+        }
+        let content = self.open_with_salt(stored).await?.0;
+        self.opened.keep(stored, &content);
+        Ok(content)
     }
 
     /// Content of a stored version with its subject's key for salts, for a receipt.

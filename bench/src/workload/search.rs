@@ -70,7 +70,7 @@ pub(super) async fn read(bench: &mut Bench) -> Result<(), String> {
 }
 
 /// Sends the queries in turn with each number of clients.
-async fn ask(bench: &mut Bench, workload: &str, class: &str, queries: &[String]) {
+pub(super) async fn ask(bench: &mut Bench, workload: &str, class: &str, queries: &[String]) {
     if queries.is_empty() {
         return;
     }
@@ -113,7 +113,7 @@ async fn page(bench: &mut Bench) {
 }
 
 /// The URL of a bundle's `next` link; reads nothing else of it.
-fn next_link(body: &[u8]) -> Option<String> {
+pub(super) fn next_link(body: &[u8]) -> Option<String> {
     let page: Page = serde_json::from_slice(body).ok()?;
     page.link.into_iter().find(|link| link.relation == "next").map(|link| link.url)
 }
