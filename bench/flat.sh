@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Does a query slow down when what it does not match grows? Two gateways, one with sixteen times the other's filling, are
-# asked the same shapes in turn, A B A B; the table is large corpus over small: p50 above 1.5 is a shape that is not flat.
+# asked the same shapes in turn, A B A B; the table is large corpus over small: p50 (on a busy machine: cpu) above 1.5 is a shape that is not flat.
 #
 #   bench/flat.sh [--postgres] [--scale 2] [--rounds 3] [--seconds 2] [--out DIR]
 #
@@ -44,7 +44,7 @@ if $postgres; then
   for _ in $(seq 300); do [ -s "$work/folder" ] && break; sleep 0.1; done
   folder=$(head -1 "$work/folder")
 fi
-declare -A url
+declare -A url pid
 for size in small large; do
   units=$scale; [ $size = small ] || units=$((scale * 16))
   database=()
@@ -54,9 +54,10 @@ for size in small large; do
   fi
   port=$(free_port)
   "$sealway" serve --dev-issuer --data-dir "$work/$size" --listen "127.0.0.1:$port" "${database[@]}" >"$work/$size.log" 2>&1 &
-  servers+=($!)
+  pid[$size]=$!
+  servers+=("${pid[$size]}")
   url[$size]=http://127.0.0.1:$port/fhir
-  "$bench" wait --url "${url[$size]}" --pid $! || { tail -20 "$work/$size.log"; exit 1; }
+  "$bench" wait --url "${url[$size]}" --pid "${pid[$size]}" || { tail -20 "$work/$size.log"; exit 1; }
   "$sealway" token --role system --data-dir "$work/$size" >"$work/$size.token"
   "$bench" run flat-fill --scale "$units" --url "${url[$size]}" --token-file "$work/$size.token" >/dev/null
   if $postgres; then "$programs/psql" -qh "$folder" -U sealway "$size" -c analyze; fi
@@ -64,7 +65,7 @@ done
 files=()
 for round in $(seq "$rounds"); do
   for size in small large; do
-    "$bench" run flat --clients 1 --seconds "$seconds" --url "${url[$size]}" --token-file "$work/$size.token" --name "$size" \
+    "$bench" run flat --clients 1 --seconds "$seconds" --url "${url[$size]}" --token-file "$work/$size.token" --name "$size" --pid "${pid[$size]}" \
       --json "$out/$size-$round.json" >/dev/null
   done
   files+=(--a "$out/large-$round.json" --b "$out/small-$round.json")

@@ -15,11 +15,12 @@ pub fn side_by_side(a: &[PathBuf], b: &[PathBuf]) -> Result<String, String> {
     let name = |runs: &[Results]| runs.first().map_or(String::new(), |run| run.name.clone());
     let (name_a, name_b) = (name(&a), name(&b));
     let mut text = format!(
-        "{:<34} {:>36} {:>36} {:>7} {:>7} {:>7}\n",
+        "{:<34} {:>36} {:>36} {:>7} {:>7} {:>7} {:>7}\n",
         "class @ clients",
         format!("{name_a}: per s (p50/p99 ms; cpu)"),
         format!("{name_b}: per s (p50/p99 ms; cpu)"),
         "rate",
+        "p50",
         "p99",
         "cpu"
     );
@@ -27,16 +28,17 @@ pub fn side_by_side(a: &[PathBuf], b: &[PathBuf]) -> Result<String, String> {
         let of = |runs: &[Results]| Cell::of(runs, &workload, &class, clients);
         let (cell_a, cell_b) = (of(&a), of(&b));
         text += &format!(
-            "{:<34} {:>36} {:>36} {:>7} {:>7} {:>7}\n",
+            "{:<34} {:>36} {:>36} {:>7} {:>7} {:>7} {:>7}\n",
             format!("{workload} {class} @{clients}"),
             cell_a.text(),
             cell_b.text(),
             ratio(cell_a.rate, cell_b.rate),
+            ratio(cell_a.p50_ms, cell_b.p50_ms),
             ratio(cell_a.p99_ms, cell_b.p99_ms),
             ratio(cell_a.cpu, cell_b.cpu)
         );
     }
-    text += "rate above 1 and p99, cpu below 1 favour the first. Rates are resources/s for import, else requests/s.\n";
+    text += "rate above 1 and p50, p99, cpu below 1 favour the first. Rates are resources/s for import, else requests/s.\n";
     for (name, runs) in [(name_a, a), (name_b, b)] {
         for run in runs {
             text += &format!("{name}: {}\n", run.foot());
