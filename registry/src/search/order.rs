@@ -100,8 +100,9 @@ impl Order {
                 same(sql, before, cell);
                 sql.push(" and ");
             }
+            sql.push("(");
             beyond(sql, at, cell, key.descending != self.reversed, self.reversed);
-            sql.push(") or ");
+            sql.push(")) or ");
         }
         sql.push("(");
         for (at, cell) in place.keys.iter().enumerate() {
