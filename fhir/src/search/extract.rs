@@ -219,7 +219,7 @@ fn coding<'t>(node: Node<'t>, out: Sink<'_, 't>) {
             _ => {}
         }
     }
-    if token.code.is_some() || token.text.is_some() {
+    if token != Token::default() {
         out(Value::Token(token));
     }
 }
@@ -249,7 +249,7 @@ fn identifier<'t>(node: Node<'t>, out: Sink<'_, 't>) {
         text: of.and_then(|of| text(of, "text")),
         of_type: None,
     };
-    if token.code.is_none() && token.text.is_none() {
+    if token == Token::default() {
         return;
     }
     let codings = of.and_then(|of| of.get("coding")).into_iter().flat_map(Node::children);

@@ -119,7 +119,8 @@ fn an_identifier_yields_its_value_with_each_coding_of_its_type() {
             of_type: Some(TypeOfIdentifier { system: system.map(Into::into), code: code.into() }),
         })
     };
-    let expected = [typed(Some("urn:v2"), "MR"), typed(None, "X"), token("", "2")];
+    let only = Value::Token(Token { system: Some("urn:only".into()), ..Token::default() });
+    let expected = [typed(Some("urn:v2"), "MR"), typed(None, "X"), token("", "2"), only];
     check(patient, "identifier", &expected);
 }
 
