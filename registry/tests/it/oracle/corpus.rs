@@ -1,6 +1,6 @@
 //! What the oracle's searches run over: own fixtures, and Synthea's bundles where they are at hand.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 use super::naive::Stored;
 use crate::sets::{id, key, set};
 
-/// Writes the resources and returns them as the oracle keeps them.
+/// Writes the resources and returns them as the oracle keeps them; both must put them into the same compartments.
 pub(crate) async fn write(store: &dyn Store, index_key: &IndexKey, all: Vec<Json>) -> Vec<Stored> {
     let mut stored = Vec::with_capacity(all.len());
     let mut resources = all.into_iter().peekable();
@@ -27,8 +27,10 @@ pub(crate) async fn write(store: &dyn Store, index_key: &IndexKey, all: Vec<Json
             .collect();
         let committed = store.commit(set(writes)).await.unwrap();
         for ((json, patients), version) in batch.into_iter().zip(patients).zip(committed.versions) {
-            let updated_us = version.updated.micros();
-            stored.push(Stored { key: version.key.to_string(), json, patients, updated_us });
+            let one = Stored::new(version.key.to_string(), json, version.updated.micros());
+            let patients: BTreeSet<_> = patients.into_iter().collect();
+            assert_eq!(one.patients, patients, "compartments of {}", one.key);
+            stored.push(one);
         }
     }
     stored

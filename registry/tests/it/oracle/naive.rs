@@ -1,17 +1,74 @@
 //! The naive search: every resource against every parameter, straight from the R4 search page.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 
+use fhir::ResourceType;
 use serde_json::Value as Json;
 
-use super::value::{Value, all, clinical, range, values};
+use super::compare::{Question, date_holds, passes, split, unescape};
+use super::params::{Kind, Param, param, params, patient_codes};
+use super::value::{Reference, Value, values};
 
 /// A resource as the oracle keeps it.
 pub(crate) struct Stored {
     pub(crate) key: String,
     pub(crate) json: Json,
-    pub(crate) patients: Vec<String>,
+    pub(crate) patients: BTreeSet<String>,
     pub(crate) updated_us: i64,
+    cache: RefCell<HashMap<&'static str, Rc<Vec<Value>>>>,
+}
+
+impl Stored {
+    pub(crate) fn new(key: String, json: Json, updated_us: i64) -> Self {
+        let patients = BTreeSet::new();
+        let mut stored = Self { key, json, patients, updated_us, cache: RefCell::default() };
+        stored.patients = stored.compartment();
+        stored
+    }
+
+    pub(crate) fn of(&self) -> &str {
+        self.key.split('/').next().unwrap_or("")
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        self.key.split('/').nth(1).unwrap_or("")
+    }
+
+    /// Values of a parameter.
+    pub(crate) fn values(&self, param: &'static Param) -> Rc<Vec<Value>> {
+        let mut cache = self.cache.borrow_mut();
+        Rc::clone(cache.entry(param.code).or_insert_with(|| Rc::new(values(&self.json, param))))
+    }
+
+    /// Values of the parameter of this code; none where the type has no such parameter.
+    pub(crate) fn values_of(&self, code: &str) -> Rc<Vec<Value>> {
+        param(self.of(), code).map_or_else(Rc::default, |param| self.values(param))
+    }
+
+    /// References of a parameter.
+    pub(crate) fn references(&self, code: &str) -> Vec<Reference> {
+        let own = self.values_of(code);
+        let reference = |value: &Value| match value {
+            Value::Reference(reference) => Some(reference.clone()),
+            _ => None,
+        };
+        own.iter().filter_map(reference).collect()
+    }
+
+    /// Patients whose compartment this is in (compartmentdefinition-patient).
+    fn compartment(&self) -> BTreeSet<String> {
+        let mut all = BTreeSet::new();
+        if self.of() == "Patient" {
+            all.insert(self.id().to_owned());
+        }
+        for code in patient_codes(self.of()) {
+            let local = self.references(code).into_iter().filter_map(|one| one.local);
+            all.extend(local.filter_map(|key| Some(key.strip_prefix("Patient/")?.to_owned())));
+        }
+        all
+    }
 }
 
 /// Everything that was written.
@@ -33,279 +90,172 @@ impl Naive {
         self.places.get(key).map(|at| &self.resources[*at])
     }
 
-    /// Keys of all visible matches, in the order asked for (equal keys in any order).
-    pub(crate) fn search<'a>(&'a self, of: &str, filters: &[(String, String)]) -> Vec<&'a Stored> {
-        let visible = self.resources.iter().filter(|stored| self.sees(stored));
-        let of_type = visible.filter(|stored| stored.json["resourceType"] == of);
-        let filters: Vec<_> = filters
-            .iter()
-            .filter(|(name, _)| !["_sort", "_count", "_total"].contains(&name.as_str()))
-            .collect();
-        of_type
-            .filter(|stored| filters.iter().all(|(name, value)| self.holds(stored, name, value)))
-            .collect()
+    /// Resources of a type that the one who asks may see.
+    pub(crate) fn visible<'a>(&'a self, of: &'a str) -> impl Iterator<Item = &'a Stored> {
+        self.resources.iter().filter(move |one| one.of() == of && self.sees(one))
+    }
+
+    /// All visible matches, in no order.
+    ///
+    /// # Errors
+    /// Names what the oracle does not know.
+    pub(crate) fn search<'a>(
+        &'a self,
+        of: &'a str,
+        filters: &[(String, String)],
+    ) -> Result<Vec<&'a Stored>, String> {
+        let is_filter = |name: &str| !RESULT_PARAMETERS.contains(&bare(name));
+        let filters: Vec<_> = filters.iter().filter(|(name, _)| is_filter(name)).collect();
+        let mut found = Vec::new();
+        'all: for stored in self.visible(of) {
+            for (name, value) in &filters {
+                if !self.holds(stored, name, value)? {
+                    continue 'all;
+                }
+            }
+            found.push(stored);
+        }
+        Ok(found)
     }
 
     fn sees(&self, stored: &Stored) -> bool {
-        const UNIVERSAL: [&str; 4] = ["Organization", "Practitioner", "Location", "Medication"];
         let Some(patient) = &self.patient else { return true };
-        match &stored.patients[..] {
-            [] => UNIVERSAL.contains(&stored.json["resourceType"].as_str().unwrap_or("")),
-            own => own.contains(patient),
+        if stored.patients.is_empty() {
+            // The product's policy, not the standard's.
+            let of = ResourceType::parse(stored.of());
+            return of.is_some_and(|of| policy::universal_types().contains(of));
         }
+        stored.patients.contains(patient)
     }
 
-    fn holds(&self, stored: &Stored, name: &str, value: &str) -> bool {
+    fn holds(&self, stored: &Stored, name: &str, value: &str) -> Result<bool, String> {
         if let Some(rest) = name.strip_prefix("_has:") {
             let parts: Vec<_> = rest.splitn(3, ':').collect();
             let [source, reference, inner] = parts[..] else { panic!("{name}") };
-            return self.resources.iter().filter(|other| self.sees(other)).any(|other| {
-                other.json["resourceType"] == source
-                    && refers(other, reference, &stored.key)
-                    && self.holds(other, inner, value)
-            });
+            for other in self.visible(source) {
+                let points = |one: &Reference| one.local.as_ref() == Some(&stored.key);
+                if other.references(reference).iter().any(points)
+                    && self.holds(other, inner, value)?
+                {
+                    return Ok(true);
+                }
+            }
+            return Ok(false);
         }
         if let Some((reference, inner)) = name.split_once('.') {
-            let (code, only) = reference.split_once(':').unwrap_or((reference, ""));
-            let own = values(&stored.json, code).unwrap_or_default();
-            let keys = own.iter().filter_map(|value| match value {
-                Value::Reference(key) => Some(key),
-                _ => None,
-            });
-            let targets = keys.filter_map(|key| self.named(key)).filter(|other| self.sees(other));
-            return targets.into_iter().any(|other| {
-                (only.is_empty() || other.json["resourceType"] == only)
-                    && (inner.starts_with('_') || values(&other.json, bare(inner)).is_some())
-                    && self.holds(other, inner, value)
-            });
+            return self.chain(stored, reference, inner, value);
         }
         let (code, modifier) = name.split_once(':').unwrap_or((name, ""));
-        let id = stored.key.split('/').nth(1).unwrap_or("");
-        let alternatives: Vec<_> = value.split(',').collect();
-        if code == "_id" {
-            return alternatives.contains(&id);
+        let alternatives = split(value, ',');
+        match code {
+            "_id" if modifier.is_empty() => {
+                return Ok(alternatives.iter().any(|one| unescape(one) == stored.id()));
+            }
+            "_lastUpdated" if modifier.is_empty() => {
+                let own = (stored.updated_us, stored.updated_us + 1);
+                return Ok(alternatives.iter().any(|one| date_holds(own, one)));
+            }
+            _ => {}
         }
-        if code == "_lastUpdated" {
-            let own = (stored.updated_us, stored.updated_us + 1);
-            return alternatives.iter().any(|value| date_holds(own, value));
-        }
-        if let Some(kind) = code.strip_suffix("code-value-quantity") {
-            return alternatives.iter().any(|value| composite(&stored.json, kind, value));
-        }
-        let own = values(&stored.json, code).unwrap_or_else(|| panic!("oracle lacks {name}"));
+        let param = param(stored.of(), code).ok_or_else(|| format!("no parameter {name}"))?;
+        let own = stored.values(param);
         if modifier == "missing" {
-            return own.is_empty() == (value == "true");
+            return Ok(own.is_empty() == (value == "true"));
         }
-        let any = alternatives.iter().any(|value| own.iter().any(|own| test(own, modifier, value)));
-        if modifier == "not" { !any } else { any }
+        let parts: Vec<Kind> = param.parts.iter().map(|(kind, _)| *kind).collect();
+        let question = Question { kind: param.kind, modifier, parts: &parts };
+        let mut any = false;
+        for asked in alternatives {
+            for own in own.iter() {
+                any |= passes(own, question, asked)?;
+            }
+        }
+        Ok(if modifier == "not" { !any } else { any })
     }
 
-    /// Whether the keys stand in the order asked for.
-    pub(crate) fn is_sorted(&self, sort: &str, found: &[&Stored]) -> bool {
-        found.windows(2).all(|pair| precedes(sort, pair[0], pair[1]))
+    /// `reference[:Type].inner`: one of the resources that are referred to passes.
+    fn chain(&self, stored: &Stored, name: &str, inner: &str, value: &str) -> Result<bool, String> {
+        let (code, only) = name.split_once(':').unwrap_or((name, ""));
+        for reference in stored.references(code) {
+            let Some(other) = reference.local.and_then(|key| self.named(&key)) else { continue };
+            let is_asked = only.is_empty() || other.of() == only;
+            if is_asked
+                && self.sees(other)
+                && reads(other.of(), inner)
+                && self.holds(other, inner, value)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
-}
 
-/// `code$quantity` of the resource itself, of one component, or (combo) of either.
-fn composite(json: &Json, kind: &str, asked: &str) -> bool {
-    let (code, quantity) = asked.split_once('$').expect("a pair");
-    let holds = |node: &Json| {
-        let has = |code: &str, asked: &str| {
-            values(node, code).unwrap_or_default().iter().any(|own| test(own, "", asked))
+    /// Keys of what these matches include, themselves left out.
+    pub(crate) fn included(
+        &self,
+        matches: &[&Stored],
+        includes: &[(String, String)],
+    ) -> BTreeSet<String> {
+        let matched: BTreeSet<_> = matches.iter().map(|one| one.key.clone()).collect();
+        let mut found = BTreeSet::new();
+        let mut from: Vec<&Stored> = matches.to_vec();
+        let mut first = true;
+        loop {
+            let rules = includes.iter().filter(|(name, _)| first || name.ends_with(":iterate"));
+            let all: BTreeSet<_> =
+                rules.flat_map(|(name, rule)| self.follow(&from, name, rule)).collect();
+            let new = all.into_iter().filter(|key| !matched.contains(key) && !found.contains(key));
+            let new: Vec<String> = new.collect();
+            if new.is_empty() {
+                return found;
+            }
+            from = new.iter().filter_map(|key| self.named(key)).collect();
+            found.extend(new);
+            first = false;
+        }
+    }
+
+    /// `Source:code[:Target]`, `Source:*`, `*`.
+    fn follow(&self, from: &[&Stored], name: &str, rule: &str) -> Vec<String> {
+        let parts: Vec<_> = rule.split(':').collect();
+        let (source, code) = (parts[0], parts.get(1).copied().unwrap_or("*"));
+        let target = parts.get(2).copied();
+        let forward = bare(name) == "_include";
+        let is_source = |one: &Stored| source == "*" || one.of() == source;
+        let keys = |one: &Stored| {
+            let codes = params(one.of()).filter(|param| param.kind == Kind::Reference);
+            let codes = codes.filter(|param| code == "*" || param.code == code);
+            let all = codes.flat_map(|param| one.references(param.code));
+            let is_target =
+                |key: &String| target.is_none_or(|of| key.split('/').next() == Some(of));
+            all.filter_map(|one| one.local).filter(is_target).collect::<BTreeSet<_>>()
         };
-        has("code", code) && has("value-quantity", quantity)
-    };
-    let component = |node: &&Json| {
-        let mut node = (*node).clone();
-        node["resourceType"] = "Observation".into();
-        holds(&node)
-    };
-    let components = all(json, "component");
-    match kind {
-        "" => holds(json),
-        "component-" => components.iter().any(component),
-        _ => holds(json) || components.iter().any(component),
+        if forward {
+            let sources = from.iter().filter(|one| is_source(one));
+            let seen = |key: &String| self.named(key).is_some_and(|one| self.sees(one));
+            return sources.flat_map(|one| keys(one)).filter(seen).collect();
+        }
+        let points =
+            |one: &Stored| keys(one).iter().any(|key| from.iter().any(|hit| hit.key == *key));
+        let sources = self.resources.iter().filter(|one| is_source(one) && self.sees(one));
+        sources.filter(|one| points(one)).map(|one| one.key.clone()).collect()
     }
 }
 
-fn bare(name: &str) -> &str {
+/// Whether a type has the parameter that a chain ends in.
+fn reads(of: &str, inner: &str) -> bool {
+    if let Some(rest) = inner.strip_prefix("_has:") {
+        let mut parts = rest.splitn(3, ':');
+        let (source, code) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+        return param(source, code).is_some_and(|param| param.targets.contains(&of));
+    }
+    let code = bare(inner.split('.').next().unwrap_or(inner));
+    ["_id", "_lastUpdated"].contains(&code) || param(of, code).is_some()
+}
+
+/// A name without its modifier.
+pub(crate) fn bare(name: &str) -> &str {
     name.split(':').next().unwrap_or(name)
 }
 
-fn refers(stored: &Stored, code: &str, target: &str) -> bool {
-    let own = values(&stored.json, code).unwrap_or_default();
-    own.iter().any(|value| matches!(value, Value::Reference(text) if text == target))
-}
-
-fn test(own: &Value, modifier: &str, asked: &str) -> bool {
-    match own {
-        Value::Token { system, code } => {
-            let (asked_system, asked_code) = match asked.split_once('|') {
-                Some((system, code)) => (Some(system), code),
-                None => (None, asked),
-            };
-            let code_holds = asked_code.is_empty() || code.as_deref() == Some(asked_code);
-            code_holds
-                && match asked_system {
-                    None => true,
-                    Some("") => system.is_none(),
-                    Some(asked) => system.as_deref() == Some(asked),
-                }
-        }
-        Value::Reference(text) => {
-            let (of, id) = text.split_once('/').unwrap_or(("", text));
-            let asked = asked.strip_prefix("http://example.org/fhir/").unwrap_or(asked);
-            if modifier.is_empty() {
-                text == asked || id == asked
-            } else {
-                of == modifier && (text == asked || id == asked)
-            }
-        }
-        Value::Date(lo, hi) => date_holds((*lo, *hi), asked),
-        Value::Quantity { value, system, code, unit } => {
-            let mut parts = asked.split('|');
-            let number = parts.next().unwrap_or("");
-            let asked_system = parts.next().unwrap_or("");
-            let asked_unit = parts.next().unwrap_or("");
-            let unit_holds = asked_unit.is_empty()
-                || code.as_deref() == Some(asked_unit)
-                || (asked_system.is_empty() && unit.as_deref() == Some(asked_unit));
-            let system_holds = asked_system.is_empty() || system.as_deref() == Some(asked_system);
-            number_holds(*value, number) && unit_holds && system_holds
-        }
-        Value::Text(text) => match modifier {
-            "exact" => text == asked,
-            "contains" => plain(text).contains(&plain(asked)),
-            _ => plain(text).starts_with(&plain(asked)),
-        },
-        Value::Uri(uri) => match modifier {
-            "below" => uri == asked || uri.starts_with(&format!("{asked}/")),
-            _ => uri == asked,
-        },
-    }
-}
-
-fn prefix(text: &str) -> (&str, &str) {
-    let known = ["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb"];
-    match known.into_iter().find(|prefix| text.starts_with(prefix)) {
-        Some(prefix) => (prefix, &text[2..]),
-        None => ("eq", text),
-    }
-}
-
-fn date_holds((lo, hi): (i64, i64), asked: &str) -> bool {
-    let (prefix, text) = prefix(asked);
-    let (asked_lo, asked_hi) = range(text).unwrap_or_else(|| panic!("date {text}"));
-    let within = asked_lo <= lo && hi <= asked_hi;
-    match prefix {
-        "eq" => within,
-        "ne" => !within,
-        "gt" => hi > asked_hi,
-        "lt" => lo < asked_lo,
-        "ge" => within || hi > asked_hi,
-        "le" => within || lo < asked_lo,
-        "sa" => lo >= asked_hi,
-        _ => hi <= asked_lo,
-    }
-}
-
-fn number_holds(value: f64, asked: &str) -> bool {
-    let (prefix, text) = prefix(asked);
-    let number: f64 = text.parse().unwrap_or_else(|_| panic!("number {text}"));
-    let decimals = text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
-    let half = 0.5 / 10_f64.powi(i32::try_from(decimals).unwrap_or(0));
-    let within = number - half <= value && value < number + half;
-    match prefix {
-        "eq" => within,
-        "ne" => !within,
-        "gt" | "sa" => value > number,
-        "lt" | "eb" => value < number,
-        "ge" => value >= number,
-        _ => value <= number,
-    }
-}
-
-/// Lower case without the accents that the corpus has.
-fn plain(text: &str) -> String {
-    let bare = |c: char| match c {
-        'á' | 'à' | 'â' | 'ä' | 'ã' | 'å' => 'a',
-        'é' | 'è' | 'ê' | 'ë' => 'e',
-        'í' | 'ì' | 'î' | 'ï' => 'i',
-        'ó' | 'ò' | 'ô' | 'ö' | 'õ' => 'o',
-        'ú' | 'ù' | 'û' | 'ü' => 'u',
-        'ñ' => 'n',
-        'ç' => 'c',
-        other => other,
-    };
-    let lower = text.to_lowercase().chars().map(bare).collect::<String>();
-    lower.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// Whether two neighbours stand right; without a value a resource comes last.
-fn precedes(sort: &str, first: &Stored, second: &Stored) -> bool {
-    if sort.is_empty() {
-        return newest(first) >= newest(second);
-    }
-    for key in sort.split(',') {
-        let (code, descending) = match key.strip_prefix('-') {
-            Some(code) => (code, true),
-            None => (key, false),
-        };
-        let name = first.json["resourceType"].as_str().unwrap_or("");
-        if clinical(name) == Some(code) {
-            // A resource without the date stands where its creation puts it.
-            let (a, b) = (newest(first), newest(second));
-            if a != b {
-                return (a > b) == descending;
-            }
-            continue;
-        }
-        let (a, b) = (sort_value(first, code, descending), sort_value(second, code, descending));
-        match (a, b) {
-            (None, None) => {}
-            (None, Some(_)) => return false,
-            (Some(_), None) => return true,
-            (Some(a), Some(b)) if a == b => {}
-            (Some(a), Some(b)) => return (a > b) == descending,
-        }
-    }
-    true
-}
-
-/// Lower end of the clinical date, else the time of creation.
-fn newest(stored: &Stored) -> i64 {
-    let name = stored.json["resourceType"].as_str().unwrap_or("");
-    let dates = clinical(name).and_then(|code| values(&stored.json, code)).unwrap_or_default();
-    let lower = |value: &Value| match value {
-        Value::Date(i64::MIN, hi) => Some(*hi),
-        Value::Date(lo, _) => Some(*lo),
-        _ => None,
-    };
-    dates.iter().filter_map(lower).min().unwrap_or(stored.updated_us)
-}
-
-#[derive(Clone, Debug, PartialEq, PartialOrd)]
-enum SortValue {
-    Number(f64),
-    Time(i64),
-    Text(String),
-}
-
-fn sort_value(stored: &Stored, code: &str, descending: bool) -> Option<SortValue> {
-    if code == "_id" {
-        return stored.key.split('/').nth(1).map(|id| SortValue::Text(id.to_owned()));
-    }
-    if code == "_lastUpdated" {
-        return Some(SortValue::Time(stored.updated_us));
-    }
-    let of = |value: Value| match value {
-        Value::Date(lo, _) => Some(SortValue::Time(lo)),
-        Value::Text(text) => Some(SortValue::Text(plain(&text))),
-        Value::Uri(uri) => Some(SortValue::Text(uri)),
-        Value::Quantity { value, .. } => Some(SortValue::Number(value)),
-        _ => None,
-    };
-    let mut all: Vec<_> = values(&stored.json, code)?.into_iter().filter_map(of).collect();
-    all.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
-    if descending { all.pop() } else { all.into_iter().next() }
-}
+const RESULT_PARAMETERS: [&str; 5] = ["_sort", "_count", "_total", "_include", "_revinclude"];

@@ -1,224 +1,327 @@
-//! Values of the parameters that the oracle knows, read from the JSON by hand.
+//! What the elements of a parameter are worth in a search, by kind of parameter and type of element.
 //!
-//! Nothing of the product's extraction, tables or comparison is used here.
+//! Spec: FHIR R4 search § 3.1.1.4.6 to 3.1.1.4.14. Read from plain JSON; the choices that the standard
+//! leaves open are those of `docs/search.md`.
 
 use serde_json::Value as Json;
+
+use super::params::{Kind, Param};
+use super::path::{Node, root, select};
+use super::schema::{choice_name, schema};
+use super::time::{Decimal, range};
 
 /// One value of a parameter.
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
-    Token {
-        system: Option<String>,
-        code: Option<String>,
-    },
-    Reference(String),
+    Token(Token),
+    Reference(Reference),
     /// Half-open, in microseconds.
     Date(i64, i64),
-    Quantity {
-        value: f64,
-        system: Option<String>,
-        code: Option<String>,
-        unit: Option<String>,
-    },
+    /// Both ends inclusive.
+    Number(Decimal, Decimal),
+    Quantity(Quantity),
     Text(String),
     Uri(String),
+    /// Of one element, a list for each part.
+    Composite(Vec<Vec<Value>>),
+    /// The element is there and says nothing that could be compared: only `:missing` sees it.
+    Nothing,
 }
 
-/// All values of `code` on a resource; `None` for a parameter the oracle does not know.
-#[expect(clippy::too_many_lines, reason = "one table, a line a parameter")]
-pub(crate) fn values(resource: &Json, code: &str) -> Option<Vec<Value>> {
-    let name = resource["resourceType"].as_str()?;
-    let at = |path: &str| all(resource, path);
-    let tokens = |path: &str| at(path).into_iter().flat_map(concept).collect::<Vec<_>>();
-    let codes = |path: &str, system: &str| {
-        let of = |node: &Json| Value::Token {
-            system: Some(system.to_owned()),
-            code: node.as_str().map(str::to_owned),
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Token {
+    pub(crate) system: Option<String>,
+    pub(crate) code: Option<String>,
+    /// Display, text of the concept, or text of the identifier's type.
+    pub(crate) texts: Vec<String>,
+    /// System and code of each type of an identifier.
+    pub(crate) types: Vec<(Option<String>, Option<String>)>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reference {
+    /// `Type/id` of a resource here, without a version.
+    pub(crate) local: Option<String>,
+    /// Any other URL, without a version.
+    pub(crate) url: Option<String>,
+    /// After the bar of a canonical.
+    pub(crate) version: Option<String>,
+    /// System and value of `Reference.identifier`.
+    pub(crate) identifier: Option<(Option<String>, Option<String>)>,
+    pub(crate) display: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Quantity {
+    /// Both ends inclusive.
+    pub(crate) lo: Decimal,
+    pub(crate) hi: Decimal,
+    pub(crate) system: Option<String>,
+    pub(crate) code: Option<String>,
+    pub(crate) unit: Option<String>,
+}
+
+/// All values of the parameter on a resource.
+pub(crate) fn values(resource: &Json, param: &Param) -> Vec<Value> {
+    let Some(expression) = &param.expression else { return Vec::new() };
+    let resource = root(resource);
+    let nodes = select(expression, resource, resource);
+    if param.kind != Kind::Composite {
+        let all = nodes.into_iter().flat_map(|node| of_node(param.kind, node));
+        return all.filter(|value| is_meant(value, param)).collect();
+    }
+    let mut all = Vec::new();
+    for node in nodes {
+        let part = |(kind, expression): &(Kind, _)| {
+            let nodes = select(expression, resource, node);
+            nodes.into_iter().flat_map(|node| of_node(*kind, node)).collect::<Vec<_>>()
         };
-        at(path).into_iter().map(of).collect::<Vec<_>>()
-    };
-    let references = |path: &str| at(path).into_iter().filter_map(reference).collect::<Vec<_>>();
-    let only = |path: &str, of: &str| {
-        let mut found = references(path);
-        found
-            .retain(|v| matches!(v, Value::Reference(text) if text.starts_with(&format!("{of}/"))));
-        found
-    };
-    let dates = |path: &str| at(path).into_iter().filter_map(date).collect::<Vec<_>>();
-    let texts = |paths: &[&str]| {
-        let text = |node: &Json| node.as_str().map(|text| Value::Text(text.to_owned()));
-        paths.iter().flat_map(|path| at(path)).filter_map(text).collect::<Vec<_>>()
-    };
-    let uris = |path: &str| {
-        let uri = |node: &Json| node.as_str().map(|text| Value::Uri(text.to_owned()));
-        at(path).into_iter().filter_map(uri).collect::<Vec<_>>()
-    };
-    Some(match (name, code) {
-        (_, "_tag") => tokens("meta.tag"),
-        (_, "_profile") => uris("meta.profile"),
-        (_, "identifier") => at("identifier").into_iter().map(identifier).collect(),
-        ("Patient" | "Practitioner", "name") => {
-            texts(&["name.text", "name.family", "name.given", "name.prefix", "name.suffix"])
+        let parts: Vec<_> = param.parts.iter().map(part).collect();
+        if parts.iter().all(|part| !part.is_empty()) {
+            all.push(Value::Composite(parts));
         }
-        ("Patient" | "Practitioner", "family") => texts(&["name.family"]),
-        ("Patient" | "Practitioner", "given") => texts(&["name.given"]),
-        ("Patient", "gender") => codes("gender", "http://hl7.org/fhir/administrative-gender"),
-        ("Patient", "birthdate") => dates("birthDate"),
-        ("Patient", "address-city") => texts(&["address.city"]),
-        ("Organization", "name") => texts(&["name", "alias"]),
-        ("Organization", "address-city") => texts(&["address.city"]),
-        ("Observation" | "Condition" | "Procedure", "code") => tokens("code"),
-        ("Observation", "category") => tokens("category"),
-        ("Observation", "status") => codes("status", "http://hl7.org/fhir/observation-status"),
-        ("Observation", "date") => [dates("effectiveDateTime"), dates("effectivePeriod")].concat(),
-        ("Observation", "value-quantity") => quantities(at("valueQuantity")),
-        ("Observation", "component-code") => tokens("component.code"),
-        ("Observation", "combo-code") => [tokens("code"), tokens("component.code")].concat(),
-        ("Observation", "component-value-quantity") => quantities(at("component.valueQuantity")),
-        ("Observation" | "Condition" | "Encounter" | "Procedure", "subject") => {
-            references("subject.reference")
-        }
-        ("Observation" | "Condition" | "Encounter" | "Procedure", "patient") => {
-            only("subject.reference", "Patient")
-        }
-        ("Observation" | "Condition" | "Procedure", "encounter") => {
-            references("encounter.reference")
-        }
-        ("Encounter", "status") => codes("status", "http://hl7.org/fhir/encounter-status"),
-        ("Encounter", "class") => tokens("class"),
-        ("Encounter", "type") => tokens("type"),
-        ("Encounter", "date") => dates("period"),
-        ("Encounter", "service-provider") => references("serviceProvider.reference"),
-        ("Encounter", "participant") => references("participant.individual.reference"),
-        ("Condition", "clinical-status") => tokens("clinicalStatus"),
-        ("Condition", "onset-date") => [dates("onsetDateTime"), dates("onsetPeriod")].concat(),
-        ("Condition", "recorded-date") => dates("recordedDate"),
-        ("Procedure", "date") => [dates("performedDateTime"), dates("performedPeriod")].concat(),
-        _ => return None,
-    })
+    }
+    all
 }
 
-/// The parameter that the default order follows.
-pub(crate) fn clinical(name: &str) -> Option<&'static str> {
-    match name {
-        "Observation" | "Encounter" | "Procedure" => Some("date"),
-        "Condition" => Some("recorded-date"),
-        _ => None,
+/// A reference to a type that the parameter does not name is none of its values.
+fn is_meant(value: &Value, param: &Param) -> bool {
+    let Value::Reference(Reference { local: Some(key), .. }) = value else { return true };
+    param.targets.iter().any(|of| key.split('/').next() == Some(of))
+}
+
+fn of_node(kind: Kind, node: Node<'_>) -> Vec<Value> {
+    if node.of == "Extension" {
+        return extension(kind, node);
+    }
+    match kind {
+        Kind::Token => tokens(node),
+        Kind::Reference => reference(node).into_iter().map(Value::Reference).collect(),
+        Kind::Date => vec![date(node).map_or(Value::Nothing, |(lo, hi)| Value::Date(lo, hi))],
+        Kind::Number => match node.of {
+            "Range" => quantity(node).map(|q| Value::Number(q.lo, q.hi)).into_iter().collect(),
+            _ => number(node.json).map(|n| Value::Number(n, n)).into_iter().collect(),
+        },
+        Kind::Quantity => vec![quantity(node).map_or(Value::Nothing, Value::Quantity)],
+        Kind::String => strings(node),
+        Kind::Uri => text(node.json).map(Value::Uri).into_iter().collect(),
+        Kind::Composite | Kind::Special => Vec::new(),
     }
 }
 
-/// Nodes at a dotted path, lists flattened.
-pub(crate) fn all<'a>(node: &'a Json, path: &str) -> Vec<&'a Json> {
-    let mut nodes = vec![node];
-    for name in path.split('.') {
-        let step = |node: &'a Json| match node.get(name) {
-            Some(Json::Array(items)) => items.iter().collect::<Vec<_>>(),
-            Some(one) => vec![one],
-            None => Vec::new(),
-        };
-        nodes = nodes.into_iter().flat_map(step).collect();
+fn extension(kind: Kind, node: Node<'_>) -> Vec<Value> {
+    let types = schema().element("Extension", "value").map(|one| &one.types[..]).unwrap_or(&[]);
+    let value = |of: &&'static str| {
+        let json = node.json.get(choice_name("value", of))?;
+        Some(of_node(kind, Node { json, of, set: None }))
+    };
+    types.iter().filter_map(value).flatten().collect()
+}
+
+fn text(json: &Json) -> Option<String> {
+    json.as_str().map(str::to_owned)
+}
+
+fn field(json: &Json, name: &str) -> Option<String> {
+    text(&json[name])
+}
+
+fn list<'a>(json: &'a Json, name: &str) -> impl Iterator<Item = &'a Json> {
+    json[name].as_array().into_iter().flatten()
+}
+
+fn token(system: Option<String>, code: Option<String>) -> Token {
+    Token { system, code, ..Token::default() }
+}
+
+fn tokens(node: Node<'_>) -> Vec<Value> {
+    let json = node.json;
+    let found = match node.of {
+        "boolean" => {
+            vec![token(Some(BOOLEANS.to_owned()), json.as_bool().map(|value| value.to_string()))]
+        }
+        "code" => {
+            // A value set over several systems implies none.
+            let set = node.set.map_or(&[][..], |set| schema().codes(set));
+            let first = set.first().map(|(system, _)| *system);
+            let system = first.filter(|first| set.iter().all(|(system, _)| system == first));
+            vec![token(system.map(str::to_owned), text(json))]
+        }
+        "Coding" => vec![coding(json)],
+        "CodeableConcept" => concept(json),
+        "ContactPoint" => vec![token(field(json, "use"), field(json, "value"))],
+        "Identifier" => vec![identifier(json)],
+        _ => vec![token(None, text(json).or_else(|| Some(json.to_string())))],
+    };
+    found.into_iter().map(Value::Token).collect()
+}
+
+fn coding(json: &Json) -> Token {
+    let texts = field(json, "display").into_iter().collect();
+    Token { texts, ..token(field(json, "system"), field(json, "code")) }
+}
+
+fn concept(json: &Json) -> Vec<Token> {
+    let mut all: Vec<_> = list(json, "coding").map(coding).collect();
+    if let Some(text) = field(json, "text") {
+        all.push(Token { texts: vec![text], ..Token::default() });
     }
-    nodes
+    all
 }
 
-fn text(node: &Json, name: &str) -> Option<String> {
-    node[name].as_str().map(str::to_owned)
-}
-
-fn concept(node: &Json) -> Vec<Value> {
-    let coding =
-        |node: &Json| Value::Token { system: text(node, "system"), code: text(node, "code") };
-    match node["coding"].as_array() {
-        Some(codings) => codings.iter().map(coding).collect(),
-        None if node.get("code").is_some() => vec![coding(node)],
-        None => vec![Value::Token { system: None, code: None }],
+fn identifier(json: &Json) -> Token {
+    let types = list(&json["type"], "coding");
+    Token {
+        texts: field(&json["type"], "text").into_iter().collect(),
+        types: types.map(|one| (field(one, "system"), field(one, "code"))).collect(),
+        ..token(field(json, "system"), field(json, "value"))
     }
 }
 
-fn identifier(node: &Json) -> Value {
-    Value::Token { system: text(node, "system"), code: text(node, "value") }
-}
-
-fn reference(node: &Json) -> Option<Value> {
-    let text = node.as_str()?;
-    let key = text.split("/_history/").next()?;
-    Some(Value::Reference(key.to_owned()))
-}
-
-fn quantities(nodes: Vec<&Json>) -> Vec<Value> {
-    let one = |node: &Json| {
-        Some(Value::Quantity {
-            value: node["value"].to_string().parse().ok()?,
-            system: text(node, "system"),
-            code: text(node, "code"),
-            unit: text(node, "unit"),
-        })
-    };
-    nodes.into_iter().filter_map(one).collect()
-}
-
-fn date(node: &Json) -> Option<Value> {
-    if let Some(text) = node.as_str() {
-        return range(text).map(|(lo, hi)| Value::Date(lo, hi));
+fn reference(node: Node<'_>) -> Option<Reference> {
+    let json = node.json;
+    match node.of {
+        "Reference" => {
+            let identifier = json.get("identifier");
+            let mut found =
+                field(json, "reference").map_or_else(Reference::default, |text| literal(&text));
+            found.identifier = identifier.map(|one| (field(one, "system"), field(one, "value")));
+            found.display = field(json, "display");
+            Some(found)
+        }
+        "canonical" | "uri" | "url" => {
+            let text = text(json)?;
+            if text.starts_with('#') {
+                return Some(Reference::default());
+            }
+            let (url, version) = match text.split_once('|') {
+                Some((url, version)) => (url.to_owned(), Some(version.to_owned())),
+                None => (text, None),
+            };
+            Some(Reference { url: Some(url), version, ..Reference::default() })
+        }
+        of => {
+            let id = field(json, "id")?;
+            Some(Reference { local: Some(format!("{of}/{id}")), ..Reference::default() })
+        }
     }
-    let lo = node["start"].as_str().and_then(range).map_or(i64::MIN, |(lo, _)| lo);
-    let hi = node["end"].as_str().and_then(range).map_or(i64::MAX, |(_, hi)| hi);
-    Some(Value::Date(lo, hi))
 }
 
-/// Half-open range of a date, time or partial date; without an offset it is UTC.
-pub(crate) fn range(text: &str) -> Option<(i64, i64)> {
-    const SECOND: i64 = 1_000_000;
-    let number = |text: &str| text.parse::<i64>().ok();
-    let (day, time) = match text.split_once('T') {
-        Some((day, time)) => (day, Some(time)),
-        None => (text, None),
+/// A literal reference; versions do not count, fragments point to nothing that is stored.
+pub(crate) fn literal(text: &str) -> Reference {
+    let path = text.split("/_history/").next().unwrap_or(text);
+    let path = path.strip_prefix(BASE).and_then(|rest| rest.strip_prefix('/')).unwrap_or(path);
+    let is_local = match path.split_once('/') {
+        Some((of, id)) => schema().is_a(of, "Resource") && !id.contains('/'),
+        None => false,
     };
-    let parts: Vec<i64> = day.split('-').map(number).collect::<Option<_>>()?;
-    let day_us = |y, m, d| days(y, m, d) * 86_400 * SECOND;
-    let Some(time) = time else {
-        return Some(match parts[..] {
-            [y] => (day_us(y, 1, 1), day_us(y + 1, 1, 1)),
-            [y, 12] => (day_us(y, 12, 1), day_us(y + 1, 1, 1)),
-            [y, m] => (day_us(y, m, 1), day_us(y, m + 1, 1)),
-            [y, m, d] => (day_us(y, m, d), day_us(y, m, d) + 86_400 * SECOND),
-            _ => return None,
-        });
-    };
-    let [y, m, d] = parts[..] else { return None };
-    let (clock, offset) = match time.find(['Z', '+', '-']) {
-        Some(at) => (&time[..at], &time[at..]),
-        None => (time, "Z"),
-    };
-    let offset_minutes = match offset {
-        "Z" => 0,
-        other => {
-            let (hours, minutes) = other[1..].split_once(':')?;
-            let minutes = number(hours)? * 60 + number(minutes)?;
-            if other.starts_with('-') { -minutes } else { minutes }
+    let path = Some(path.to_owned());
+    match is_local {
+        true => Reference { local: path, ..Reference::default() },
+        false if text.contains(':') => Reference { url: path, ..Reference::default() },
+        false => Reference::default(),
+    }
+}
+
+fn date(node: Node<'_>) -> Option<(i64, i64)> {
+    let json = node.json;
+    let end = |name: &str| json[name].as_str().and_then(range);
+    match node.of {
+        "Period" => {
+            let (start, end) = (end("start"), end("end"));
+            start.or(end)?;
+            Some((start.map_or(i64::MIN, |(lo, _)| lo), end.map_or(i64::MAX, |(_, hi)| hi)))
+        }
+        "Timing" => {
+            let events = list(json, "event").filter_map(|event| event.as_str().and_then(range));
+            let bounds = json["repeat"].get("boundsPeriod");
+            let bounds = bounds.and_then(|json| date(Node { json, of: "Period", set: None }));
+            events.chain(bounds).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+        }
+        _ => json.as_str().and_then(range),
+    }
+}
+
+fn number(json: &Json) -> Option<Decimal> {
+    json.is_number().then(|| Decimal::parse(&json.to_string()))?
+}
+
+fn quantity(node: Node<'_>) -> Option<Quantity> {
+    let json = node.json;
+    let units = |json: &Json| (field(json, "system"), field(json, "code"), field(json, "unit"));
+    let (lo, hi, (system, code, unit)) = match node.of {
+        "Money" => {
+            let value = number(&json["value"])?;
+            let currency = field(json, "currency");
+            let system = currency.as_ref().map(|_| CURRENCIES.to_owned());
+            (value, value, (system, currency.clone(), currency))
+        }
+        "Range" => {
+            let (low, high) = (number(&json["low"]["value"]), number(&json["high"]["value"]));
+            low.or(high)?;
+            let units = units(if low.is_some() { &json["low"] } else { &json["high"] });
+            (low.unwrap_or(Decimal::LOWEST), high.unwrap_or(Decimal::HIGHEST), units)
+        }
+        "SampledData" => {
+            let (lo, hi) = samples(json)?;
+            (lo, hi, units(&json["origin"]))
+        }
+        _ => {
+            let value = number(&json["value"])?;
+            let (lo, hi) = match json["comparator"].as_str() {
+                Some("<" | "<=") => (Decimal::LOWEST, value),
+                Some(">" | ">=") => (value, Decimal::HIGHEST),
+                _ => (value, value),
+            };
+            (lo, hi, units(json))
         }
     };
-    let mut fields = clock.split(':');
-    let hour = number(fields.next()?)?;
-    let minute = number(fields.next()?)?;
-    let base = day_us(y, m, d) + ((hour * 60 + minute - offset_minutes) * 60) * SECOND;
-    let Some(seconds) = fields.next() else { return Some((base, base + 60 * SECOND)) };
-    let (whole, fraction) = seconds.split_once('.').unwrap_or((seconds, ""));
-    let unit = SECOND / 10_i64.pow(u32::try_from(fraction.len()).ok()?);
-    let lo = base + number(whole)? * SECOND + number(fraction).unwrap_or(0) * unit;
-    Some((lo, lo + unit))
+    Some(Quantity { lo, hi, system, code, unit })
 }
 
-/// Days since 1970-01-01, counted year by year.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let leap = |y: i64| y % 4 == 0 && (y % 100 != 0 || y % 400 == 0);
-    let years = if year >= 1970 {
-        (1970..year).map(|y| if leap(y) { 366 } else { 365 }).sum::<i64>()
-    } else {
-        -(year..1970).map(|y| if leap(y) { 366 } else { 365 }).sum::<i64>()
+/// Least and greatest sample; beyond the limits of detection everything is possible.
+fn samples(json: &Json) -> Option<(Decimal, Decimal)> {
+    let origin = number(&json["origin"]["value"])?.0;
+    let factor = number(&json["factor"]).map_or(1, |factor| factor.0 / 10_i128.pow(18));
+    let one = |sample: &str| match sample {
+        "E" => None,
+        "L" => Some(Decimal::LOWEST),
+        "U" => Some(Decimal::HIGHEST),
+        number => Some(Decimal(origin + Decimal::parse(number)?.0 * factor)),
     };
-    let february = if leap(year) { 29 } else { 28 };
-    let lengths = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let before: i64 = lengths.iter().take(usize::try_from(month - 1).unwrap_or(0)).sum();
-    years + before + day - 1
+    let all: Vec<_> = json["data"].as_str()?.split(' ').filter_map(one).collect();
+    Some((*all.iter().min()?, *all.iter().max()?))
+}
+
+fn strings(node: Node<'_>) -> Vec<Value> {
+    let json = node.json;
+    let parts: &[&str] = match node.of {
+        "HumanName" => &["text", "family", "given", "prefix", "suffix"],
+        "Address" => &["text", "line", "city", "district", "state", "postalCode", "country"],
+        "Annotation" | "Dosage" | "CodeableConcept" => &["text"],
+        "Coding" => &["display"],
+        _ => return text(json).map(Value::Text).into_iter().collect(),
+    };
+    let items = |name: &&str| match &json[*name] {
+        Json::Array(items) => items.iter().filter_map(text).collect(),
+        one => text(one).into_iter().collect::<Vec<_>>(),
+    };
+    let mut all: Vec<_> = parts.iter().flat_map(items).collect();
+    if node.of == "CodeableConcept" {
+        all.extend(list(json, "coding").filter_map(|coding| field(coding, "display")));
+    }
+    all.into_iter().map(Value::Text).collect()
+}
+
+/// Base URL of the server under test.
+pub(crate) const BASE: &str = "http://example.org/fhir";
+const BOOLEANS: &str = "http://hl7.org/fhir/special-values";
+const CURRENCIES: &str = "urn:iso:std:iso:4217";
+
+/// The elements that a parameter reads, as JSON, for people.
+pub(crate) fn root_of(resource: &Json, param: &Param) -> String {
+    let Some(expression) = &param.expression else { return String::new() };
+    let resource = root(resource);
+    let nodes = select(expression, resource, resource);
+    nodes.iter().map(|node| node.json.to_string()).collect::<Vec<_>>().join(" ")
 }

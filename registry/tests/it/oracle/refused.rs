@@ -1,0 +1,98 @@
+//! What is not advertised is refused by name: no modifier is skipped, no parameter ignored.
+
+use fhir::ResourceType;
+use registry::error::ReadError;
+use registry::search::{ParseOptions, parse};
+
+use super::cases::supported_by;
+use super::compare::NOW_US;
+use super::params::{Kind, params};
+use super::schema::schema;
+use super::value::BASE;
+
+#[test]
+fn modifiers_that_are_not_advertised_are_refused() {
+    let mut wrong = Vec::new();
+    for of in schema().resources() {
+        for param in supported_by(of) {
+            let code = param.param.code;
+            let takes = |modifier: &str| {
+                let is_type = modifier.starts_with(|c: char| c.is_uppercase());
+                param.modifiers.contains(&if is_type { "[type]" } else { modifier })
+            };
+            for modifier in MODIFIERS.iter().filter(|modifier| !takes(modifier)) {
+                wrong.extend(accepted(of, &format!("{code}:{modifier}=1")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} are not refused: {wrong:#?}", wrong.len());
+}
+
+#[test]
+fn parameters_that_are_not_advertised_are_refused() {
+    let mut wrong = Vec::new();
+    for of in schema().resources() {
+        let advertised = supported_by(of);
+        let is_advertised = |code: &str| advertised.iter().any(|one| one.param.code == code);
+        for param in params(of).filter(|param| !is_advertised(param.code)) {
+            wrong.extend(accepted(of, &format!("{}=1", param.code)));
+        }
+        for one in advertised.iter().filter(|one| !one.sortable) {
+            wrong.extend(accepted(of, &format!("_sort={}", one.param.code)));
+        }
+        let is_reference = |code: &str| {
+            params(of).any(|param| param.code == code && param.kind == Kind::Reference)
+        };
+        for one in advertised.iter().filter(|one| !is_reference(one.param.code)) {
+            let code = one.param.code;
+            wrong.extend(accepted(of, &format!("_include={of}:{code}")));
+            wrong.extend(accepted(of, &format!("{code}.name=1")));
+        }
+        wrong.extend(accepted(of, "no-such-parameter=1"));
+    }
+    assert!(wrong.is_empty(), "{} are not refused: {wrong:#?}", wrong.len());
+}
+
+#[test]
+fn every_parameter_of_r4_is_known_to_the_product() {
+    for of in schema().resources() {
+        let of_type = ResourceType::parse(of).expect("a type of R4");
+        for param in params(of) {
+            assert!(fhir::search_param(of_type, param.code).is_some(), "{of} {}", param.code);
+        }
+    }
+}
+
+/// The query, unless it is refused as it should be.
+fn accepted(of: &str, query: &str) -> Option<String> {
+    let options = ParseOptions { base_url: BASE, lenient: false, now_us: NOW_US };
+    match parse(ResourceType::parse(of).expect("a type of R4"), query, &options) {
+        Err(ReadError::Invalid(text) | ReadError::Unsupported(text)) => {
+            let name = query.split('=').next().unwrap_or("");
+            (!text.contains(name.split(':').next().unwrap_or(name)))
+                .then(|| format!("{of}?{query} is refused without its name: {text}"))
+        }
+        Err(other) => Some(format!("{of}?{query}: {other}")),
+        Ok(_) => Some(format!("{of}?{query}")),
+    }
+}
+
+/// Those of R4, of R5, of other types and of no standard.
+const MODIFIERS: [&str; 16] = [
+    "missing",
+    "exact",
+    "contains",
+    "not",
+    "text",
+    "in",
+    "not-in",
+    "below",
+    "above",
+    "of-type",
+    "identifier",
+    "code-text",
+    "iterate",
+    "Patient",
+    "Nothing",
+    "bogus",
+];
