@@ -32,6 +32,7 @@ use crate::mllp::frame::FRAME_BYTES_MAX;
 use crate::payload::{Payloads, TENANT};
 use crate::sealer::{Ledger, Sealer};
 use crate::telemetry::metrics::Metrics;
+use crate::terminology::Terminology;
 
 /// Why the application did not open. The text says what and how to mend it.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +86,8 @@ pub struct App {
     pub auth: Authenticator,
     /// The development issuer, when it runs.
     pub dev_issuer: Option<DevIssuer>,
+    /// Definitions of codes that were asked for.
+    pub terminology: Terminology,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Held by a submission that is prepared again, so that those who lost a race do not race each other.
@@ -161,6 +164,7 @@ impl App {
             ledger,
             auth,
             dev_issuer,
+            terminology: Terminology::default(),
             metrics,
             turn: tokio::sync::Mutex::new(()),
             verified: Cache::new(VERIFIED_MAX),

@@ -33,5 +33,6 @@ pub mod sealer;
 mod snapshot;
 pub mod submission;
 pub mod telemetry;
+pub mod terminology;
 pub mod tls;
 mod work;

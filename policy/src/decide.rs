@@ -97,6 +97,18 @@ fn check_claims(principal: &Principal) -> Result<(), Reason> {
     Ok(())
 }
 
+/// The definitions that answers on codes are made of. They belong to no patient.
+fn terminology() -> TypeSet {
+    let names = ["CodeSystem", "ValueSet", "ConceptMap"];
+    names.into_iter().filter_map(ResourceType::parse).collect()
+}
+
+/// A value set is made of code systems and of other value sets: who may ask for one gets what it says of them.
+fn with_terminology(mut permit: Permit) -> Permit {
+    permit.types = permit.types.union(&terminology());
+    permit
+}
+
 /// How far the scopes of a principal reach: for each right the types without limit, and those
 /// within the compartment of the patient in context.
 struct Reach {
@@ -323,6 +335,14 @@ impl Reach {
                     return Err(Deny::Forbidden(Reason::Role));
                 }
                 self.unlimited(principal, &[Right::Read, Right::Search], &data_types())
+            }
+            (Operation::Terminology, OperationTarget::Type(rt)) if terminology().contains(*rt) => {
+                self.on_type(principal, Right::Read, *rt).map(with_terminology)
+            }
+            (Operation::Terminology, OperationTarget::Instance(key))
+                if terminology().contains(key.resource_type) =>
+            {
+                self.instance(principal, Right::Read, key).map(with_terminology)
             }
             _ => Err(Deny::NotOffered),
         }

@@ -73,6 +73,8 @@ pub enum Operation {
     Merge,
     /// Bulk `$export`.
     Export,
+    /// `$lookup`, `$validate-code`, `$subsumes`, `$expand` and `$translate`.
+    Terminology,
 }
 
 /// What an operation is invoked on.

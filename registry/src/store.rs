@@ -5,7 +5,7 @@
 //! inside (DESIGN section 2): a [`WriteSet`] carries what preparation saw, `commit` rechecks it.
 //! Not here: SQL (`sqlite`, `postgres`), payload encryption (`repository`), FHIR semantics (`fhir`).
 
-use fhir::{ResourceKey, VersionKey};
+use fhir::{ResourceKey, ResourceType, VersionKey};
 use futures::future::BoxFuture;
 use policy::Permit;
 
@@ -59,6 +59,13 @@ pub trait Store: Send + Sync + 'static {
         permit: &'a Permit,
         query: &'a SearchQuery,
     ) -> BoxFuture<'a, Result<Page, ReadError>>;
+
+    /// Number of the newest change of any resource of these types, deletions included; 0 before the first. Cheap:
+    /// what is kept of such resources outside the database is current while this number stays.
+    fn newest_change<'a>(
+        &'a self,
+        types: &'a [ResourceType],
+    ) -> BoxFuture<'a, Result<u64, ReadError>>;
 
     /// What preparation needs to know, in one snapshot: for each [`Match`] the current state.
     /// The answers become the set's `depends`, which `commit` checks again.

@@ -14,19 +14,41 @@ use serde_json::{Value, json};
 
 use super::call::Call;
 use super::reply::{self, Reply};
+use super::terminology::{self, capabilities};
 use crate::clock;
+use crate::error::{Answered, Fault, FaultKind};
 use crate::telemetry::metrics::Interaction;
 
 /// Answers the CapabilityStatement.
 ///
 /// # Errors
-/// 406.
+/// 400 for another `mode`, 406.
 pub async fn capability(call: Call) -> Reply {
-    static MADE: LazyLock<Cache<String, Bytes>> = LazyLock::new(|| Cache::new(BASES_MAX));
+    static MADE: LazyLock<Cache<(String, Mode), Bytes>> = LazyLock::new(|| Cache::new(BASES_MAX));
     let call = call.as_interaction(Interaction::Capabilities)?;
-    let base = call.base();
-    let body = MADE.get_with_by_ref(&base, || statement(&base, clock::now()).to_string().into());
+    let (base, mode) = (call.base(), Mode::of(call.http.query_string())?);
+    let body = MADE.get_with((base.clone(), mode), || match mode {
+        Mode::Full => statement(&base, clock::now()).to_string().into(),
+        Mode::Terminology => capabilities::statement(&base, clock::now()).to_string().into(),
+    });
     Ok(reply::json(&call, 200, body))
+}
+
+/// Which statement (`mode`, FHIR R4 http.html#capabilities). The normative part is not told apart.
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+enum Mode {
+    Full,
+    Terminology,
+}
+
+impl Mode {
+    fn of(query: &str) -> Answered<Self> {
+        match query.split('&').find_map(|pair| pair.strip_prefix("mode=")) {
+            None | Some("full") => Ok(Self::Full),
+            Some("terminology") => Ok(Self::Terminology),
+            Some(_) => Err(Fault::new(FaultKind::Invalid, "mode is full or terminology")),
+        }
+    }
 }
 
 fn statement(base: &str, date: Instant) -> Value {
@@ -83,7 +105,7 @@ fn resource(resource_type: ResourceType) -> Value {
     ];
     let interactions: Vec<Value> = codes.iter().map(|code| json!({"code": code})).collect();
     let params: Vec<Value> = supported(resource_type).iter().map(param).collect();
-    json!({
+    let mut statement = json!({
         "type": resource_type.name(),
         "interaction": interactions,
         "versioning": "versioned-update",
@@ -96,7 +118,12 @@ fn resource(resource_type: ResourceType) -> Value {
         "referencePolicy": ["literal", "local"],
         "searchInclude": includes(resource_type),
         "searchParam": params,
-    })
+    });
+    let operations = terminology::advertised(resource_type);
+    if !operations.is_empty() {
+        statement["operation"] = operations.into();
+    }
+    statement
 }
 
 fn includes(resource_type: ResourceType) -> Vec<String> {

@@ -26,6 +26,7 @@ pub mod receipt;
 pub mod reply;
 pub mod search;
 pub mod server;
+pub mod terminology;
 pub mod transaction;
 pub mod update;
 pub mod vread;
@@ -75,6 +76,7 @@ fn fhir(config: &mut ServiceConfig) {
         .service(place("/metadata", [(GET, capability()), (HEAD, capability())]))
         .service(place(SMART, [(GET, to(well_known::smart_configuration))]))
         .service(place("/_history", [(GET, to(history::of_system))]))
+        .configure(terminology::routes)
         .service(place(&format!("{of_type}/_search"), [(POST, to(search::search_by_post))]))
         .service(place(&format!("{of_type}/_history"), [(GET, to(history::of_type))]))
         .service(place(

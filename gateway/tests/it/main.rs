@@ -21,4 +21,5 @@ mod receipt;
 mod sealing;
 mod search;
 mod site;
+mod terminology;
 mod tls;

@@ -271,6 +271,26 @@ pub(super) async fn scan_versions(
     rows.iter().map(stored).collect()
 }
 
+/// Number of the newest change of these types; each is one step into an index.
+pub(super) async fn newest_change(
+    conn: &mut PgConnection,
+    types: &[ResourceType],
+) -> Result<u64, ReadError> {
+    let codes: Vec<i16> = types.iter().map(|one| i16::from(one.code())).collect();
+    let newest: Option<i64> = sqlx::query_scalar(
+        "select max(newest.change)
+         from unnest($1::int2[]) as wanted (type)
+         cross join lateral (
+           select change from resource_version
+           where type = wanted.type order by change desc limit 1
+         ) newest",
+    )
+    .bind(codes)
+    .fetch_one(conn)
+    .await?;
+    Ok(newest.unwrap_or(0).cast_unsigned())
+}
+
 /// A limit as SQL has it.
 pub(super) fn sql_limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)

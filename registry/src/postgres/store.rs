@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use fhir::{ResourceKey, VersionKey};
+use fhir::{ResourceKey, ResourceType, VersionKey};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use policy::Permit;
@@ -210,6 +210,17 @@ impl Store for PostgresStore {
                 .await
             }
             .boxed()
+        })
+    }
+
+    fn newest_change<'a>(
+        &'a self,
+        types: &'a [ResourceType],
+    ) -> BoxFuture<'a, Result<u64, ReadError>> {
+        let asked = Arc::new(types.to_vec());
+        self.readers.run(move |conn| {
+            let asked = Arc::clone(&asked);
+            async move { read::newest_change(conn, &asked).await }.boxed()
         })
     }
 

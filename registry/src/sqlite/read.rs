@@ -168,6 +168,22 @@ pub(super) fn log_index(
     Ok(index.map(i64::cast_unsigned))
 }
 
+/// Number of the newest change of these types.
+pub(super) fn newest_change(
+    conn: &Connection,
+    types: &[ResourceType],
+) -> Result<u64, rusqlite::Error> {
+    let mut select =
+        conn.prepare_cached("select max(change) from resource_version where type = ?1")?;
+    let mut newest = 0;
+    for resource_type in types {
+        let of_type: Option<i64> =
+            select.query_row([i64::from(resource_type.code())], |row| row.get(0))?;
+        newest = newest.max(of_type.unwrap_or(0).cast_unsigned());
+    }
+    Ok(newest)
+}
+
 /// A limit as SQL has it.
 pub(super) fn sql_limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use fhir::{ResourceKey, VersionKey};
+use fhir::{ResourceKey, ResourceType, VersionKey};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use policy::Permit;
@@ -193,6 +193,14 @@ impl Store for SqliteStore {
         self.read_with(move |conn| {
             snapshot(conn, |conn| search::search(conn, &index_key, &permit, &query))
         })
+    }
+
+    fn newest_change<'a>(
+        &'a self,
+        types: &'a [ResourceType],
+    ) -> BoxFuture<'a, Result<u64, ReadError>> {
+        let types = types.to_vec();
+        self.read_with(move |conn| Ok(read::newest_change(conn, &types)?))
     }
 
     fn resolve<'a>(

@@ -64,3 +64,24 @@ fn settings_are_kept_and_replaced() {
         store.ping().await.unwrap();
     });
 }
+
+#[test]
+fn the_newest_change_of_types_moves_with_each_write_and_deletion_of_them() {
+    on_each_engine(async |site| {
+        let store = &*site.store;
+        let types = |names: &[&str]| -> Vec<fhir::ResourceType> {
+            names.iter().map(|name| fhir::ResourceType::parse(name).unwrap()).collect()
+        };
+        let newest = async |names: &[&str]| store.newest_change(&types(names)).await.unwrap();
+        assert_eq!(newest(&["Organization", "Location"]).await, 0);
+
+        let first = commit_one(store, write("Organization/a", None, "one")).await.unwrap();
+        let second = commit_one(store, write("Location/b", None, "one")).await.unwrap();
+        assert_eq!(newest(&["Organization"]).await, first.change);
+        assert_eq!(newest(&["Organization", "Location"]).await, second.change);
+
+        let third = commit_one(store, delete("Organization/a", 1)).await.unwrap();
+        assert_eq!(newest(&["Location", "Organization"]).await, third.change);
+        assert_eq!(newest(&["Location"]).await, second.change);
+    });
+}

@@ -1,0 +1,110 @@
+//! `ValueSet/$expand` and `ValueSet/[id]/$expand` (FHIR R4 valueset-operation-expand.html).
+//!
+//! Without `excludeNested=false` the answer is flat, so that it can be paged.
+
+use actix_web::web::{Path, Payload};
+use terminology::{Canonical, Definition, ExpandOptions, Stamp, ValueSet, expand};
+
+use super::Question;
+use super::inputs::{Inputs, Parameter, count, flag, refused, resource, text, texts};
+use crate::clock;
+use crate::error::{Answered, Fault, FaultKind};
+use crate::http::call::Call;
+use crate::http::reply::Reply;
+
+/// Answers the codes of a value set named by its url.
+///
+/// # Errors
+/// 400, 401, 403, 404, 422, 501, 503.
+pub async fn of_type(call: Call, payload: Payload) -> Reply {
+    answer(call, None, payload).await
+}
+
+/// The same for a stored value set.
+///
+/// # Errors
+/// As [`of_type`].
+pub async fn of_instance(call: Call, id: Path<String>, payload: Payload) -> Reply {
+    answer(call, Some(id), payload).await
+}
+
+async fn answer(call: Call, id: Option<Path<String>>, payload: Payload) -> Reply {
+    let question =
+        Question::of(call, (Definition::ValueSet, "expand"), id, payload, &PARAMETERS).await?;
+    let inputs = &question.inputs;
+    let options = options(inputs);
+    let with_definition = inputs.flag("includeDefinition") == Some(true);
+    let given = question.definition("valueSet", ValueSet::of).await?;
+    let wanted = wanted(inputs, given.is_some())?;
+    let stamp = Stamp {
+        identifier: format!("urn:uuid:{}", uuid::Uuid::now_v7()),
+        timestamp: clock::now().to_string(),
+    };
+    let answer = question
+        .ask(move |shelf| {
+            let value_set = match (&given, &wanted) {
+                (Some(given), _) => given.clone(),
+                (None, Some(wanted)) => shelf.value_set(wanted)?,
+                (None, None) => unreachable!("one of the two was found above"),
+            };
+            let expansion = expand(&value_set, &options, shelf)?;
+            Ok(expansion.to_resource(&value_set, with_definition, &stamp))
+        })
+        .await?;
+    question.answer(&answer).await
+}
+
+/// The value set that is named; `None` where it was given.
+pub(super) fn wanted(inputs: &Inputs, is_given: bool) -> Answered<Option<Canonical>> {
+    if is_given {
+        return Ok(None);
+    }
+    let url = inputs.text("url").map(Canonical::parse);
+    let wanted = url.map(|url| url.or_version(inputs.text("valueSetVersion")));
+    let missing = || Fault::new(FaultKind::Invalid, "give url or valueSet");
+    wanted.map(Some).ok_or_else(missing)
+}
+
+fn options(inputs: &Inputs) -> ExpandOptions {
+    let is = |name: &str| inputs.flag(name) == Some(true);
+    ExpandOptions {
+        filter: inputs.text("filter").map(str::to_owned),
+        offset: inputs.count("offset"),
+        count: inputs.count("count"),
+        active_only: is("activeOnly"),
+        include_designations: is("includeDesignations"),
+        designations: inputs.texts("designation"),
+        display_language: inputs.text("displayLanguage").map(str::to_owned),
+        nested: inputs.flag("excludeNested") == Some(false),
+        exclude_not_for_ui: is("excludeNotForUI"),
+        exclude_systems: inputs.canonicals("exclude-system"),
+        system_versions: inputs.canonicals("system-version"),
+        check_system_versions: inputs.canonicals("check-system-version"),
+        force_system_versions: inputs.canonicals("force-system-version"),
+    }
+}
+
+/// No code here is post-coordinated, so both values of `excludePostCoordinated` mean the same.
+pub(super) const PARAMETERS: [Parameter; 21] = [
+    text("url"),
+    resource("valueSet"),
+    text("valueSetVersion"),
+    refused("context"),
+    refused("contextDirection"),
+    text("filter"),
+    refused("date"),
+    count("offset"),
+    count("count"),
+    flag("includeDesignations"),
+    texts("designation"),
+    flag("includeDefinition"),
+    flag("activeOnly"),
+    flag("excludeNested"),
+    flag("excludeNotForUI"),
+    flag("excludePostCoordinated"),
+    text("displayLanguage"),
+    texts("exclude-system"),
+    texts("system-version"),
+    texts("check-system-version"),
+    texts("force-system-version"),
+];

@@ -1,0 +1,70 @@
+//! `ValueSet/$validate-code` and `ValueSet/[id]/$validate-code` (FHIR R4 valueset-operation-validate-code.html).
+
+use actix_web::web::{Path, Payload};
+use terminology::{Definition, ValidateOptions, ValueSet, validate_in_value_set};
+
+use super::Question;
+use super::expand::wanted;
+use super::inputs::{Parameter, coding, concept, flag, refused, resource, text};
+use crate::error::{Fault, FaultKind};
+use crate::http::call::Call;
+use crate::http::reply::Reply;
+
+/// Answers whether a code is in a value set named by its url.
+///
+/// # Errors
+/// 400, 401, 403, 404, 422, 501, 503.
+pub async fn of_type(call: Call, payload: Payload) -> Reply {
+    answer(call, None, payload).await
+}
+
+/// The same for a stored value set.
+///
+/// # Errors
+/// As [`of_type`].
+pub async fn of_instance(call: Call, id: Path<String>, payload: Payload) -> Reply {
+    answer(call, Some(id), payload).await
+}
+
+async fn answer(call: Call, id: Option<Path<String>>, payload: Payload) -> Reply {
+    let about = (Definition::ValueSet, "validate-code");
+    let question = Question::of(call, about, id, payload, &PARAMETERS).await?;
+    let inputs = &question.inputs;
+    let codings = inputs.codings("systemVersion")?;
+    if inputs.text("code").is_some() && inputs.text("system").is_none() {
+        return Err(Fault::new(FaultKind::Invalid, "a code needs its system"));
+    }
+    let options = ValidateOptions {
+        allow_abstract: inputs.flag("abstract"),
+        display_language: inputs.text("displayLanguage").map(str::to_owned),
+    };
+    let given = question.definition("valueSet", ValueSet::of).await?;
+    let wanted = wanted(inputs, given.is_some())?;
+    let answer = question
+        .ask(move |shelf| {
+            let value_set = match (&given, &wanted) {
+                (Some(given), _) => given.clone(),
+                (None, Some(wanted)) => shelf.value_set(wanted)?,
+                (None, None) => unreachable!("one of the two was found above"),
+            };
+            validate_in_value_set(&value_set, &codings, &options, shelf)
+        })
+        .await?;
+    question.answer(&answer.to_resource()).await
+}
+
+const PARAMETERS: [Parameter; 13] = [
+    text("url"),
+    refused("context"),
+    resource("valueSet"),
+    text("valueSetVersion"),
+    text("code"),
+    text("system"),
+    text("systemVersion"),
+    text("display"),
+    coding("coding"),
+    concept("codeableConcept"),
+    refused("date"),
+    flag("abstract"),
+    text("displayLanguage"),
+];
