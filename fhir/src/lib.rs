@@ -13,6 +13,7 @@ mod json_scan;
 mod json_text;
 mod key;
 mod location;
+pub mod patch;
 mod pretty;
 mod primitive;
 mod reader;
