@@ -5,6 +5,10 @@
 
 use policy::{Permit, TypeSet, universal_types};
 
+use crate::error::ReadError;
+use crate::hash::IndexKey;
+use crate::number_cursor;
+use crate::page::{Cursor, HistoryQuery, HistoryScope};
 use crate::place::{NO_PATIENT, SEVERAL_PATIENTS};
 
 /// Which versions are listed: of one row of `resource`, of one type, or all.
@@ -44,6 +48,64 @@ pub(crate) fn condition(scope: &Scope, seen: Option<&[i64]>, permit: &Permit) ->
     )
 }
 
+/// The same, and the times asked for: the two numbers are those of [`times`], bound as the first three parameters.
+pub(crate) fn timed(condition: &str, sign: char) -> String {
+    format!(
+        "{condition} and v.updated_us >= {sign}1 and v.updated_us < {sign}2
+         and not exists (select 1 from resource_version n
+           where n.rid = v.rid and n.version = v.version + 1 and n.updated_us <= {sign}3)"
+    )
+}
+
+/// `_since`, and the ends of `_at`: a version is listed that was made before the one and not yet followed at the other.
+pub(crate) fn times(query: &HistoryQuery) -> [i64; 3] {
+    let since = query.since.map_or(i64::MIN, fhir::Instant::micros);
+    let at = query.at;
+    [since, at.map_or(i64::MAX, |at| at.hi_us), at.map_or(i64::MIN, |at| at.lo_us)]
+}
+
+/// How many versions are counted: all of one resource, of more only so many that it stays cheap.
+pub(crate) fn counted_max(query: &HistoryQuery) -> i64 {
+    match query.scope {
+        HistoryScope::Instance(_) => i64::MAX,
+        HistoryScope::Type(_) | HistoryScope::System => COUNTED_MAX,
+    }
+}
+
+/// A total, when it was counted to the end.
+pub(crate) fn total(counted: i64, query: &HistoryQuery) -> Option<u64> {
+    (counted < counted_max(query)).then_some(counted.cast_unsigned())
+}
+
+/// The place after a change number: nobody learns how much happens here.
+pub(crate) fn seal(change: u64, query: &HistoryQuery, key: &IndexKey) -> Cursor {
+    let bound = bound(query);
+    number_cursor::seal(change, &bound.each_ref().map(String::as_str), key)
+}
+
+/// The change number below which a page starts.
+///
+/// # Errors
+/// [`ReadError::Invalid`] for a cursor of another history, another installation, or none of ours.
+pub(crate) fn open(query: &HistoryQuery, key: &IndexKey) -> Result<i64, ReadError> {
+    let Some(cursor) = &query.cursor else { return Ok(i64::MAX) };
+    let bound = bound(query);
+    let change = number_cursor::open(cursor, &bound.each_ref().map(String::as_str), key);
+    let foreign = || ReadError::Invalid("_cursor does not belong to this history".into());
+    change.map(u64::cast_signed).ok_or_else(foreign)
+}
+
+/// What a cursor continues: the history without the size of its pages.
+fn bound(query: &HistoryQuery) -> [String; 5] {
+    let scope = match &query.scope {
+        HistoryScope::Instance(key) => key.to_string(),
+        HistoryScope::Type(of) => of.name().to_owned(),
+        HistoryScope::System => String::new(),
+    };
+    let [since, until, from] = times(query).map(|time| time.to_string());
+    ["history".to_owned(), scope, since, until, from]
+}
+
 fn codes(types: &TypeSet) -> String {
     let codes = types.iter().map(|one| one.code().to_string());
     codes.chain([NOBODY.to_string()]).collect::<Vec<_>>().join(", ")
@@ -51,3 +113,31 @@ fn codes(types: &TypeSet) -> String {
 
 /// Neither a row nor a type, so that no list is empty.
 const NOBODY: i64 = -2;
+/// Versions of a type or of everything that a total counts.
+const COUNTED_MAX: i64 = 10_001;
+
+#[cfg(test)]
+mod tests {
+    use fhir::{Instant, ResourceType};
+
+    use super::*;
+
+    fn query(cursor: Option<Cursor>) -> HistoryQuery {
+        let scope = HistoryScope::Type(ResourceType::PATIENT);
+        HistoryQuery { scope, since: None, at: None, count: 10, cursor }
+    }
+
+    #[test]
+    fn a_cursor_opens_for_its_history_only() {
+        let key = IndexKey::from_bytes([7; 16]);
+        let cursor = seal(4711, &query(None), &key);
+        let own = query(Some(cursor.clone()));
+
+        assert_eq!(open(&own, &key).unwrap(), 4711);
+        assert_eq!(open(&HistoryQuery { count: 3, ..own.clone() }, &key).unwrap(), 4711);
+        let since = Some(Instant::from_micros(1));
+        assert!(open(&HistoryQuery { since, ..own.clone() }, &key).is_err());
+        assert!(open(&HistoryQuery { scope: HistoryScope::System, ..own.clone() }, &key).is_err());
+        assert!(open(&own, &IndexKey::from_bytes([8; 16])).is_err());
+    }
+}

@@ -6,11 +6,13 @@
 pub mod access;
 pub mod check;
 pub mod clock;
+mod compartment;
 pub mod error;
 pub mod hash;
 mod history;
 pub mod index;
 mod job;
+mod number_cursor;
 pub mod outbox;
 pub mod page;
 mod place;

@@ -1,7 +1,8 @@
 //! What reads answer: stored versions, search pages, history pages.
 
 use bytes::Bytes;
-use fhir::{Instant, ResourceKey, ResourceType, VersionId};
+use fhir::{Instant, ResourceId, ResourceKey, ResourceType, TimeRange, VersionId};
+use policy::TypeSet;
 
 use crate::write_set::Action;
 
@@ -68,10 +69,12 @@ pub struct HistoryQuery {
     pub scope: HistoryScope,
     /// Only versions at or after this instant.
     pub since: Option<Instant>,
+    /// Only versions that were current at some time of this range.
+    pub at: Option<TimeRange>,
     /// At most so many versions a page.
     pub count: u32,
-    /// Only change numbers below this one (keyset paging).
-    pub before_change: Option<u64>,
+    /// Where the page starts.
+    pub cursor: Option<Cursor>,
 }
 
 /// Level of a history interaction.
@@ -90,10 +93,36 @@ pub enum HistoryScope {
 pub struct HistoryPage {
     /// The versions.
     pub versions: Vec<StoredVersion>,
-    /// All visible versions in scope.
-    pub total: u64,
-    /// `before_change` of the next page.
-    pub next: Option<u64>,
+    /// Whether anything of the resource is visible, if only outside of the times asked for; true for other scopes.
+    pub is_known: bool,
+    /// All visible versions in scope and time; `None` when they are too many to count.
+    pub total: Option<u64>,
+    /// Where the next page starts; `None` on the last.
+    pub next: Option<Cursor>,
+}
+
+/// What of a patient's compartment to list.
+#[derive(Clone, Debug)]
+pub struct CompartmentQuery {
+    /// Whose compartment.
+    pub patient: ResourceId,
+    /// Only these types.
+    pub types: TypeSet,
+    /// Only what was written at or after this instant.
+    pub since: Option<Instant>,
+    /// At most so many resources a page.
+    pub count: usize,
+    /// Where the page starts.
+    pub cursor: Option<Cursor>,
+}
+
+/// One page of a compartment, without the patient itself.
+#[derive(Clone, Debug, Default)]
+pub struct CompartmentPage {
+    /// Current versions, each with the place after it.
+    pub members: Vec<(StoredVersion, Cursor)>,
+    /// Whether there are more.
+    pub is_more: bool,
 }
 
 /// Convenience for tests and answers: the version's `ETag` number.

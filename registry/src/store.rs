@@ -13,7 +13,9 @@ use crate::check::Checks;
 use crate::error::{CommitError, ReadError, SequencerError};
 use crate::hash::IndexKey;
 use crate::outbox::{AccessRow, OutboxRow, SealedRange};
-use crate::page::{HistoryPage, HistoryQuery, Page, StoredVersion};
+use crate::page::{
+    CompartmentPage, CompartmentQuery, HistoryPage, HistoryQuery, Page, StoredVersion,
+};
 use crate::search::SearchQuery;
 use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
 
@@ -52,6 +54,13 @@ pub trait Store: Send + Sync + 'static {
         permit: &'a Permit,
         query: &'a HistoryQuery,
     ) -> BoxFuture<'a, Result<HistoryPage, ReadError>>;
+
+    /// One page of all that is in a patient's compartment, in the order in which it came to be known.
+    fn compartment<'a>(
+        &'a self,
+        permit: &'a Permit,
+        query: &'a CompartmentQuery,
+    ) -> BoxFuture<'a, Result<CompartmentPage, ReadError>>;
 
     /// One page of a search: matches, includes, total as asked, cursor of the next page.
     fn search<'a>(

@@ -4,7 +4,7 @@
 //! because FHIR forbids empty arrays.
 //! Not here: bundles that come in (`fhir::bundle`).
 
-use fhir::{ResourceKey, write_json_string};
+use fhir::{ResourceKey, VersionId, write_json_string};
 use registry::page::{HitMode, StoredVersion};
 use registry::write_set::Action;
 
@@ -103,6 +103,9 @@ impl Writer {
         }
         let (verb, url, status) = match method {
             Method::Post => ("POST", stored.key.resource_type.name().to_owned(), "201"),
+            Method::Put if stored.version == VersionId::FIRST => {
+                ("PUT", stored.key.to_string(), "201")
+            }
             Method::Put => ("PUT", stored.key.to_string(), "200"),
             Method::Delete => ("DELETE", stored.key.to_string(), "204"),
         };

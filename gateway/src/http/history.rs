@@ -1,13 +1,13 @@
 //! History of an instance, a type, or everything (FHIR R4 http.html#history).
 //!
-//! Newest first; pages by `_page`, an opaque change number. Entries are the stored bytes of each version;
-//! a tombstone is an entry without a resource.
-//! Not here: `_at`, which is refused.
+//! Newest first; `_since` by the time of the change, `_at` by the time in which a version was current, pages by an
+//! authenticated `_cursor`. Entries are the stored bytes of each version; a tombstone is an entry without a resource.
+//! Not here: `_list`, which is refused.
 
 use actix_web::web::Path;
-use fhir::Instant;
+use fhir::{Instant, ResourceType, TimeRange};
 use policy::AccessRequest;
-use registry::page::{HistoryQuery, HistoryScope};
+use registry::page::{Cursor, HistoryQuery, HistoryScope};
 
 use super::bundle::{self, Method};
 use super::call::{Call, resource_key, resource_type};
@@ -19,7 +19,7 @@ use crate::telemetry::metrics::Interaction;
 /// History of one resource.
 ///
 /// # Errors
-/// 400, 401, 403, 404, 503.
+/// 400, 401, 403, 404, 501, 503.
 pub async fn instance(call: Call, path: Path<(String, String)>) -> Reply {
     let key = resource_key(&path.0, &path.1)?;
     let request = AccessRequest::HistoryInstance(key.clone());
@@ -47,13 +47,14 @@ pub async fn of_system(call: Call) -> Reply {
 async fn history(call: Call, scope: HistoryScope, request: AccessRequest) -> Reply {
     let call = call.as_interaction(Interaction::History)?;
     let (principal, permit) = call.permit(&request).await?;
+    expect_versions(&scope)?;
     let query = parse(&call, scope)?;
     let page = call.app.store.history(&permit, &query).await?;
     let mut access = Access::of(&principal, Interaction::History, &call.request_id)
         .query(call.http.query_string());
     if let HistoryScope::Instance(key) = &query.scope {
         access = access.on(key.clone());
-        if page.total == 0 {
+        if !page.is_known {
             access::record(&call.app, access.refused(404)).await?;
             return Err(Fault::not_found());
         }
@@ -62,11 +63,10 @@ async fn history(call: Call, scope: HistoryScope, request: AccessRequest) -> Rep
     }
     let base = call.base();
     let own = format!("{}{}", call.root(), call.http.path());
-    let mut out = bundle::Writer::new("history", Some(page.total));
+    let mut out = bundle::Writer::new("history", page.total);
     out.link("self", &with_query(&own, call.http.query_string()));
-    if let Some(next) = page.next {
-        let count = query.count;
-        out.link("next", &format!("{own}?_count={count}&{PAGE}={next}{}", since_part(&query)));
+    if let Some(next) = &page.next {
+        out.link("next", &next_link(&own, call.http.query_string(), next));
     }
     for stored in &page.versions {
         let body = match stored.is_tombstone() {
@@ -81,10 +81,25 @@ async fn history(call: Call, scope: HistoryScope, request: AccessRequest) -> Rep
     Ok(reply::json(&call, 200, out.finish()))
 }
 
+/// Accesses are rendered from the journal and never change: they have no versions.
+fn expect_versions(scope: &HistoryScope) -> Answered<()> {
+    let of = match scope {
+        HistoryScope::Instance(key) => key.resource_type,
+        HistoryScope::Type(of) => *of,
+        HistoryScope::System => return Ok(()),
+    };
+    if of == ResourceType::AUDIT_EVENT {
+        let text = "an AuditEvent has no history; it is never changed";
+        return Err(Fault::new(FaultKind::Unsupported, text));
+    }
+    Ok(())
+}
+
 fn parse(call: &Call, scope: HistoryScope) -> Answered<HistoryQuery> {
     let limits = &call.app.config.search;
-    let mut query =
-        HistoryQuery { scope, since: None, count: limits.count_default, before_change: None };
+    let count = limits.count_default;
+    let mut query = HistoryQuery { scope, since: None, at: None, count, cursor: None };
+    let mut seen = Vec::new();
     for (name, value) in registry::search::pairs(call.http.query_string())? {
         let wrong = || Fault::new(FaultKind::Invalid, format!("{name} is malformed"));
         match name.as_str() {
@@ -92,24 +107,56 @@ fn parse(call: &Call, scope: HistoryScope) -> Answered<HistoryQuery> {
                 let count: u32 = value.parse().map_err(|_| wrong())?;
                 query.count = count.min(limits.count_max);
             }
-            "_since" => query.since = Some(Instant::parse(&value).map_err(|_| wrong())?),
-            PAGE => query.before_change = Some(value.parse().map_err(|_| wrong())?),
+            "_since" => query.since = Some(since(&value).ok_or_else(wrong)?),
+            "_at" => query.at = Some(TimeRange::parse(&plus(&value)).ok_or_else(wrong)?),
+            // The order of the standard, newest first, is the one that is done.
+            "_sort" if value == "-_lastUpdated" => {}
+            CURSOR => query.cursor = Some(Cursor::decode(&value).ok_or_else(wrong)?),
             "_format" | "_pretty" => {}
-            _ => {
-                let text = format!("history has no parameter {name}");
-                return Err(Fault::new(FaultKind::Invalid, text));
-            }
+            _ => return Err(refused(&name)),
         }
+        if seen.contains(&name) {
+            return Err(Fault::new(FaultKind::Invalid, format!("{name} occurs twice")));
+        }
+        seen.push(name);
     }
     Ok(query)
 }
 
-fn since_part(query: &HistoryQuery) -> String {
-    query.since.map(|since| format!("&_since={since}")).unwrap_or_default()
+/// An instant, or the beginning of a less exact time, which real clients send.
+fn since(value: &str) -> Option<Instant> {
+    let value = plus(value);
+    let exact = Instant::parse(&value).ok();
+    exact.or_else(|| TimeRange::parse(&value).map(|range| Instant::from_micros(range.lo_us)))
+}
+
+/// The sign of an offset: a client that does not escape its `+` sends a space.
+fn plus(value: &str) -> String {
+    value.replace(' ', "+")
+}
+
+fn refused(name: &str) -> Fault {
+    let text = match name {
+        "_list" => "history of a list's members (_list) is not done".to_owned(),
+        "_sort" => "history is sorted newest first: _sort=-_lastUpdated".to_owned(),
+        _ => {
+            let name: String = name.chars().filter(char::is_ascii_graphic).take(40).collect();
+            format!("history has no parameter {name}; it has _since, _at, _count")
+        }
+    };
+    Fault::new(FaultKind::Invalid, text)
+}
+
+/// The client's own parameters with the new place.
+fn next_link(own: &str, query: &str, next: &Cursor) -> String {
+    let kept = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with(CURSOR));
+    let cursor = format!("{CURSOR}={}", next.encode());
+    let pairs: Vec<&str> = kept.chain([cursor.as_str()]).collect();
+    format!("{own}?{}", pairs.join("&"))
 }
 
 fn with_query(url: &str, query: &str) -> String {
     if query.is_empty() { url.to_owned() } else { format!("{url}?{query}") }
 }
 
-const PAGE: &str = "_page";
+const CURSOR: &str = "_cursor";

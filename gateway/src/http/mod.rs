@@ -65,7 +65,6 @@ fn fhir(config: &mut ServiceConfig) {
     let of_type = "/{type:[A-Z][A-Za-z]*}";
     let of_id = format!("{of_type}/{{id}}");
     let of_version = format!("{of_id}/_history/{{version}}");
-    let capability = || to(capability::capability);
     for base in ["", "/"] {
         config.service(place(
             base,
@@ -73,12 +72,12 @@ fn fhir(config: &mut ServiceConfig) {
         ));
     }
     config
-        .service(place("/metadata", [(GET, capability()), (HEAD, capability())]))
+        .service(place("/metadata", both(|| to(capability::capability))))
         .service(place(SMART, [(GET, to(well_known::smart_configuration))]))
-        .service(place("/_history", [(GET, to(history::of_system))]))
+        .service(place("/_history", both(|| to(history::of_system))))
         .configure(terminology::routes)
         .service(place(&format!("{of_type}/_search"), [(POST, to(search::search_by_post))]))
-        .service(place(&format!("{of_type}/_history"), [(GET, to(history::of_type))]))
+        .service(place(&format!("{of_type}/_history"), both(|| to(history::of_type))))
         .service(place(
             of_type,
             [
@@ -90,8 +89,8 @@ fn fhir(config: &mut ServiceConfig) {
             ],
         ))
         .service(place(&format!("{of_version}/$receipt"), [(GET, to(receipt::receipt))]))
-        .service(place(&of_version, [(GET, to(vread::vread)), (HEAD, to(vread::vread))]))
-        .service(place(&format!("{of_id}/_history"), [(GET, to(history::instance))]))
+        .service(place(&of_version, both(|| to(vread::vread))))
+        .service(place(&format!("{of_id}/_history"), both(|| to(history::instance))))
         .service(place(
             &of_id,
             [
@@ -101,6 +100,11 @@ fn fhir(config: &mut ServiceConfig) {
                 (DELETE, to(delete::delete)),
             ],
         ));
+}
+
+/// A reading and its HEAD.
+fn both(route: impl Fn() -> Route) -> [(Method, Route); 2] {
+    [(GET, route()), (HEAD, route())]
 }
 
 /// A path with its methods; any other is answered with 405 and `Allow` (RFC 9110 §15.5.6).

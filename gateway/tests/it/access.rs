@@ -136,11 +136,11 @@ async fn a_method_that_is_not_offered_is_told_which_are() {
         ("/ledger/checkpoint", "GET"),
         ("/fhir", "GET, POST"),
         ("/fhir/metadata", "GET, HEAD"),
-        ("/fhir/_history", "GET"),
+        ("/fhir/_history", "GET, HEAD"),
         ("/fhir/Patient", "GET, HEAD, POST, PUT, DELETE"),
         ("/fhir/Patient/_search", "POST"),
         ("/fhir/R4/Patient/p", "GET, HEAD, PUT, DELETE"),
-        ("/fhir/Patient/p/_history", "GET"),
+        ("/fhir/Patient/p/_history", "GET, HEAD"),
         ("/fhir/Patient/p/_history/1", "GET, HEAD"),
         ("/fhir/Patient/p/_history/1/$receipt", "GET"),
     ];

@@ -12,6 +12,7 @@ mod crud;
 mod demo;
 mod fence;
 mod fsck;
+mod history;
 mod hostile;
 mod load;
 mod message;

@@ -9,7 +9,7 @@ use super::known::khash;
 use super::read::{seen, stored};
 use crate::error::ReadError;
 use crate::hash::IndexKey;
-use crate::history::{Scope, condition};
+use crate::history::{Scope, condition, counted_max, open, seal, timed, times, total};
 use crate::page::{HistoryPage, HistoryQuery, HistoryScope};
 
 /// One page of history, on the snapshot of the connection.
@@ -23,23 +23,38 @@ pub(super) async fn history(
     let Some(scope) = scope_of(conn, index_key, permit, &query.scope).await? else {
         return Ok(HistoryPage::default());
     };
-    let condition = condition(&scope, seen.as_deref(), permit);
-    let since = query.since.map_or(i64::MIN, fhir::Instant::micros);
-    let before = query.before_change.map_or(i64::MAX, u64::cast_signed);
+    let before = open(query, index_key)?;
+    let visible = condition(&scope, seen.as_deref(), permit);
+    let condition = timed(&visible, '$');
+    let [since, until, from] = times(query);
 
-    let count =
-        format!("select count(*) from resource_version v where {condition} and v.updated_us >= $1");
-    let total: i64 =
-        sqlx::query_scalar(AssertSqlSafe(count)).bind(since).fetch_one(&mut *conn).await?;
+    let count = format!(
+        "select count(*) from (select 1 from resource_version v where {condition} limit $4) c"
+    );
+    let counted: i64 = sqlx::query_scalar(AssertSqlSafe(count))
+        .bind(since)
+        .bind(until)
+        .bind(from)
+        .bind(counted_max(query))
+        .fetch_one(&mut *conn)
+        .await?;
+    let is_known = if counted > 0 || !matches!(scope, Scope::Instance(_)) {
+        true
+    } else {
+        let any = format!("select exists (select 1 from resource_version v where {visible})");
+        sqlx::query_scalar(AssertSqlSafe(any)).fetch_one(&mut *conn).await?
+    };
     let page = format!(
         "select v.change, v.type, v.version, v.updated_us, v.action, v.payload, v.entry, v.salt_id, r.id
          from resource_version v join resource r on r.rid = v.rid
-         where {condition} and v.updated_us >= $1 and v.change < $2
+         where {condition} and v.change < $4
          order by v.change desc
-         limit $3"
+         limit $5"
     );
     let rows = sqlx::query(AssertSqlSafe(page))
         .bind(since)
+        .bind(until)
+        .bind(from)
         .bind(before)
         .bind(i64::from(query.count) + 1)
         .fetch_all(conn)
@@ -48,7 +63,8 @@ pub(super) async fn history(
     let versions = rows.iter().take(count).map(stored).collect::<Result<Vec<_>, _>>()?;
     let last = versions.last().map(|last| last.change);
     let next = last.filter(|_| rows.len() > count);
-    Ok(HistoryPage { versions, total: total.cast_unsigned(), next })
+    let next = next.map(|change| seal(change, query, index_key));
+    Ok(HistoryPage { versions, is_known, total: total(counted, query), next })
 }
 
 /// `None` when nothing of it can be visible.

@@ -11,6 +11,7 @@ mod batch;
 mod check;
 mod columns;
 mod commit;
+mod compartment;
 mod fence;
 mod history;
 mod known;

@@ -16,13 +16,15 @@ use super::fence::{self, Fence};
 use super::options::PostgresOptions;
 use super::readers::{Readers, snapshot};
 use super::writer::Writer;
-use super::{access_outbox, history, migrate, read, sealed};
+use super::{access_outbox, compartment, history, migrate, read, sealed};
 use crate::check::Checks;
 use crate::error::{CommitError, OpenError, ReadError, SequencerError};
 use crate::hash::IndexKey;
 use crate::job::{Job, PING, QUEUE_SETS_MAX};
 use crate::outbox::{AccessRow, OutboxRow, SealedRange};
-use crate::page::{HistoryPage, HistoryQuery, Page, StoredVersion};
+use crate::page::{
+    CompartmentPage, CompartmentQuery, HistoryPage, HistoryQuery, Page, StoredVersion,
+};
 use crate::search::{self, SearchQuery};
 use crate::store::Store;
 use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
@@ -188,6 +190,24 @@ impl Store for PostgresStore {
             async move {
                 snapshot(conn, async |conn| {
                     history::history(conn, &asked.0, &asked.1, &asked.2).await
+                })
+                .await
+            }
+            .boxed()
+        })
+    }
+
+    fn compartment<'a>(
+        &'a self,
+        permit: &'a Permit,
+        query: &'a CompartmentQuery,
+    ) -> BoxFuture<'a, Result<CompartmentPage, ReadError>> {
+        let asked = Arc::new((self.index_key.clone(), permit.clone(), query.clone()));
+        self.readers.run(move |conn| {
+            let asked = Arc::clone(&asked);
+            async move {
+                snapshot(conn, async |conn| {
+                    compartment::compartment(conn, &asked.0, &asked.1, &asked.2).await
                 })
                 .await
             }

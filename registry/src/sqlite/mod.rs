@@ -9,6 +9,7 @@ mod access_outbox;
 mod check;
 mod checkpoint;
 mod commit;
+mod compartment;
 mod current;
 mod fail_stop;
 mod history;

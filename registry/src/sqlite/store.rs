@@ -15,7 +15,8 @@ use super::open::SqliteOptions;
 use super::reader::{Readers, snapshot};
 use super::writer::Shared;
 use super::{
-    access_outbox, checkpoint, commit, history, migrate, read, sealed, search, settle, writer,
+    access_outbox, checkpoint, commit, compartment, history, migrate, read, sealed, search, settle,
+    writer,
 };
 use crate::check::Checks;
 use crate::error::{CommitError, OpenError, ReadError};
@@ -23,7 +24,9 @@ use crate::hash::{INDEX_KEY_GONE, IndexKey};
 use crate::index::table;
 use crate::job::{Job, PING, QUEUE_SETS_MAX};
 use crate::outbox::{AccessRow, OutboxRow, SealedRange};
-use crate::page::{HistoryPage, HistoryQuery, Page, StoredVersion};
+use crate::page::{
+    CompartmentPage, CompartmentQuery, HistoryPage, HistoryQuery, Page, StoredVersion,
+};
 use crate::search::SearchQuery;
 use crate::store::Store;
 use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
@@ -181,6 +184,17 @@ impl Store for SqliteStore {
         let (index_key, permit, query) = (self.index_key.clone(), permit.clone(), query.clone());
         self.read_with(move |conn| {
             snapshot(conn, |conn| history::history(conn, &index_key, &permit, &query))
+        })
+    }
+
+    fn compartment<'a>(
+        &'a self,
+        permit: &'a Permit,
+        query: &'a CompartmentQuery,
+    ) -> BoxFuture<'a, Result<CompartmentPage, ReadError>> {
+        let (index_key, permit, query) = (self.index_key.clone(), permit.clone(), query.clone());
+        self.read_with(move |conn| {
+            snapshot(conn, |conn| compartment::compartment(conn, &index_key, &permit, &query))
         })
     }
 

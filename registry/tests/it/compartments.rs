@@ -1,7 +1,8 @@
 //! Who sees what by patient compartment, also before the patient exists.
 
-use policy::Permit;
-use registry::page::{HistoryQuery, HistoryScope};
+use fhir::ResourceType;
+use policy::{Permit, TypeSet};
+use registry::page::{CompartmentPage, CompartmentQuery, HistoryQuery, HistoryScope};
 use registry::write_set::{Match, MatchOutcome, Write};
 
 use crate::engines::on_each_engine;
@@ -64,12 +65,13 @@ fn a_resource_of_several_patients_is_seen_by_each_of_them_only() {
         let of_r = HistoryQuery {
             scope: HistoryScope::Instance(group.clone()),
             since: None,
+            at: None,
             count: 10,
-            before_change: None,
+            cursor: None,
         };
         let page = store.history(&permits[2], &of_r).await.unwrap();
         let versions: Vec<u64> = page.versions.iter().map(|one| one.version.number()).collect();
-        assert_eq!((versions, page.total), (vec![3, 2], 2));
+        assert_eq!((versions, page.total), (vec![3, 2], Some(2)));
     });
 }
 
@@ -103,5 +105,56 @@ fn universal_types_are_seen_by_patients_and_other_unowned_ones_are_not() {
 
         assert!(read("Organization/o").await);
         assert!(!read("Observation/o").await);
+    });
+}
+
+#[test]
+fn a_compartment_is_listed_page_by_page_with_what_several_patients_share() {
+    on_each_engine(async |site| {
+        let store = &*site.store;
+        commit_one(store, of_patients(write("Patient/p", None, "one"), &["p"])).await.unwrap();
+        for (name, patients) in [
+            ("Observation/a", &["p"][..]),
+            ("Observation/b", &["q"][..]),
+            ("Appointment/c", &["p", "q"][..]),
+            ("Condition/d", &["p"][..]),
+            ("Organization/e", &[][..]),
+        ] {
+            commit_one(store, of_patients(write(name, None, "one"), patients)).await.unwrap();
+        }
+        commit_one(store, of_patients(write("Condition/d", Some(1), "two"), &["p"])).await.unwrap();
+        commit_one(store, of_patients(write("Observation/f", None, "one"), &["p"])).await.unwrap();
+        commit_one(store, delete("Observation/f", 1)).await.unwrap();
+        let query = |count, types, cursor| CompartmentQuery {
+            patient: id("p"),
+            types,
+            since: None,
+            count,
+            cursor,
+        };
+        let names = |page: &CompartmentPage| -> Vec<String> {
+            page.members.iter().map(|(one, _)| format!("{}/{}", one.key, one.version)).collect()
+        };
+        let all = Permit::maintenance();
+
+        let first = query(2, TypeSet::all(), None);
+        let page = store.compartment(&all, &first).await.unwrap();
+        assert_eq!(
+            (names(&page).join(" ").as_str(), page.is_more),
+            ("Observation/a/1 Appointment/c/1", true)
+        );
+        let cursor = page.members.last().map(|(_, cursor)| cursor.clone());
+        let second = query(2, TypeSet::all(), cursor.clone());
+        let page = store.compartment(&all, &second).await.unwrap();
+        assert_eq!((names(&page), page.is_more), (vec!["Condition/d/2".to_owned()], false));
+
+        let typed = query(9, TypeSet::one(ResourceType::OBSERVATION), None);
+        assert_eq!(names(&store.compartment(&all, &typed).await.unwrap()), ["Observation/a/1"]);
+        let foreign = CompartmentQuery { cursor, ..typed.clone() };
+        assert!(store.compartment(&all, &foreign).await.is_err());
+        let other = patient_permit("q", &key("Observation/b"));
+        assert!(store.compartment(&other, &typed).await.unwrap().members.is_empty());
+        let own = patient_permit("p", &key("Observation/a"));
+        assert_eq!(names(&store.compartment(&own, &typed).await.unwrap()), ["Observation/a/1"]);
     });
 }
