@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use fhir::{ResourceId, ResourceKey, ResourceType, VersionId};
 use ledger::{Kind, Salt};
-use policy::{AccessRequest, Principal};
+use policy::{AccessRequest, OperationTarget, Principal};
 use registry::page::StoredVersion;
 use registry::write_set::AccessRecord;
 use repository::{DataKey, Sealer};
@@ -152,7 +152,10 @@ pub(crate) async fn denied(
         | AccessRequest::HistoryInstance(key)
         | AccessRequest::Update(key)
         | AccessRequest::Patch(key)
-        | AccessRequest::Delete(key) => access = access.on(key.clone()),
+        | AccessRequest::Delete(key)
+        | AccessRequest::Operation { target: OperationTarget::Instance(key), .. } => {
+            access = access.on(key.clone());
+        }
         AccessRequest::Vread(version) | AccessRequest::Receipt(version) => {
             access = access.on(version.key.clone()).version(version.version);
         }

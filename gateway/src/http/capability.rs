@@ -13,6 +13,7 @@ use registry::search::{SupportedParam, supported};
 use serde_json::{Value, json};
 
 use super::call::Call;
+use super::operation;
 use super::reply::{self, Reply};
 use super::terminology::{self, capabilities};
 use crate::clock;
@@ -119,7 +120,8 @@ fn resource(resource_type: ResourceType) -> Value {
         "searchInclude": includes(resource_type),
         "searchParam": params,
     });
-    let operations = terminology::advertised(resource_type);
+    let mut operations = operation::stated(resource_type);
+    operations.extend(terminology::advertised(resource_type));
     if !operations.is_empty() {
         statement["operation"] = operations.into();
     }

@@ -20,6 +20,7 @@ pub mod ledger_files;
 pub mod message;
 mod message_tasks;
 pub mod negotiate;
+pub mod operation;
 pub mod prefer;
 pub mod read;
 pub mod receipt;
@@ -76,6 +77,7 @@ fn fhir(config: &mut ServiceConfig) {
         .service(place(SMART, [(GET, to(well_known::smart_configuration))]))
         .service(place("/_history", both(|| to(history::of_system))))
         .configure(terminology::routes)
+        .configure(operation::routes)
         .service(place(&format!("{of_type}/_search"), [(POST, to(search::search_by_post))]))
         .service(place(&format!("{of_type}/_history"), both(|| to(history::of_type))))
         .service(place(

@@ -16,6 +16,7 @@ mod history;
 mod hostile;
 mod load;
 mod message;
+mod operation;
 mod outage;
 mod process;
 mod receipt;

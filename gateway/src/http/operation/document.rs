@@ -1,0 +1,153 @@
+//! `Composition/[id]/$document`: the document that a composition is the front page of
+//! (FHIR R4 composition-operation-document.html, documents.html).
+//!
+//! A Bundle of type `document`: the composition, then what it refers to, each once. `persist=true`, by POST, stores it.
+//! Whatever the caller may not see is absent, and a document with a part missing is refused.
+//! Not here: signatures, documents of other documents' parts (`graph`).
+
+use std::collections::HashSet;
+
+use actix_web::http::{Method, header};
+use actix_web::web::Payload;
+use bytes::Bytes;
+use fhir::{ParsedReference, ResourceKey, ResourceType, Tree, VersionKey};
+use policy::{AccessRequest, Principal};
+
+use super::input::Input;
+use crate::access::{self, Access};
+use crate::clock;
+use crate::error::{Answered, Fault, FaultKind};
+use crate::http::call::{Call, refusal};
+use crate::http::create::only;
+use crate::http::reply::{self, Reply};
+use crate::limits::ANSWER_BYTES_MAX;
+use crate::submission::{Submission, Verb};
+use crate::telemetry::metrics::Interaction;
+
+/// Answers the document.
+///
+/// # Errors
+/// 400, 401, 403, 404, 405, 410, 422, 503.
+pub(super) async fn document(call: Call, payload: Payload) -> Reply {
+    let call = call.as_interaction(Interaction::Operation)?;
+    let key = super::instance(&call, Some(ResourceType::COMPOSITION))?;
+    let (principal, _) = call.permit(&AccessRequest::Read(key.clone())).await?;
+    let input = Input::read(&call, payload).await?;
+    input.expect_only(&["persist"])?;
+    let persist = input.parsed("persist", |text| text.parse::<bool>().ok())?.unwrap_or(false);
+    if persist && call.http.method() != Method::POST {
+        let text = "persist=true stores the document, so it is asked by POST";
+        return Err(Fault::new(FaultKind::MethodNotAllowed, text));
+    }
+    let mut access =
+        Access::of(&principal, Interaction::Operation, &call.request_id).on(key.clone());
+    let made = assemble(&call, &principal, &key, &mut access).await;
+    match &made {
+        Ok(_) => access::record(&call.app, access).await?,
+        Err(fault) => access::record(&call.app, access.refused(fault.status())).await?,
+    }
+    let document = made?;
+    if persist {
+        store(&call, &principal, document).await
+    } else {
+        Ok(reply::json(&call, 200, document))
+    }
+}
+
+async fn assemble(
+    call: &Call,
+    principal: &Principal,
+    key: &ResourceKey,
+    access: &mut Access,
+) -> Answered<Vec<u8>> {
+    let base = call.base();
+    let composition = read(call, principal, key, access).await?;
+    let tree = Tree::parse(composition.to_vec())
+        .map_err(|_| Fault::new(FaultKind::Internal, "a stored resource is damaged"))?;
+    let mut out = head();
+    entry(&base, key, &composition, &mut out);
+    let mut seen = HashSet::from([key.clone()]);
+    for at in fhir::references(tree.root()) {
+        let ParsedReference::Local { key, .. } = ParsedReference::parse(&at.text, &base) else {
+            continue;
+        };
+        if !seen.insert(key.clone()) {
+            continue;
+        }
+        let body =
+            read(call, principal, &key, access).await.map_err(|fault| match fault.status() {
+                404 | 410 | 403 => {
+                    let text = "the composition refers to a resource that is not there";
+                    Fault::new(FaultKind::Unprocessable, text)
+                }
+                _ => fault,
+            })?;
+        out.push(b',');
+        entry(&base, &key, &body, &mut out);
+        if seen.len() > PARTS_MAX || out.len() > ANSWER_BYTES_MAX {
+            let text = format!("a document has at most {PARTS_MAX} parts");
+            return Err(Fault::new(FaultKind::Unprocessable, text));
+        }
+    }
+    out.extend_from_slice(b"]}");
+    Ok(out)
+}
+
+/// One part, under the caller's own right to read it.
+async fn read(
+    call: &Call,
+    principal: &Principal,
+    key: &ResourceKey,
+    access: &mut Access,
+) -> Answered<Bytes> {
+    let permit = policy::decide(principal, &AccessRequest::Read(key.clone()));
+    let permit = permit.map_err(|deny| refusal(&deny))?;
+    let stored = call.app.store.read(&permit, key).await?.ok_or_else(Fault::not_found)?;
+    if stored.is_tombstone() {
+        return Err(reply::gone());
+    }
+    let body = call.app.payloads.open(&stored).await?;
+    access.saw(&call.app.payloads, &stored);
+    Ok(body)
+}
+
+/// A document has an identity and a time of its own (FHIR R4 bundle.html, bdl-9 and bdl-10).
+fn head() -> Vec<u8> {
+    let (id, now) = (uuid::Uuid::now_v7(), clock::now());
+    format!(
+        "{{\"resourceType\":\"Bundle\",\"identifier\":{{\"system\":\"urn:ietf:rfc:3986\",\
+         \"value\":\"urn:uuid:{id}\"}},\"type\":\"document\",\"timestamp\":\"{now}\",\"entry\":["
+    )
+    .into_bytes()
+}
+
+fn entry(base: &str, key: &ResourceKey, body: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"fullUrl\":");
+    fhir::write_json_string(&format!("{base}/{key}"), out);
+    out.extend_from_slice(b",\"resource\":");
+    out.extend_from_slice(body);
+    out.push(b'}');
+}
+
+/// Stores the document and says where it is.
+async fn store(call: &Call, principal: &Principal, document: Vec<u8>) -> Reply {
+    let resource_type = ResourceType::BUNDLE;
+    let permit = policy::decide(principal, &AccessRequest::Create(resource_type));
+    permit.map_err(|deny| refusal(&deny))?;
+    let verb = Verb::Create { resource_type, if_none_exist: None };
+    let submission =
+        Submission::single(verb, Some(document), &call.base(), &call.request_id).await?;
+    let written = only(call.submit(submission, principal).await?)?;
+    let body = written.body().unwrap_or_default();
+    let mut answer = reply::json(call, 200, body);
+    if let (Some(key), Some(version)) = (written.key, written.version) {
+        let location = format!("{}/{}", call.base(), VersionKey { key, version });
+        let value = header::HeaderValue::from_str(&location);
+        let lost = |_| Fault::new(FaultKind::Internal, "the document has no place");
+        answer.headers_mut().insert(header::LOCATION, value.map_err(lost)?);
+    }
+    Ok(answer)
+}
+
+/// Resources of one document.
+const PARTS_MAX: usize = 1_000;

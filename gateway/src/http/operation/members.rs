@@ -1,0 +1,156 @@
+//! What is in the compartment of a patient or an encounter, page by page.
+//!
+//! A patient's by the registry's own rows; an encounter's by one search for each parameter that makes a type a member
+//! (FHIR R4 compartmentdefinition-encounter.html), one after the other. Not here: time of care, includes (`everything`).
+
+use fhir::{Instant, ResourceKey, ResourceType, compartment_params};
+use policy::{Permit, TypeSet};
+use registry::page::{CompartmentQuery, Cursor, StoredVersion};
+use registry::search::{ParseOptions, Total, parse_pairs};
+
+use crate::clock;
+use crate::error::{Answered, Fault, FaultKind};
+use crate::http::call::Call;
+
+/// The members of one resource's compartment.
+pub(super) struct Members<'c> {
+    pub(super) call: &'c Call,
+    pub(super) permit: &'c Permit,
+    pub(super) of: &'c ResourceKey,
+    pub(super) types: TypeSet,
+    pub(super) since: Option<Instant>,
+}
+
+/// One member, and where to go on after it.
+pub(super) struct Member {
+    pub(super) version: StoredVersion,
+    pub(super) place: Cursor,
+}
+
+impl Members<'_> {
+    /// At most so many members after a place, and whether there are more.
+    ///
+    /// # Errors
+    /// 400 for a place of something else, 503.
+    pub(super) async fn after(
+        &self,
+        place: Option<&Cursor>,
+        count: usize,
+    ) -> Answered<(Vec<Member>, bool)> {
+        if self.of.resource_type == ResourceType::PATIENT {
+            return self.of_patient(place, count).await;
+        }
+        self.by_searches(place, count).await
+    }
+
+    async fn of_patient(
+        &self,
+        place: Option<&Cursor>,
+        count: usize,
+    ) -> Answered<(Vec<Member>, bool)> {
+        let query = CompartmentQuery {
+            patient: self.of.id.clone(),
+            types: self.types,
+            since: self.since,
+            count,
+            cursor: place.cloned(),
+        };
+        let page = self.call.app.store.compartment(self.permit, &query).await?;
+        let members = page.members.into_iter();
+        let members = members.map(|(version, place)| Member { version, place }).collect();
+        Ok((members, page.is_more))
+    }
+
+    /// The searches stand in a fixed order; a place is the number of one and how many of its hits are behind.
+    async fn by_searches(
+        &self,
+        place: Option<&Cursor>,
+        count: usize,
+    ) -> Answered<(Vec<Member>, bool)> {
+        let (mut at, mut behind) = match place {
+            None => (0, 0),
+            Some(place) => read_place(place).ok_or_else(|| {
+                Fault::new(FaultKind::Invalid, "_cursor does not belong to this request")
+            })?,
+        };
+        let searches = self.searches();
+        let mut members = Vec::new();
+        while let Some((of, code)) = searches.get(at) {
+            let found = self.search(*of, code).await?;
+            for version in found.into_iter().skip(behind) {
+                if members.len() == count {
+                    return Ok((members, true));
+                }
+                behind += 1;
+                let is_repeated = self.is_repeated(&version, &searches[..at]).await?;
+                if !is_repeated && self.since.is_none_or(|since| version.updated >= since) {
+                    members.push(Member { version, place: write_place(at, behind) });
+                }
+            }
+            (at, behind) = (at + 1, 0);
+        }
+        Ok((members, false))
+    }
+
+    /// Type and parameter of each search.
+    fn searches(&self) -> Vec<(ResourceType, &'static str)> {
+        let mut searches = Vec::new();
+        for of in self.types.intersection(self.permit.types()).iter() {
+            let params = compartment_params(self.of.resource_type, of);
+            searches.extend(params.iter().map(|param| (of, param.code)));
+        }
+        searches
+    }
+
+    async fn search(&self, of: ResourceType, code: &str) -> Answered<Vec<StoredVersion>> {
+        self.matching(of, vec![(code.to_owned(), self.of.to_string())]).await
+    }
+
+    /// Whether an earlier search of the same type has found it already.
+    async fn is_repeated(
+        &self,
+        version: &StoredVersion,
+        earlier: &[(ResourceType, &'static str)],
+    ) -> Answered<bool> {
+        let of = version.key.resource_type;
+        for (_, code) in earlier.iter().filter(|(one, _)| *one == of) {
+            let id = ("_id".to_owned(), version.key.id.as_str().to_owned());
+            let pairs = vec![((*code).to_owned(), self.of.to_string()), id];
+            if !self.matching(of, pairs).await?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn matching(
+        &self,
+        of: ResourceType,
+        pairs: Vec<(String, String)>,
+    ) -> Answered<Vec<StoredVersion>> {
+        let base = self.call.base();
+        let options = ParseOptions { base_url: &base, lenient: false, now_us: clock::now_us() };
+        let mut query = parse_pairs(of, pairs, &options)?;
+        query.count = MEMBERS_MAX;
+        query.total = Total::None;
+        let page = self.call.app.store.search(self.permit, &query).await?;
+        if page.next.is_some() {
+            let text = "an encounter has too many resources of one type; search for them by type";
+            return Err(Fault::new(FaultKind::Invalid, text));
+        }
+        Ok(page.hits.into_iter().map(|hit| hit.version).collect())
+    }
+}
+
+fn write_place(at: usize, behind: usize) -> Cursor {
+    Cursor(format!("encounter-everything.{at}.{behind}").into_bytes())
+}
+
+fn read_place(place: &Cursor) -> Option<(usize, usize)> {
+    let text = std::str::from_utf8(&place.0).ok()?.strip_prefix("encounter-everything.")?;
+    let (at, behind) = text.split_once('.')?;
+    Some((at.parse().ok()?, behind.parse().ok()?))
+}
+
+/// Resources of one type and parameter that one encounter may have.
+const MEMBERS_MAX: u32 = 1_000;

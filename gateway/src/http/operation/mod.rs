@@ -1,0 +1,100 @@
+//! Operations (FHIR R4 operations.html): one file each, one row each in [`OPERATIONS`].
+//!
+//! Routes and the CapabilityStatement are made of the same rows, so nothing is told of that is not answered. An operation
+//! that changes nothing is asked by GET, or by POST with `Parameters`; one that changes something by POST only.
+//! Not here: `$receipt`, which is of a version (`receipt`).
+
+mod document;
+mod everything;
+mod input;
+mod lastn;
+mod members;
+
+use actix_web::Route;
+use actix_web::http::Method;
+use actix_web::web::{ServiceConfig, to};
+use fhir::{ResourceKey, ResourceType};
+use serde_json::{Value, json};
+
+use super::call::{Call, resource_key};
+use super::place;
+use crate::error::Answered;
+
+/// One operation.
+struct Operation {
+    /// Its code, without the dollar sign.
+    code: &'static str,
+    /// Canonical URL of its `OperationDefinition`.
+    definition: &'static str,
+    /// The type that it is of; `None` for every type that holds data.
+    of: Option<ResourceType>,
+    /// Whether it is invoked on one resource; else on the type.
+    on_instance: bool,
+    /// Whether it changes something.
+    affects_state: bool,
+    route: fn() -> Route,
+}
+
+/// All of them.
+const OPERATIONS: &[Operation] = &[
+    Operation {
+        code: "everything",
+        definition: "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+        of: Some(ResourceType::PATIENT),
+        on_instance: true,
+        affects_state: false,
+        route: || to(everything::of_patient),
+    },
+    Operation {
+        code: "everything",
+        definition: "http://hl7.org/fhir/OperationDefinition/Encounter-everything",
+        of: Some(ResourceType::ENCOUNTER),
+        on_instance: true,
+        affects_state: false,
+        route: || to(everything::of_encounter),
+    },
+    Operation {
+        code: "lastn",
+        definition: "http://hl7.org/fhir/OperationDefinition/Observation-lastn",
+        of: Some(ResourceType::OBSERVATION),
+        on_instance: false,
+        affects_state: false,
+        route: || to(lastn::lastn),
+    },
+    Operation {
+        code: "document",
+        definition: "http://hl7.org/fhir/OperationDefinition/Composition-document",
+        of: Some(ResourceType::COMPOSITION),
+        on_instance: true,
+        // `persist=true` stores the document: asked by POST alone, as the handler says.
+        affects_state: false,
+        route: || to(document::document),
+    },
+];
+
+/// Their routes; to be registered before those of resources, whose ids would match the names.
+pub fn routes(config: &mut ServiceConfig) {
+    for operation in OPERATIONS {
+        let of = operation.of.map_or("{type:[A-Z][A-Za-z]*}", |of| of.name());
+        let id = if operation.on_instance { "/{id}" } else { "" };
+        let path = format!("/{of}{id}/${}", operation.code);
+        let post = (Method::POST, (operation.route)());
+        if operation.affects_state {
+            config.service(place(&path, [post]));
+        } else {
+            config.service(place(&path, [(Method::GET, (operation.route)()), post]));
+        }
+    }
+}
+
+/// What the CapabilityStatement says of the operations on a type.
+pub fn stated(of: ResourceType) -> Vec<Value> {
+    let own = OPERATIONS.iter().filter(|operation| operation.of.is_none_or(|one| one == of));
+    own.map(|one| json!({"name": one.code, "definition": one.definition})).collect()
+}
+
+/// The resource in the path of an operation that is of this type, or of any.
+fn instance(call: &Call, of: Option<ResourceType>) -> Answered<ResourceKey> {
+    let part = |name| call.http.match_info().get(name).unwrap_or_default();
+    resource_key(of.map_or_else(|| part("type"), |of| of.name()), part("id"))
+}

@@ -1,0 +1,268 @@
+//! Operations over HTTP.
+
+use policy::Role;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::site::{Answer, JSON, Site, TYPE, patient};
+
+/// `Type/id` of the entries of one mode, sorted.
+fn keys(bundle: &Value, mode: &str) -> Vec<String> {
+    let entries = bundle["entry"].as_array().cloned().unwrap_or_default();
+    let of_mode = entries.iter().filter(|entry| entry["search"]["mode"] == mode);
+    let mut keys: Vec<String> = of_mode.map(|entry| key(&entry["resource"])).collect();
+    keys.sort();
+    keys
+}
+
+fn key(resource: &Value) -> String {
+    format!("{}/{}", resource["resourceType"].as_str().unwrap(), resource["id"].as_str().unwrap())
+}
+
+fn observation(id: &str, of: &str, code: &str, date: &str) -> Value {
+    json!({
+        "resourceType": "Observation", "id": id, "status": "final", "subject": {"reference": of},
+        "code": {"coding": [{"system": "urn:c", "code": code}]}, "effectiveDateTime": date,
+        "category": [{"coding": [{"code": "vital-signs"}]}],
+        "performer": [{"reference": "Practitioner/dr"}],
+    })
+}
+
+async fn put(site: &Site, body: &Value) {
+    let answer = site.put(&format!("/{}", key(body)), body).await;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+}
+
+/// Two patients, one with an encounter, a condition and three observations.
+async fn ward() -> Site {
+    let site = Site::start().await;
+    put(&site, &json!({"resourceType": "Practitioner", "id": "dr"})).await;
+    put(&site, &json!({"resourceType": "Organization", "id": "org"})).await;
+    let ada = json!({"resourceType": "Patient", "id": "ada", "managingOrganization": {"reference": "Organization/org"}});
+    put(&site, &ada).await;
+    put(&site, &json!({"resourceType": "Patient", "id": "bob"})).await;
+    put(&site, &json!({
+        "resourceType": "Encounter", "id": "e", "status": "finished", "class": {"code": "AMB"},
+        "subject": {"reference": "Patient/ada"}, "period": {"start": "2020-01-01", "end": "2020-01-03"},
+    })).await;
+    let condition = json!({
+        "resourceType": "Condition", "id": "c", "subject": {"reference": "Patient/ada"},
+        "encounter": {"reference": "Encounter/e"}, "recordedDate": "2020-01-02",
+    });
+    put(&site, &condition).await;
+    for (id, code, date) in
+        [("o1", "a", "2019-01-01"), ("o2", "a", "2020-01-02"), ("o3", "b", "2021-01-01")]
+    {
+        let mut one = observation(id, "Patient/ada", code, date);
+        if id == "o2" {
+            one["encounter"] = json!({"reference": "Encounter/e"});
+        }
+        put(&site, &one).await;
+    }
+    put(&site, &observation("x", "Patient/bob", "a", "2020-01-02")).await;
+    site
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_of_a_patient_is_the_compartment_and_what_it_refers_to() {
+    let site = ward().await;
+
+    let all = site.get("/Patient/ada/$everything").await.expect(200).json();
+
+    let own = [
+        "Condition/c",
+        "Encounter/e",
+        "Observation/o1",
+        "Observation/o2",
+        "Observation/o3",
+        "Patient/ada",
+    ];
+    assert_eq!(keys(&all, "match"), own);
+    assert_eq!(keys(&all, "include"), ["Organization/org", "Practitioner/dr"]);
+    assert_eq!((&all["type"], &all["total"]), (&json!("searchset"), &json!(6)));
+    let posted = json!({"resourceType": "Parameters", "parameter": [{"name": "_type", "valueCode": "Observation"}]});
+    let typed = site.post("/Patient/ada/$everything", &posted).await.expect(200).json();
+    assert_eq!(keys(&typed, "match"), ["Observation/o1", "Observation/o2", "Observation/o3"]);
+    assert_eq!(keys(&typed, "include"), Vec::<String>::new());
+    let cared = site
+        .get("/Patient/ada/$everything?start=2020&end=2020&_type=Observation,Condition,Encounter")
+        .await;
+    assert_eq!(
+        keys(&cared.expect(200).json(), "match"),
+        ["Condition/c", "Encounter/e", "Observation/o2"]
+    );
+    let later = site.get("/Patient/ada/$everything?_since=2100-01-01").await.expect(200).json();
+    assert_eq!(keys(&later, "match"), Vec::<String>::new());
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_everything_hold_each_member_once() {
+    let site = ward().await;
+    let mut seen = Vec::new();
+
+    let mut next = Some("/Patient/ada/$everything?_count=2&start=2019-06-01".to_owned());
+    while let Some(url) = next {
+        let page = site.get(&url).await.expect(200).json();
+        assert!(keys(&page, "match").len() <= 2);
+        seen.extend(keys(&page, "match"));
+        let links = page["link"].as_array().unwrap();
+        let link = links.iter().find(|link| link["relation"] == "next");
+        next = link.map(|link| link["url"].as_str().unwrap().to_owned());
+    }
+
+    seen.sort();
+    assert_eq!(
+        seen,
+        ["Condition/c", "Encounter/e", "Observation/o2", "Observation/o3", "Patient/ada"]
+    );
+    site.get("/Patient/ada/$everything?_cursor=AAAA").await.expect(400);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_of_an_encounter_is_what_names_it() {
+    let site = ward().await;
+
+    let all = site.get("/Encounter/e/$everything").await.expect(200).json();
+    let first = site.get("/Encounter/e/$everything?_count=2").await.expect(200).json();
+
+    assert_eq!(keys(&all, "match"), ["Condition/c", "Encounter/e", "Observation/o2"]);
+    assert_eq!(keys(&all, "include"), ["Patient/ada", "Practitioner/dr"]);
+    let next = first["link"][1]["url"].as_str().unwrap();
+    let second = site.get(next).await.expect(200).json();
+    let mut both = [keys(&first, "match"), keys(&second, "match")].concat();
+    both.sort();
+    assert_eq!(both, keys(&all, "match"));
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_shows_a_patient_the_own_record_only() {
+    let site = ward().await;
+    let ada = site.token_of(Role::Patient, Some("ada"));
+
+    let own = site.get_as(&ada, "/Patient/ada/$everything").await.expect(200).json();
+
+    assert_eq!(keys(&own, "match").len(), 6);
+    site.get_as(&ada, "/Patient/bob/$everything").await.expect(404);
+    site.get_as(&ada, "/Patient/none/$everything").await.expect(404);
+    site.get("/Patient/none/$everything").await.expect(404);
+    site.delete("/Observation/o1").await.expect(204);
+    let less =
+        site.get_as(&ada, "/Patient/ada/$everything?_type=Observation").await.expect(200).json();
+    assert_eq!(keys(&less, "match"), ["Observation/o2", "Observation/o3"]);
+    for bad in ["_sort=date", "_type=Foo", "start=x", "_count=2&_count=3"] {
+        site.get(&format!("/Patient/ada/$everything?{bad}")).await.expect(400);
+    }
+    site.get("/Observation/o2/$everything").await.expect(404);
+    let refused =
+        Answer::of(site.request(Method::PUT, "/Patient/ada/$everything")).await.expect(405);
+    assert_eq!(refused.header("allow"), "GET, POST");
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lastn_answers_the_newest_of_each_code() {
+    let site = ward().await;
+    // The same code in another system of codes, beside the known one.
+    let mut both = observation("o4", "Patient/ada", "a", "2022-01-01");
+    both["code"]["coding"].as_array_mut().unwrap().push(json!({"system": "urn:d", "code": "z"}));
+    put(&site, &both).await;
+    let mut only = observation("o5", "Patient/ada", "a", "2018-01-01");
+    only["code"]["coding"] = json!([{"system": "urn:d", "code": "z"}]);
+    put(&site, &only).await;
+    put(&site, &observation("o6", "Patient/ada", "b", "2021-01-01")).await;
+
+    let last = site.get("/Observation/$lastn?patient=Patient/ada&category=vital-signs").await;
+    let two = site.get("/Observation/$lastn?subject=Patient/ada&code=urn:c|a&max=2").await;
+
+    // o3 and o6 are of one moment.
+    let last = last.expect(200).json();
+    assert_eq!(keys(&last, "match"), ["Observation/o3", "Observation/o4", "Observation/o6"]);
+    assert_eq!(last["total"], 3);
+    assert_eq!(keys(&two.expect(200).json(), "match"), ["Observation/o2", "Observation/o4"]);
+    let posted = json!({"resourceType": "Parameters", "parameter": [
+        {"name": "patient", "valueString": "Patient/ada"}, {"name": "category", "valueString": "vital-signs"},
+        {"name": "max", "valuePositiveInt": 3}, {"name": "date", "valueString": "lt2020"},
+    ]});
+    let early = site.post("/Observation/$lastn", &posted).await.expect(200).json();
+    assert_eq!(keys(&early, "match"), ["Observation/o1", "Observation/o5"]);
+    for bad in
+        ["patient=ada", "category=x", "patient=ada&code=a&max=0", "patient=ada&code=a&_sort=date"]
+    {
+        site.get(&format!("/Observation/$lastn?{bad}")).await.expect(400);
+    }
+    let bob = site.token_of(Role::Patient, Some("bob"));
+    let hidden =
+        site.get_as(&bob, "/Observation/$lastn?patient=Patient/ada&category=vital-signs").await;
+    assert_eq!(keys(&hidden.expect(200).json(), "match"), Vec::<String>::new());
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_is_the_composition_with_all_it_refers_to() {
+    let site = ward().await;
+    put(
+        &site,
+        &json!({
+            "resourceType": "Composition", "id": "doc", "status": "final", "type": {"text": "note"},
+            "date": "2020-01-03", "title": "Note", "subject": {"reference": "Patient/ada"},
+            "author": [{"reference": "Practitioner/dr"}],
+            "section": [{"entry": [{"reference": "Condition/c"}, {"reference": "Patient/ada"}]}],
+        }),
+    )
+    .await;
+
+    let made = site.get("/Composition/doc/$document").await.expect(200).json();
+
+    let parts: Vec<String> =
+        made["entry"].as_array().unwrap().iter().map(|entry| key(&entry["resource"])).collect();
+    assert_eq!(parts, ["Composition/doc", "Patient/ada", "Practitioner/dr", "Condition/c"]);
+    assert_eq!(made["type"], "document");
+    assert!(made["identifier"]["value"].as_str().unwrap().starts_with("urn:uuid:"));
+    assert!(made["timestamp"].is_string() && made.get("id").is_none());
+    site.get("/Composition/doc/$document?persist=true").await.expect(405);
+    let stored = site
+        .post("/Composition/doc/$document?persist=true", &json!({"resourceType": "Parameters"}))
+        .await
+        .expect(200);
+    let location = stored.header("location").to_owned();
+    assert_eq!(site.get(&location).await.expect(200).bytes, stored.bytes);
+    assert_eq!(site.count("Bundle").await, 1);
+    site.delete("/Condition/c").await.expect(204);
+    let broken = site.get("/Composition/doc/$document").await.expect(422);
+    assert_eq!(broken.issue().0, "processing");
+    site.get("/Composition/none/$document").await.expect(404);
+    let auditor = site.token_of(Role::Auditor, None);
+    site.get_as(&auditor, "/Composition/doc/$document").await.expect(403);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_that_is_told_of_is_answered() {
+    let site = ward().await;
+    let statement = site.get("/metadata").await.expect(200).json();
+    let mut told = 0;
+
+    for resource in statement["rest"][0]["resource"].as_array().unwrap() {
+        for operation in resource["operation"].as_array().into_iter().flatten() {
+            let (of, name) =
+                (resource["type"].as_str().unwrap(), operation["name"].as_str().unwrap());
+            assert!(operation["definition"].as_str().unwrap().starts_with("http"), "{name}");
+            let mut known = false;
+            for path in [format!("/{of}/${name}"), format!("/{of}/none/${name}")] {
+                let request = site.request(Method::POST, &path).header(TYPE, JSON);
+                let answer = Answer::of(request.body(r#"{"resourceType":"Parameters"}"#)).await;
+                known |= !answer.text().contains("nothing is served") && answer.status != 405;
+            }
+            assert!(known, "{of} {name}");
+            told += 1;
+        }
+    }
+
+    assert!(told >= 4);
+    let patient = site.create(&patient("Eve")).await;
+    site.get(&format!("/{patient}/$nothing")).await.expect(404);
+    site.stop().await;
+}
