@@ -8,7 +8,8 @@ Input: the unpacked npm package hl7.fhir.r4.examples 4.0.1 (CC0):
 Output, one record a line, read by fhir/src/element_table.rs:
     =name <system> code code <system> code     a value set of a required binding
     @Type base                                 a type; it has all elements of its base
-    name min max type type !valueset           an element of it; a choice is written name[x]
+    name min max type type !valueset +         an element of it; a choice is written name[x]
+                                               `+`: part of a summary (ElementDefinition.isSummary)
 A type that starts with `@` is defined by the element of that path (backbone, content reference).
 `System.id`, `System.string` and `System.uri` are values that have no extensions.
 """
@@ -91,7 +92,8 @@ def element_line(element, root, parents, value_sets):
         types = [type_name(t, path, root) for t in element["type"]]
     unique = list(dict.fromkeys(types))
     bound = value_sets.name_of(element)
-    return f"{name} {element['min']} {maximum} {' '.join(unique)}" + (f" !{bound}" if bound else "")
+    summary = " +" if element.get("isSummary") else ""
+    return f"{name} {element['min']} {maximum} {' '.join(unique)}" + (f" !{bound}" if bound else "") + summary
 
 
 def type_name(of, path, root):

@@ -34,12 +34,15 @@ pub(crate) struct TypeDef {
     pub(crate) names: Vec<&'static str>,
     /// Bit of each slot that must be there.
     pub(crate) required: u128,
+    /// Bit of each slot that is part of a summary (ElementDefinition.isSummary).
+    pub(crate) summary: u128,
     pub(crate) is_resource: bool,
 }
 
 /// A property of a JSON object.
 pub(crate) struct Property {
-    key: Box<str>,
+    /// Its JSON name, which is that of its XML element too.
+    pub(crate) key: Box<str>,
     /// Which element it is; the properties of one choice share it. Below 128.
     pub(crate) slot: u8,
     pub(crate) is_choice: bool,
@@ -214,6 +217,7 @@ impl Parser {
             hashed: Vec::new(),
             names: Vec::new(),
             required: 0,
+            summary: 0,
             is_resource: ResourceType::parse(name).is_some(),
         });
         let inherited = self.lines.get(base).cloned().unwrap_or_default();
@@ -225,6 +229,10 @@ impl Parser {
     }
 
     fn element(&mut self, line: &'static str) {
+        let (line, in_summary) = match line.strip_suffix(" +") {
+            Some(line) => (line, true),
+            None => (line, false),
+        };
         let mut words = line.split(' ');
         let mut next = || words.next().expect("an element has a name, min, max and a type");
         let (name, min, max) = (next(), next(), next());
@@ -249,6 +257,9 @@ impl Parser {
         current.names.push(base_name);
         if min != "0" {
             current.required |= 1 << slot;
+        }
+        if in_summary {
+            current.summary |= 1 << slot;
         }
         current.properties.extend(properties);
     }
@@ -317,6 +328,18 @@ mod tests {
         let comparator = table.type_def(quantity).find("comparator").unwrap();
         let set = table.value_set(comparator.value_set.unwrap());
         assert_eq!(set.codes, ["<", "<=", ">", ">="]);
+    }
+
+    #[test]
+    fn a_summary_has_the_elements_that_the_definitions_mark() {
+        let in_summary = |of: ResourceType, key: &str| {
+            let table = element_table();
+            let slot = property(of, key).unwrap().slot;
+            table.type_def(table.of_resource(of)).summary & (1 << slot) != 0
+        };
+        assert!(in_summary(ResourceType::PATIENT, "birthDate"));
+        assert!(!in_summary(ResourceType::PATIENT, "contact"));
+        assert!(!in_summary(ResourceType::PATIENT, "text"));
     }
 
     #[test]

@@ -22,10 +22,12 @@ mod resource;
 mod resource_type;
 mod search;
 mod splice;
+mod subset;
 mod time_range;
 mod tree;
 mod tree_build;
 mod version;
+mod xml;
 
 pub use bundle::{Bundle, BundleKind, Entry, EntryRequest, Method, order_of_standard};
 pub use id::{InvalidId, ResourceId};
@@ -50,6 +52,8 @@ pub use search::{
     search_table_fingerprint, sort_param, sort_time, split_unescaped, unescape, values_of,
 };
 pub use splice::Template;
+pub use subset::{InvalidSubset, Subset, Summary};
 pub use time_range::TimeRange;
 pub use tree::{Children, DEPTH_MAX, Kind, NODES_MAX, Node, Tree};
 pub use version::{InvalidVersion, VersionId};
+pub use xml::{NotXml, XmlForm, json_to_xml, place_in_xml, xml_to_json};

@@ -14,6 +14,9 @@ use crate::tree_build::build;
 /// Deepest nesting of objects and arrays that is read.
 pub const DEPTH_MAX: usize = 64;
 
+/// Deepest nesting of what is made of documents.
+pub(crate) const DEPTH_MADE_MAX: usize = DEPTH_MAX + 16;
+
 /// Most values a document may hold; bounds the arena to 48 MB. Synthea bundles have some 25 bytes a value.
 pub const NODES_MAX: usize = 2_000_000;
 
@@ -71,7 +74,13 @@ impl Tree {
     /// # Errors
     /// All issues found before the first that makes going on senseless; at most 50, at least one.
     pub fn parse(bytes: Vec<u8>) -> Result<Self, Vec<Issue>> {
-        build(bytes)
+        build(bytes, DEPTH_MAX)
+    }
+
+    /// Reads a document that was made here of documents that were read: a bundle is three levels deeper than what it
+    /// holds, and one in a response to a batch six.
+    pub(crate) fn parse_made(bytes: Vec<u8>) -> Result<Self, Vec<Issue>> {
+        build(bytes, DEPTH_MADE_MAX)
     }
 
     /// The document, byte for byte.

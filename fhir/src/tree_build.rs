@@ -6,12 +6,15 @@
 use crate::issue::{Issue, IssueType};
 use crate::json_scan::{Scan, escape_end, number_end, plain_end, space_end};
 use crate::location::push_name;
-use crate::tree::{DEPTH_MAX, ESCAPED, HAS_KEY, KEY_ESCAPED, Kind, NODES_MAX, Node, Slot, Tree};
+use crate::tree::{
+    DEPTH_MADE_MAX, ESCAPED, HAS_KEY, KEY_ESCAPED, Kind, NODES_MAX, Node, Slot, Tree,
+};
 
 /// Most issues that are reported for one document.
 pub(crate) const ISSUES_MAX: usize = 50;
 
-pub(crate) fn build(bytes: Vec<u8>) -> Result<Tree, Vec<Issue>> {
+/// Reads a document nested at most `depth_max` deep, which may be [`DEPTH_MADE_MAX`] at most.
+pub(crate) fn build(bytes: Vec<u8>, depth_max: usize) -> Result<Tree, Vec<Issue>> {
     if bytes.len() >= BYTES_MAX {
         return Err(vec![Issue::error(IssueType::TooLong, "the document is larger than 2 GiB")]);
     }
@@ -24,8 +27,9 @@ pub(crate) fn build(bytes: Vec<u8>) -> Result<Tree, Vec<Issue>> {
         text: &text,
         at: 0,
         tree,
-        frames: [Frame::default(); DEPTH_MAX],
+        frames: [Frame::default(); DEPTH_MADE_MAX],
         depth: 0,
+        depth_max: depth_max.min(DEPTH_MADE_MAX),
         key: Key::default(),
         issues: Vec::new(),
     };
@@ -51,8 +55,9 @@ struct Builder<'a> {
     at: usize,
     /// Its text is still empty: `text` is borrowed here until the end.
     tree: Tree,
-    frames: [Frame; DEPTH_MAX],
+    frames: [Frame; DEPTH_MADE_MAX],
     depth: usize,
+    depth_max: usize,
     key: Key,
     issues: Vec<Issue>,
 }
@@ -110,7 +115,7 @@ impl Builder<'_> {
 
     /// Opens a container; answers whether a value of it follows.
     fn open(&mut self, kind: Kind) -> Result<bool, Issue> {
-        if self.depth == DEPTH_MAX {
+        if self.depth == self.depth_max {
             return Err(self.here(IssueType::Structure, TOO_DEEP));
         }
         let place = self.push(kind, self.at, self.at, 0)?;

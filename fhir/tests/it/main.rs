@@ -3,3 +3,4 @@
 mod documents;
 mod mutations;
 mod search_examples;
+mod xml_examples;

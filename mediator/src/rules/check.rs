@@ -88,6 +88,7 @@ fn table() -> &'static Table {
         let mut table = Table::default();
         let mut open = "";
         for line in include_str!("../../../fhir-profiles/r4/elements.txt").lines() {
+            let line = line.trim_end_matches(" +");
             if let Some(header) = line.strip_prefix('@') {
                 let (name, base) =
                     header.split_once(' ').map_or((header, None), |(n, b)| (n, Some(b)));
