@@ -16,6 +16,7 @@ use super::{Access, Record, record};
 use crate::error::{Answered, Fault, FaultKind};
 use crate::http::bundle::Writer;
 use crate::http::call::{Call, refusal};
+use crate::http::part;
 use crate::telemetry::metrics::Interaction;
 
 /// What to look for.
@@ -39,6 +40,11 @@ pub(crate) async fn searchset(call: &Call, query: &str, principal: &Principal) -
         }
     };
     let filter = Filter::parse(query, call.app.config.search.count_default as usize)?;
+    if part::only_counts(query) {
+        let text = "AuditEvents are not counted; _summary is true, text, data or false here";
+        return Err(Fault::new(FaultKind::Invalid, text));
+    }
+    let part = part::of(query, Interaction::Search, Some(ResourceType::AUDIT_EVENT))?;
     let base = call.base();
     let mut out = Writer::new("searchset", None);
     let (found, next) = find(call, &filter, permit.visibility()).await?;
@@ -50,6 +56,7 @@ pub(crate) async fn searchset(call: &Call, query: &str, principal: &Principal) -
     for (id, one) in &found {
         let key = super::record_key(id);
         let body = render(&key, one, &call.app.config.ledger.origin)?;
+        let body = part::cut(part.as_ref(), body.into(), true);
         out.hit(&base, &key, HitMode::Match, &body);
     }
     let access = Access::of(principal, Interaction::Search, &call.request_id)

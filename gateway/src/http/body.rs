@@ -7,7 +7,7 @@
 use std::io::Read;
 use std::time::Duration;
 
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use actix_web::{HttpRequest, web};
 use futures::StreamExt;
 
@@ -42,27 +42,6 @@ pub async fn read(
         }
         "deflate" => inflate(flate2::read::ZlibDecoder::new(&raw[..]), raw.len(), bytes_max, claim),
         _ => Err(Fault::new(FaultKind::UnsupportedMediaType, "content encodings: gzip, deflate")),
-    }
-}
-
-/// Refuses a body that is not FHIR JSON by its own header. No header is taken as JSON.
-///
-/// # Errors
-/// 415.
-pub fn expect_json(request: &HttpRequest) -> Answered<()> {
-    let Some(value) = request.headers().get(CONTENT_TYPE) else { return Ok(()) };
-    let text = value.to_str().unwrap_or_default();
-    let media = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match media.as_str() {
-        "application/fhir+json"
-        | "application/json"
-        | "application/json+fhir"
-        | "text/json"
-        | "" => Ok(()),
-        _ => Err(Fault::new(
-            FaultKind::UnsupportedMediaType,
-            "send application/fhir+json; other forms are not understood",
-        )),
     }
 }
 

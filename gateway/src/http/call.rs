@@ -9,18 +9,23 @@ use std::sync::Arc;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
-use fhir::{ResourceId, ResourceKey, ResourceType};
+use bytes::Bytes;
+use fhir::{ReadLimits, ResourceId, ResourceKey, ResourceType, Subset};
 use policy::{AccessRequest, Deny, Permit, Principal};
 
+use super::budget::Claim;
 use super::guard::RequestId;
+use super::negotiate::{self, Format};
 use super::prefer::Prefer;
-use super::{body, negotiate};
+use super::{body, part};
 use crate::app::App;
 use crate::clock;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::ingest::{self, Outcome};
+use crate::limits::PREPARE_INLINE_BYTES_MAX;
 use crate::submission::Submission;
 use crate::telemetry::metrics::Interaction;
+use crate::work;
 
 /// A request on its way through a handler.
 pub struct Call {
@@ -34,7 +39,14 @@ pub struct Call {
     pub interaction: Interaction,
     /// Whether the answer is indented.
     pub pretty: bool,
+    /// The form that the client takes.
+    pub format: Format,
+    /// The part of each resource that is asked for, but for searches, which read it from their whole query.
+    pub part: Option<Subset>,
 }
+
+/// A body as it came, kept to tell the places of what is wrong with it.
+pub struct XmlBody(pub Bytes);
 
 impl FromRequest for Call {
     type Error = Fault;
@@ -49,6 +61,8 @@ impl FromRequest for Call {
             request_id: request_id.unwrap_or_default(),
             interaction: Interaction::Other,
             pretty: negotiate::wants_pretty(request.query_string()),
+            format: Format::Json,
+            part: None,
         }))
     }
 }
@@ -57,12 +71,28 @@ impl Call {
     /// Names the interaction, and refuses a client that cannot take the answer.
     ///
     /// # Errors
-    /// 406.
+    /// 406; 400 for a part of resources that cannot be given.
     pub fn as_interaction(mut self, interaction: Interaction) -> Answered<Self> {
         self.interaction = interaction;
         self.http.extensions_mut().insert(interaction);
-        negotiate::expect_accepts_json(&self.http)?;
+        let query = self.http.query_string().to_owned();
+        self.shown_as(&query)?;
+        if interaction != Interaction::Search {
+            let of = self.http.match_info().get("type").and_then(ResourceType::parse);
+            self.part = part::of(&query, interaction, of)?;
+        }
         Ok(self)
+    }
+
+    /// Takes the form of the answer from the headers and a query; that of a form's fields overrides the URL's.
+    ///
+    /// # Errors
+    /// 406.
+    pub fn shown_as(&mut self, query: &str) -> Answered<()> {
+        self.pretty = negotiate::wants_pretty(query);
+        self.format = negotiate::answer_format(self.http.headers(), query)?;
+        self.http.extensions_mut().insert(self.format);
+        Ok(())
     }
 
     /// Base URL of the FHIR service as this client names it, without a slash at the end.
@@ -78,6 +108,17 @@ impl Call {
         let from_header = self.http.headers().get(header::HOST).and_then(|v| v.to_str().ok());
         let authority = self.http.uri().authority().map(|authority| authority.as_str());
         self.app.hosts.root(from_header.or(authority).unwrap_or("localhost"))
+    }
+
+    /// A link of a bundle that keeps the form of this answer (`_format`, `_pretty`).
+    pub fn linked(&self, url: &str) -> String {
+        match part::repeated(self.http.query_string()) {
+            Ok(form) if !form.is_empty() => {
+                let mark = if url.contains('?') { '&' } else { '?' };
+                format!("{url}{mark}{form}")
+            }
+            _ => url.to_owned(),
+        }
     }
 
     /// The authenticated caller.
@@ -124,13 +165,28 @@ impl Call {
         Prefer::of(self.http.headers())
     }
 
-    /// The body as FHIR JSON bytes, bounded.
+    /// The body as FHIR JSON bytes, bounded; what comes as XML is converted, and from there on the JSON is the body.
     ///
     /// # Errors
-    /// 408, 413, 415, 429.
+    /// 400 for what is no FHIR XML, 408, 413, 415, 429.
     pub async fn json_body(&self, payload: web::Payload, bytes_max: usize) -> Answered<Vec<u8>> {
-        body::expect_json(&self.http)?;
-        self.body(payload, bytes_max).await
+        let format = negotiate::body_format(&self.http)?;
+        let body = self.body(payload, bytes_max).await?;
+        if format == Format::Json || body.is_empty() {
+            return Ok(body);
+        }
+        let xml = Bytes::from(body);
+        let limits = ReadLimits { bytes_max, ..ReadLimits::default() };
+        let source = xml.clone();
+        let long = xml.len() > PREPARE_INLINE_BYTES_MAX;
+        let made = work::run(long, move || fhir::xml_to_json(&source, &limits)).await?;
+        let json = made.map_err(Fault::invalid)?;
+        let mut extensions = self.http.extensions_mut();
+        if let Some(claim) = extensions.get_mut::<Claim>() {
+            claim.cover(xml.len() + json.len())?;
+        }
+        extensions.insert(XmlBody(xml));
+        Ok(json)
     }
 
     /// The body, bounded; its share of the budget lasts as long as the request.

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::call::Call;
 use super::operation;
+use super::part;
 use super::reply::{self, Reply};
 use super::terminology::{self, capabilities};
 use crate::clock;
@@ -32,7 +33,7 @@ pub async fn capability(call: Call) -> Reply {
         Mode::Full => statement(&base, clock::now()).to_string().into(),
         Mode::Terminology => capabilities::statement(&base, clock::now()).to_string().into(),
     });
-    Ok(reply::json(&call, 200, body))
+    Ok(reply::json(&call, 200, part::cut(call.part.as_ref(), body, true)))
 }
 
 /// Which statement (`mode`, FHIR R4 http.html#capabilities). The normative part is not told apart.
@@ -62,7 +63,7 @@ fn statement(base: &str, date: Instant) -> Value {
         "software": {"name": "Sealway", "version": env!("CARGO_PKG_VERSION")},
         "implementation": {"description": "Sealway FHIR gateway", "url": base},
         "fhirVersion": "4.0.1",
-        "format": ["application/fhir+json", "json"],
+        "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
         "rest": [{
             "mode": "server",
             "security": {

@@ -12,10 +12,13 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, web};
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 use futures::FutureExt;
 use tracing::Instrument;
 
+use super::call::XmlBody;
+use super::negotiate::{self, Format};
+use super::reply;
 use crate::app::App;
 use crate::error::{Fault, FaultKind};
 use crate::limits::URL_BYTES_MAX;
@@ -100,7 +103,8 @@ async fn answer(
     app: &App,
     id: &str,
 ) -> Result<ServiceResponse<BoxBody>, Refusal> {
-    let refuse = |fault| Refusal { fault, id: id.to_owned() };
+    let format = format_of(request.request());
+    let refuse = |fault| Refusal { fault, id: id.to_owned(), format };
     if request.uri().path_and_query().is_some_and(|path| path.as_str().len() > URL_BYTES_MAX) {
         return Err(refuse(Fault::new(
             FaultKind::UriTooLong,
@@ -116,7 +120,7 @@ async fn answer(
     let limit = Duration::from_millis(app.config.server.request_timeout_ms);
     let running = AssertUnwindSafe(tokio::time::timeout(limit, next.call(request))).catch_unwind();
     match running.await {
-        Ok(Ok(Ok(response))) => Ok(with_outcome(response, id)),
+        Ok(Ok(Ok(response))) => Ok(with_outcome(response, id, format)),
         Ok(Ok(Err(error))) => Err(refuse(of_framework(&error))),
         Ok(Err(_elapsed)) => {
             Err(refuse(Fault::new(FaultKind::Unavailable, "the answer took too long; retry later")))
@@ -132,29 +136,41 @@ async fn answer(
 fn with_outcome(
     response: ServiceResponse<impl MessageBody + 'static>,
     id: &str,
+    format: Format,
 ) -> ServiceResponse<BoxBody> {
     let status = response.status();
     let response = response.map_into_boxed_body();
     if !status.is_client_error() && !status.is_server_error() {
         return response;
     }
-    let fault = match response.response().error() {
+    let mut fault = match response.response().error() {
         Some(error) => of_framework(error),
         None if response.headers().contains_key(header::CONTENT_TYPE) => return response,
         None => of_status(status),
     };
     let allowed = response.headers().get(header::ALLOW).cloned();
-    let mut rendered = render(&fault, id);
+    let chosen = {
+        let extensions = response.request().extensions();
+        if let Some(XmlBody(xml)) = extensions.get::<XmlBody>() {
+            fhir::place_in_xml(xml, &mut fault.issues);
+        }
+        extensions.get::<Format>().copied()
+    };
+    let mut rendered = render(&fault, id, chosen.unwrap_or(format));
     if let Some(allowed) = allowed {
         rendered.headers_mut().insert(header::ALLOW, allowed);
     }
     response.into_response(rendered)
 }
 
-fn render(fault: &Fault, id: &str) -> HttpResponse {
+/// The form of an outcome: the one that the client takes, JSON when it takes none.
+fn format_of(request: &HttpRequest) -> Format {
+    negotiate::answer_format(request.headers(), request.query_string()).unwrap_or_default()
+}
+
+fn render(fault: &Fault, id: &str, format: Format) -> HttpResponse {
     let status = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
-    response.insert_header((header::CONTENT_TYPE, super::reply::FHIR_JSON));
     response.insert_header((header::CACHE_CONTROL, "no-store"));
     if let Some(seconds) = fault.retry_after_s() {
         response.insert_header((header::RETRY_AFTER, seconds.to_string()));
@@ -166,7 +182,11 @@ fn render(fault: &Fault, id: &str) -> HttpResponse {
     if let Some(challenge) = &fault.challenge {
         response.insert_header((header::WWW_AUTHENTICATE, challenge.to_string()));
     }
-    response.body(outcome::of_fault(fault, id))
+    let json = outcome::of_fault(fault, id);
+    let xml = (format == Format::Xml).then(|| reply::xml(&json, false).ok()).flatten();
+    let format = if xml.is_some() { format } else { Format::Json };
+    response.insert_header((header::CONTENT_TYPE, format.media()));
+    response.body(xml.unwrap_or_else(|| json.into()))
 }
 
 fn of_framework(error: &Error) -> Fault {
@@ -209,6 +229,7 @@ fn host(request: &ServiceRequest) -> Option<&str> {
 struct Refusal {
     fault: Fault,
     id: String,
+    format: Format,
 }
 
 impl std::fmt::Display for Refusal {
@@ -223,7 +244,7 @@ impl ResponseError for Refusal {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let mut response = render(&self.fault, &self.id);
+        let mut response = render(&self.fault, &self.id, self.format);
         if let Ok(value) = HeaderValue::from_str(&self.id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }

@@ -11,6 +11,7 @@ use registry::page::{Cursor, HistoryQuery, HistoryScope};
 
 use super::bundle::{self, Method};
 use super::call::{Call, resource_key, resource_type};
+use super::part;
 use super::reply::{self, Reply};
 use crate::access::{self, Access};
 use crate::error::{Answered, Fault, FaultKind};
@@ -65,13 +66,20 @@ async fn history(call: Call, scope: HistoryScope, request: AccessRequest) -> Rep
     let own = format!("{}{}", call.root(), call.http.path());
     let mut out = bundle::Writer::new("history", page.total);
     out.link("self", &with_query(&own, call.http.query_string()));
-    if let Some(next) = &page.next {
+    let counts = part::only_counts(call.http.query_string());
+    if counts && page.total.is_none() {
+        let text = "these versions are too many to be counted; _summary=count is for fewer";
+        return Err(Fault::new(FaultKind::Invalid, text));
+    }
+    if let Some(next) = page.next.as_ref().filter(|_| !counts) {
         out.link("next", &next_link(&own, call.http.query_string(), next));
     }
-    for stored in &page.versions {
+    for stored in page.versions.iter().filter(|_| !counts) {
         let body = match stored.is_tombstone() {
             true => None,
-            false => Some(call.app.payloads.open(stored).await?),
+            false => {
+                Some(part::cut(call.part.as_ref(), call.app.payloads.open(stored).await?, true))
+            }
         };
         access.saw(&call.app.payloads, stored);
         out.version(&base, stored, body.as_deref(), Method::of(stored.action));
@@ -112,7 +120,7 @@ fn parse(call: &Call, scope: HistoryScope) -> Answered<HistoryQuery> {
             // The order of the standard, newest first, is the one that is done.
             "_sort" if value == "-_lastUpdated" => {}
             CURSOR => query.cursor = Some(Cursor::decode(&value).ok_or_else(wrong)?),
-            "_format" | "_pretty" => {}
+            "_format" | "_pretty" | "_summary" | "_elements" => {}
             _ => return Err(refused(&name)),
         }
         if seen.contains(&name) {

@@ -21,6 +21,7 @@ pub mod message;
 mod message_tasks;
 pub mod negotiate;
 pub mod operation;
+pub mod part;
 pub mod prefer;
 pub mod read;
 pub mod receipt;
@@ -36,10 +37,9 @@ pub mod well_known;
 use actix_web::http::Method;
 use actix_web::http::header::ALLOW;
 use actix_web::web::{self, ServiceConfig, scope, to};
-use actix_web::{HttpResponse, Resource, Route};
+use actix_web::{HttpResponse, Resource, Route, guard as when};
 
 const GET: Method = Method::GET;
-const HEAD: Method = Method::HEAD;
 const POST: Method = Method::POST;
 const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
@@ -73,52 +73,51 @@ fn fhir(config: &mut ServiceConfig) {
         ));
     }
     config
-        .service(place("/metadata", both(|| to(capability::capability))))
+        .service(place("/metadata", [(GET, to(capability::capability))]))
         .service(place(SMART, [(GET, to(well_known::smart_configuration))]))
-        .service(place("/_history", both(|| to(history::of_system))))
+        .service(place("/_history", [(GET, to(history::of_system))]))
         .configure(terminology::routes)
         .configure(operation::routes)
         .service(place(&format!("{of_type}/_search"), [(POST, to(search::search_by_post))]))
-        .service(place(&format!("{of_type}/_history"), both(|| to(history::of_type))))
+        .service(place(&format!("{of_type}/_history"), [(GET, to(history::of_type))]))
         .service(place(
             of_type,
             [
                 (GET, to(search::search)),
-                (HEAD, to(search::search)),
                 (POST, to(create::create)),
                 (PUT, to(update::update_where)),
                 (DELETE, to(delete::delete_where)),
             ],
         ))
         .service(place(&format!("{of_version}/$receipt"), [(GET, to(receipt::receipt))]))
-        .service(place(&of_version, both(|| to(vread::vread))))
-        .service(place(&format!("{of_id}/_history"), both(|| to(history::instance))))
+        .service(place(&of_version, [(GET, to(vread::vread))]))
+        .service(place(&format!("{of_id}/_history"), [(GET, to(history::instance))]))
         .service(place(
             &of_id,
-            [
-                (GET, to(read::read)),
-                (HEAD, to(read::read)),
-                (PUT, to(update::update)),
-                (DELETE, to(delete::delete)),
-            ],
+            [(GET, to(read::read)), (PUT, to(update::update)), (DELETE, to(delete::delete))],
         ));
 }
 
-/// A reading and its HEAD.
-fn both(route: impl Fn() -> Route) -> [(Method, Route); 2] {
-    [(GET, route()), (HEAD, route())]
-}
-
-/// A path with its methods; any other is answered with 405 and `Allow` (RFC 9110 §15.5.6).
+/// A path with its methods; any other is answered with 405 and `Allow` (RFC 9110 §15.5.6). HEAD is answered wherever GET
+/// is, by the same handler; the framework leaves the body out.
 fn place<const N: usize>(path: &str, offered: [(Method, Route); N]) -> Resource {
-    let allow = offered.each_ref().map(|(method, _)| method.as_str()).join(", ");
+    let names = offered.each_ref().map(|(method, _)| match *method {
+        GET => "GET, HEAD",
+        _ => method.as_str(),
+    });
+    let allow = names.join(", ");
     let refuse = move || {
         let refused =
             HttpResponse::MethodNotAllowed().insert_header((ALLOW, allow.clone())).finish();
         std::future::ready(refused)
     };
     let place = web::resource(path).default_service(web::to(refuse));
-    offered.into_iter().fold(place, |place, (method, route)| place.route(route.method(method)))
+    offered.into_iter().fold(place, |place, (method, route)| {
+        place.route(match method {
+            GET => route.guard(when::Any(when::Get()).or(when::Head())),
+            method => route.method(method),
+        })
+    })
 }
 
 async fn nothing_here() -> HttpResponse {

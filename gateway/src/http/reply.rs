@@ -1,7 +1,8 @@
 //! Answers: stored bytes with their headers, searchsets, outcomes; gzip when the client takes it.
 //!
-//! Bodies are whole byte strings with a `Content-Length`, so HEAD and GET agree. An indented body (`_pretty=true`) is
-//! not the one that was sealed: a receipt verifies the plain one.
+//! Bodies are whole byte strings with a `Content-Length`, so HEAD and GET agree. A body that is indented
+//! (`_pretty=true`), in XML or cut (`_summary`, `_elements`) is not the one that was sealed: a receipt verifies the
+//! plain JSON one.
 //! Not here: refusals (`guard` renders them).
 
 use std::io::Write;
@@ -10,12 +11,13 @@ use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
-use fhir::{Instant, VersionId, VersionKey};
+use fhir::{Instant, NotXml, VersionId, VersionKey, XmlForm};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::call::Call;
-use super::negotiate;
+use super::negotiate::{self, Format};
+use super::part;
 use super::prefer::Return;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::ingest::Written;
@@ -39,7 +41,7 @@ pub fn resource(call: &Call, version: VersionId, updated: Instant, body: Bytes) 
     }
     let mut response = builder(200);
     tags(&mut response, version, updated);
-    finish(call, response, body)
+    finish(call, response, part::cut(call.part.as_ref(), body, true))
 }
 
 /// The answer to a create or update, as `Prefer` asks.
@@ -94,10 +96,42 @@ fn tags(response: &mut HttpResponseBuilder, version: VersionId, updated: Instant
     response.insert_header(header::LastModified(time.into()));
 }
 
-/// A FHIR body, indented when that is asked for and does not make it too large.
-fn finish(call: &Call, response: HttpResponseBuilder, body: Bytes) -> HttpResponse {
+/// A FHIR body in the form that is asked for, indented when that is asked for too and does not make it too large.
+fn finish(call: &Call, mut response: HttpResponseBuilder, body: Bytes) -> HttpResponse {
+    if call.format == Format::Xml && !body.is_empty() {
+        return match xml(&body, call.pretty) {
+            Ok(body) => {
+                response.insert_header((header::CONTENT_TYPE, Format::Xml.media()));
+                send(call, response, body)
+            }
+            Err(fault) => HttpResponse::from_error(fault),
+        };
+    }
     let indented = if call.pretty { fhir::pretty(&body, ANSWER_BYTES_MAX) } else { None };
     send(call, response, indented.map_or(body, Bytes::from))
+}
+
+/// A FHIR body as XML.
+///
+/// # Errors
+/// 400 when it is too long, 406 when it is nothing that XML can show.
+pub fn xml(json: &[u8], pretty: bool) -> Answered<Bytes> {
+    let form = XmlForm { pretty, bytes_max: ANSWER_BYTES_MAX };
+    let made = match fhir::json_to_xml(json, &form) {
+        Err(NotXml::TooLong) if pretty => {
+            fhir::json_to_xml(json, &XmlForm { pretty: false, ..form })
+        }
+        made => made,
+    };
+    made.map(Bytes::from).map_err(|error| match error {
+        NotXml::TooLong => {
+            let text = format!(
+                "as XML the answer has more than {ANSWER_BYTES_MAX} bytes; ask for a smaller _count, or JSON"
+            );
+            Fault::new(FaultKind::Invalid, text)
+        }
+        _ => Fault::new(FaultKind::NotAcceptable, "this answer has no form in XML; ask for JSON"),
+    })
 }
 
 fn send(call: &Call, mut response: HttpResponseBuilder, body: Bytes) -> HttpResponse {

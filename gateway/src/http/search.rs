@@ -6,15 +6,15 @@
 
 use actix_web::web::{Path, Payload};
 use bytes::Bytes;
-use fhir::{Issue, IssueType, OperationOutcome, ResourceType, Severity};
-use policy::{AccessRequest, Permit, Principal};
-use registry::page::Page;
+use fhir::{Issue, IssueType, OperationOutcome, ResourceType, Severity, Subset};
+use policy::{AccessRequest, Principal};
+use registry::page::{HitMode, Page};
 use registry::search::{ParseOptions, SearchQuery, pairs, parse_pairs};
 
 use super::bundle::Writer;
 use super::call::{Call, refusal, resource_type};
 use super::message_tasks;
-use super::negotiate;
+use super::part;
 use super::reply::{self, Reply};
 use crate::access::{self, Access, audit};
 use crate::clock;
@@ -52,7 +52,7 @@ pub async fn search_by_post(call: Call, path: Path<String>, payload: Payload) ->
     let form = String::from_utf8(form)
         .map_err(|_| Fault::new(FaultKind::Invalid, "the form is not UTF-8"))?;
     let query = [call.http.query_string(), form.trim()].join("&");
-    call.pretty = negotiate::wants_pretty(&query);
+    call.shown_as(&query)?;
     let body = searchset(&call, resource_type, query.trim_matches('&'), &principal).await?;
     Ok(reply::json(&call, 200, body))
 }
@@ -95,6 +95,7 @@ pub(super) async fn searchset(
         }
         _ => query,
     };
+    let shown = Shown::of(query, resource_type)?;
     let parsed = parse(call, resource_type, query)?;
     let page = call.app.store.search(&permit, &parsed).await?;
     let versions: Vec<_> = page.hits.iter().map(|hit| hit.version.clone()).collect();
@@ -102,7 +103,7 @@ pub(super) async fn searchset(
     let mut access = Access::of(principal, Interaction::Search, &call.request_id)
         .of_type(resource_type)
         .query(query);
-    let body = render(call, &permit, &parsed, &page, &mut access).await?;
+    let body = render(call, &shown, &parsed, &page, &mut access).await?;
     access::record(&call.app, access).await?;
     Ok(body.into())
 }
@@ -116,7 +117,7 @@ fn parse(call: &Call, resource_type: ResourceType, query: &str) -> Answered<Sear
     };
     let limits = &call.app.config.search;
     let mut pairs = pairs(query)?;
-    pairs.retain(|(name, _)| !matches!(name.as_str(), "_format" | "_pretty"));
+    pairs.retain(|(name, value)| !part::is_of_form(name, value));
     let has_count = pairs.iter().any(|(name, _)| name == "_count");
     let mut parsed = parse_pairs(resource_type, pairs, &options)?;
     if !has_count && parsed.count > 0 {
@@ -126,9 +127,22 @@ fn parse(call: &Call, resource_type: ResourceType, query: &str) -> Answered<Sear
     Ok(parsed)
 }
 
+/// How the hits are shown: in part or whole, and what the links repeat of that.
+struct Shown {
+    part: Option<Subset>,
+    repeated: String,
+}
+
+impl Shown {
+    fn of(query: &str, of: ResourceType) -> Answered<Self> {
+        let part = part::of(query, Interaction::Search, Some(of))?;
+        Ok(Self { part, repeated: part::repeated(query)? })
+    }
+}
+
 async fn render(
     call: &Call,
-    _permit: &Permit,
+    shown: &Shown,
     query: &SearchQuery,
     page: &Page,
     access: &mut Access,
@@ -136,9 +150,10 @@ async fn render(
     let base = call.base();
     let own = format!("{base}/{}", query.resource_type.name());
     let link = |mut query: String| {
-        if call.pretty {
-            query.push_str(if query.is_empty() { "_pretty=true" } else { "&_pretty=true" });
+        if !query.is_empty() && !shown.repeated.is_empty() {
+            query.push('&');
         }
+        query.push_str(&shown.repeated);
         if query.is_empty() { own.clone() } else { format!("{own}?{query}") }
     };
     let mut out = Writer::new("searchset", page.total);
@@ -152,7 +167,8 @@ async fn render(
     for hit in &page.hits {
         let body = call.app.payloads.open(&hit.version).await?;
         access.saw(&call.app.payloads, &hit.version);
-        out.hit(&base, &hit.version.key, hit.mode, &body);
+        let is_asked = hit.mode == HitMode::Match;
+        out.hit(&base, &hit.version.key, hit.mode, &part::cut(shown.part.as_ref(), body, is_asked));
         out.expect_bounded()?;
     }
     if !query.ignored.is_empty() {

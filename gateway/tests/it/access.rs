@@ -130,11 +130,11 @@ async fn an_operator_sees_the_tasks_of_messages_and_no_other() {
 async fn a_method_that_is_not_offered_is_told_which_are() {
     let site = Site::start().await;
     let offered = [
-        ("/livez", "GET"),
-        ("/metrics", "GET"),
+        ("/livez", "GET, HEAD"),
+        ("/metrics", "GET, HEAD"),
         ("/hl7v2", "POST"),
-        ("/ledger/checkpoint", "GET"),
-        ("/fhir", "GET, POST"),
+        ("/ledger/checkpoint", "GET, HEAD"),
+        ("/fhir", "GET, HEAD, POST"),
         ("/fhir/metadata", "GET, HEAD"),
         ("/fhir/_history", "GET, HEAD"),
         ("/fhir/Patient", "GET, HEAD, POST, PUT, DELETE"),
@@ -142,7 +142,7 @@ async fn a_method_that_is_not_offered_is_told_which_are() {
         ("/fhir/R4/Patient/p", "GET, HEAD, PUT, DELETE"),
         ("/fhir/Patient/p/_history", "GET, HEAD"),
         ("/fhir/Patient/p/_history/1", "GET, HEAD"),
-        ("/fhir/Patient/p/_history/1/$receipt", "GET"),
+        ("/fhir/Patient/p/_history/1/$receipt", "GET, HEAD"),
     ];
 
     for (path, allow) in offered {

@@ -122,12 +122,27 @@ async fn head_tells_what_get_would_without_a_body() {
     let site = Site::start().await;
     let path = format!("/{}", site.create(&patient("Ada")).await);
 
-    let got = site.get(&path).await;
-    let head = Answer::of(site.request(Method::HEAD, &path)).await.expect(200);
+    for place in [
+        path.clone(),
+        format!("{path}/_history/1"),
+        format!("{path}/_history"),
+        "/Patient/_history".into(),
+        "/_history".into(),
+        "/Patient?family=ada".into(),
+        "/metadata".into(),
+        format!("{path}?_format=xml"),
+    ] {
+        let got = site.get(&place).await.expect(200);
+        let head = Answer::of(site.request(Method::HEAD, &place)).await.expect(200);
 
-    assert_eq!(head.header("etag"), got.header("etag"));
-    assert_eq!(head.header("content-length"), got.bytes.len().to_string());
-    assert!(head.bytes.is_empty());
+        for name in ["etag", "last-modified", "content-type"] {
+            assert_eq!(head.header(name), got.header(name), "{place}");
+        }
+        assert_eq!(head.header("content-length"), got.bytes.len().to_string(), "{place}");
+        assert!(head.bytes.is_empty());
+    }
+    let hidden = Answer::of(site.request(Method::HEAD, "/Patient/none")).await.expect(404);
+    assert!(hidden.bytes.is_empty());
     site.stop().await;
 }
 

@@ -86,8 +86,8 @@ async fn forms_that_are_not_offered_are_406_and_415() {
     let site = Site::start().await;
     let path = format!("/{}", site.create(&patient("Ada")).await);
 
-    let xml = site.request(Method::GET, &path).header("accept", "application/fhir+xml");
-    Answer::of(xml).await.expect(406);
+    let turtle = site.request(Method::GET, &path).header("accept", "application/fhir+turtle");
+    Answer::of(turtle).await.expect(406);
     let both = site
         .request(Method::GET, &path)
         .header("accept", "application/fhir+xml;q=1.0, application/fhir+json;q=1.0");
@@ -96,7 +96,7 @@ async fn forms_that_are_not_offered_are_406_and_415() {
     Answer::of(legacy).await.expect(200);
     let body = site
         .request(Method::POST, "/Patient")
-        .header(TYPE, "application/fhir+xml")
+        .header(TYPE, "application/fhir+turtle")
         .body("<Patient/>");
     Answer::of(body).await.expect(415);
     site.stop().await;

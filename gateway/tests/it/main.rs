@@ -25,3 +25,4 @@ mod search;
 mod site;
 mod terminology;
 mod tls;
+mod xml;

@@ -158,7 +158,7 @@ async fn everything_shows_a_patient_the_own_record_only() {
     site.get("/Observation/o2/$everything").await.expect(404);
     let refused =
         Answer::of(site.request(Method::PUT, "/Patient/ada/$everything")).await.expect(405);
-    assert_eq!(refused.header("allow"), "GET, POST");
+    assert_eq!(refused.header("allow"), "GET, HEAD, POST");
     site.stop().await;
 }
 

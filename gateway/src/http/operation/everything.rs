@@ -227,10 +227,10 @@ async fn answer(call: &Call, input: &Input, page: Gathered, mut access: Access) 
     };
     let matches = page.hits.iter().filter(|(.., mode)| *mode == HitMode::Match).count();
     let mut out = Writer::new("searchset", page.is_whole.then_some(matches as u64));
-    out.link("self", &link(input.pairs()));
+    out.link("self", &call.linked(&link(input.pairs())));
     if let Some(next) = &page.next {
         pairs.push((CURSOR.to_owned(), next.encode()));
-        out.link("next", &link(&pairs));
+        out.link("next", &call.linked(&link(&pairs)));
     }
     for (version, body, mode) in &page.hits {
         access.saw(&call.app.payloads, version);

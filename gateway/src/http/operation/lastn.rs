@@ -44,7 +44,8 @@ pub(super) async fn lastn(call: Call, payload: Payload) -> Reply {
     let found: Vec<_> = kinds.list.into_iter().flat_map(|kind| kind.found).collect();
     let mut out = Writer::new("searchset", Some(found.len() as u64));
     let own = format!("{}{}", call.root(), call.http.path());
-    out.link("self", &format!("{own}?{}", registry::search::render(input.pairs())));
+    let own = format!("{own}?{}", registry::search::render(input.pairs()));
+    out.link("self", &call.linked(&own));
     for (version, body) in &found {
         access.saw(&call.app.payloads, version);
         out.hit(&base, &version.key, HitMode::Match, body);
