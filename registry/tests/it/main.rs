@@ -19,6 +19,7 @@ mod opening;
 mod oracle;
 mod outbox;
 mod postgres;
+mod query_fuzz;
 mod races;
 mod reads;
 mod searches;
