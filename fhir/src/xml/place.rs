@@ -57,4 +57,4 @@ fn agreement(wanted: &str, path: &str) -> usize {
 }
 
 /// Longest document that is read again for the places.
-const SEARCHED_BYTES_MAX: usize = 4 * 1024 * 1024;
+const SEARCHED_BYTES_MAX: usize = 256 * 1024;

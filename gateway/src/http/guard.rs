@@ -18,7 +18,7 @@ use tracing::Instrument;
 
 use super::call::XmlBody;
 use super::negotiate::{self, Format};
-use super::reply;
+use super::shape;
 use crate::app::App;
 use crate::error::{Fault, FaultKind};
 use crate::limits::URL_BYTES_MAX;
@@ -120,7 +120,7 @@ async fn answer(
     let limit = Duration::from_millis(app.config.server.request_timeout_ms);
     let running = AssertUnwindSafe(tokio::time::timeout(limit, next.call(request))).catch_unwind();
     match running.await {
-        Ok(Ok(Ok(response))) => Ok(with_outcome(response, id, format)),
+        Ok(Ok(Ok(response))) => Ok(with_outcome(shape::settle(response).await, id, format)),
         Ok(Ok(Err(error))) => Err(refuse(of_framework(&error))),
         Ok(Err(_elapsed)) => {
             Err(refuse(Fault::new(FaultKind::Unavailable, "the answer took too long; retry later")))
@@ -183,7 +183,7 @@ fn render(fault: &Fault, id: &str, format: Format) -> HttpResponse {
         response.insert_header((header::WWW_AUTHENTICATE, challenge.to_string()));
     }
     let json = outcome::of_fault(fault, id);
-    let xml = (format == Format::Xml).then(|| reply::xml(&json, false).ok()).flatten();
+    let xml = (format == Format::Xml).then(|| shape::xml(&json, false).ok()).flatten();
     let format = if xml.is_some() { format } else { Format::Json };
     response.insert_header((header::CONTENT_TYPE, format.media()));
     response.body(xml.unwrap_or_else(|| json.into()))

@@ -28,6 +28,7 @@ pub mod receipt;
 pub mod reply;
 pub mod search;
 pub mod server;
+pub mod shape;
 pub mod terminology;
 pub mod transaction;
 pub mod update;

@@ -22,33 +22,45 @@ pub fn of(
     interaction: Interaction,
     resource_type: Option<ResourceType>,
 ) -> Answered<Option<Subset>> {
-    let (summary, elements) = (param(query, SUMMARY), param(query, ELEMENTS));
+    if param(query, SUMMARY).is_none() && param(query, ELEMENTS).is_none() {
+        return Ok(None);
+    }
+    of_pairs(&pairs(query)?, interaction, resource_type)
+}
+
+/// The same of a query that is decoded.
+///
+/// # Errors
+/// As [`of`].
+pub fn of_pairs(
+    pairs: &[(String, String)],
+    interaction: Interaction,
+    resource_type: Option<ResourceType>,
+) -> Answered<Option<Subset>> {
+    let value = |of: &str| pairs.iter().find(|(name, _)| name == of).map(|(_, value)| &**value);
+    let (summary, elements) = (value(SUMMARY), value(ELEMENTS));
     if summary.is_none() && elements.is_none() {
         return Ok(None);
     }
     let wrong = |text: &str| Fault::new(FaultKind::Invalid, text);
-    let counts = only_counts(query);
     match interaction {
         Interaction::Search | Interaction::History => {}
-        Interaction::Read | Interaction::Vread | Interaction::Capabilities if counts => {
-            return Err(wrong("_summary=count is for searches and histories"));
+        Interaction::Read | Interaction::Vread | Interaction::Capabilities => {
+            if summary == Some("count") {
+                return Err(wrong("_summary=count is for searches and histories"));
+            }
         }
-        Interaction::Read | Interaction::Vread | Interaction::Capabilities => {}
         _ => {
             return Err(wrong("_summary and _elements are for read, vread, history and search"));
         }
     }
-    let part = Subset::of(summary.as_deref(), elements.as_deref(), resource_type);
+    let part = Subset::of(summary, elements, resource_type);
     let part = part.map_err(|error| wrong(&error.to_string()))?;
-    if summary.as_deref() == Some("text") && has_includes(query)? {
+    let is_include = |name: &str| name.starts_with("_include") || name.starts_with("_revinclude");
+    if summary == Some("text") && pairs.iter().any(|(name, _)| is_include(name)) {
         return Err(wrong("_summary=text cannot be combined with _include and _revinclude"));
     }
     Ok(part)
-}
-
-fn has_includes(query: &str) -> Answered<bool> {
-    let is_one = |name: &str| name.starts_with("_include") || name.starts_with("_revinclude");
-    Ok(pairs(query)?.iter().any(|(name, _)| is_one(name)))
 }
 
 /// True when only the number of resources is asked for (`_summary=count`).
@@ -64,24 +76,14 @@ pub fn cut(part: Option<&Subset>, body: Bytes, is_asked: bool) -> Bytes {
     }
 }
 
-/// The parameters of a query that say how an answer is shown, as a query.
+/// The parameters of a query that say in which form an answer is shown, as a query.
 ///
 /// # Errors
 /// 400 for a malformed query.
 pub fn repeated(query: &str) -> Answered<String> {
     let mut pairs = pairs(query)?;
-    pairs.retain(|(name, value)| is_of_form(name, value));
+    pairs.retain(|(name, _)| matches!(name.as_str(), "_format" | "_pretty"));
     Ok(render(&pairs))
-}
-
-/// Parameters that say how an answer is shown, not what is found. Links repeat them.
-pub fn is_of_form(name: &str, value: &str) -> bool {
-    match name {
-        "_format" | "_pretty" | ELEMENTS => true,
-        // The count is a matter of the search itself.
-        SUMMARY => value != "count",
-        _ => false,
-    }
 }
 
 const SUMMARY: &str = "_summary";

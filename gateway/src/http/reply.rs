@@ -1,27 +1,22 @@
-//! Answers: stored bytes with their headers, searchsets, outcomes; gzip when the client takes it.
+//! Answers: stored bytes with their headers, searchsets, outcomes.
 //!
 //! Bodies are whole byte strings with a `Content-Length`, so HEAD and GET agree. A body that is indented
 //! (`_pretty=true`), in XML or cut (`_summary`, `_elements`) is not the one that was sealed: a receipt verifies the
 //! plain JSON one.
-//! Not here: refusals (`guard` renders them).
-
-use std::io::Write;
+//! Not here: refusals (`guard` renders them), XML, indentation and gzip (`shape`).
 
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
-use fhir::{Instant, NotXml, VersionId, VersionKey, XmlForm};
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use fhir::{Instant, VersionId, VersionKey};
 
 use super::call::Call;
-use super::negotiate::{self, Format};
 use super::part;
 use super::prefer::Return;
+use super::shape::{self, finish};
 use crate::error::{Answered, Fault, FaultKind};
 use crate::ingest::Written;
-use crate::limits::{ANSWER_BYTES_MAX, GZIP_BYTES_MIN};
 use crate::outcome;
 
 /// Media type of every FHIR answer.
@@ -82,7 +77,7 @@ pub fn gone() -> Fault {
 pub fn plain(call: &Call, media: &str, body: impl Into<Bytes>) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CONTENT_TYPE, media));
-    send(call, response, body.into())
+    shape::plain(call, response, body.into())
 }
 
 fn builder(status: u16) -> HttpResponseBuilder {
@@ -94,71 +89,6 @@ fn tags(response: &mut HttpResponseBuilder, version: VersionId, updated: Instant
     let seconds = u64::try_from(updated.micros() / 1_000_000).unwrap_or(0);
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
     response.insert_header(header::LastModified(time.into()));
-}
-
-/// A FHIR body in the form that is asked for, indented when that is asked for too and does not make it too large.
-fn finish(call: &Call, mut response: HttpResponseBuilder, body: Bytes) -> HttpResponse {
-    if call.format == Format::Xml && !body.is_empty() {
-        return match xml(&body, call.pretty) {
-            Ok(body) => {
-                response.insert_header((header::CONTENT_TYPE, Format::Xml.media()));
-                send(call, response, body)
-            }
-            Err(fault) => HttpResponse::from_error(fault),
-        };
-    }
-    let indented = if call.pretty { fhir::pretty(&body, ANSWER_BYTES_MAX) } else { None };
-    send(call, response, indented.map_or(body, Bytes::from))
-}
-
-/// A FHIR body as XML.
-///
-/// # Errors
-/// 400 when it is too long, 406 when it is nothing that XML can show.
-pub fn xml(json: &[u8], pretty: bool) -> Answered<Bytes> {
-    let form = XmlForm { pretty, bytes_max: ANSWER_BYTES_MAX };
-    let made = match fhir::json_to_xml(json, &form) {
-        Err(NotXml::TooLong) if pretty => {
-            fhir::json_to_xml(json, &XmlForm { pretty: false, ..form })
-        }
-        made => made,
-    };
-    made.map(Bytes::from).map_err(|error| match error {
-        NotXml::TooLong => {
-            let text = format!(
-                "as XML the answer has more than {ANSWER_BYTES_MAX} bytes; ask for a smaller _count, or JSON"
-            );
-            Fault::new(FaultKind::Invalid, text)
-        }
-        _ => Fault::new(FaultKind::NotAcceptable, "this answer has no form in XML; ask for JSON"),
-    })
-}
-
-fn send(call: &Call, mut response: HttpResponseBuilder, body: Bytes) -> HttpResponse {
-    response.insert_header((header::CACHE_CONTROL, "no-store"));
-    let body = if body.len() >= GZIP_BYTES_MIN && negotiate::accepts_gzip(&call.http) {
-        response.insert_header((header::CONTENT_ENCODING, "gzip"));
-        response.insert_header((header::VARY, "accept-encoding"));
-        gzip(&body)
-    } else {
-        body
-    };
-    if body.is_empty() {
-        return response.finish();
-    }
-    // A builder that has no type yet carries FHIR JSON.
-    let mut response = response.body(body);
-    let headers = response.headers_mut();
-    if !headers.contains_key(header::CONTENT_TYPE) {
-        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(FHIR_JSON));
-    }
-    response
-}
-
-fn gzip(body: &Bytes) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
-    let written = encoder.write_all(body).and_then(|()| encoder.finish());
-    written.expect("writing to memory does not fail").into()
 }
 
 /// Shorthand of handlers.

@@ -6,8 +6,8 @@
 
 use actix_web::web::{Path, Payload};
 use bytes::Bytes;
-use fhir::{Issue, IssueType, OperationOutcome, ResourceType, Severity, Subset};
-use policy::{AccessRequest, Principal};
+use fhir::{Issue, IssueType, OperationOutcome, ResourceType, Severity};
+use policy::{AccessRequest, Permit, Principal};
 use registry::page::{HitMode, Page};
 use registry::search::{ParseOptions, SearchQuery, pairs, parse_pairs};
 
@@ -95,7 +95,6 @@ pub(super) async fn searchset(
         }
         _ => query,
     };
-    let shown = Shown::of(query, resource_type)?;
     let parsed = parse(call, resource_type, query)?;
     let page = call.app.store.search(&permit, &parsed).await?;
     let versions: Vec<_> = page.hits.iter().map(|hit| hit.version.clone()).collect();
@@ -103,7 +102,7 @@ pub(super) async fn searchset(
     let mut access = Access::of(principal, Interaction::Search, &call.request_id)
         .of_type(resource_type)
         .query(query);
-    let body = render(call, &shown, &parsed, &page, &mut access).await?;
+    let body = render(call, &permit, &parsed, &page, &mut access).await?;
     access::record(&call.app, access).await?;
     Ok(body.into())
 }
@@ -116,8 +115,8 @@ fn parse(call: &Call, resource_type: ResourceType, query: &str) -> Answered<Sear
         now_us: clock::now_us(),
     };
     let limits = &call.app.config.search;
-    let mut pairs = pairs(query)?;
-    pairs.retain(|(name, value)| !part::is_of_form(name, value));
+    let pairs = pairs(query)?;
+    part::of_pairs(&pairs, Interaction::Search, Some(resource_type))?;
     let has_count = pairs.iter().any(|(name, _)| name == "_count");
     let mut parsed = parse_pairs(resource_type, pairs, &options)?;
     if !has_count && parsed.count > 0 {
@@ -127,33 +126,17 @@ fn parse(call: &Call, resource_type: ResourceType, query: &str) -> Answered<Sear
     Ok(parsed)
 }
 
-/// How the hits are shown: in part or whole, and what the links repeat of that.
-struct Shown {
-    part: Option<Subset>,
-    repeated: String,
-}
-
-impl Shown {
-    fn of(query: &str, of: ResourceType) -> Answered<Self> {
-        let part = part::of(query, Interaction::Search, Some(of))?;
-        Ok(Self { part, repeated: part::repeated(query)? })
-    }
-}
-
 async fn render(
     call: &Call,
-    shown: &Shown,
+    _permit: &Permit,
     query: &SearchQuery,
     page: &Page,
     access: &mut Access,
 ) -> Answered<Vec<u8>> {
     let base = call.base();
     let own = format!("{base}/{}", query.resource_type.name());
-    let link = |mut query: String| {
-        if !query.is_empty() && !shown.repeated.is_empty() {
-            query.push('&');
-        }
-        query.push_str(&shown.repeated);
+    let part = part::of_pairs(&query.applied, Interaction::Search, Some(query.resource_type))?;
+    let link = |query: String| {
         if query.is_empty() { own.clone() } else { format!("{own}?{query}") }
     };
     let mut out = Writer::new("searchset", page.total);
@@ -168,7 +151,7 @@ async fn render(
         let body = call.app.payloads.open(&hit.version).await?;
         access.saw(&call.app.payloads, &hit.version);
         let is_asked = hit.mode == HitMode::Match;
-        out.hit(&base, &hit.version.key, hit.mode, &part::cut(shown.part.as_ref(), body, is_asked));
+        out.hit(&base, &hit.version.key, hit.mode, &part::cut(part.as_ref(), body, is_asked));
         out.expect_bounded()?;
     }
     if !query.ignored.is_empty() {

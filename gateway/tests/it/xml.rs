@@ -325,3 +325,30 @@ async fn what_is_included_is_whole_unless_its_type_is_named() {
     assert_eq!(patient["meta"]["tag"][0]["code"], "SUBSETTED");
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_answers_come_in_every_form() {
+    let site = Site::start().await;
+    let body = json!({"resourceType": "Basic", "code": {"text": "x".repeat(300_000)}});
+    let path = format!("/{}", site.create(&body).await);
+    let plain = site.get(&path).await.expect(200);
+
+    for query in ["_format=xml", "_format=xml&_pretty=true"] {
+        let xml = site.get(&format!("{path}?{query}")).await.expect(200);
+        assert_eq!(as_json(&xml), plain.json(), "{query}");
+        assert_eq!(xml.header("content-length"), xml.bytes.len().to_string());
+        let request = site.request(Method::GET, &format!("{path}?{query}"));
+        let packed = Answer::of(request.header("accept-encoding", "gzip")).await.expect(200);
+        assert_eq!(packed.header("content-encoding"), "gzip");
+        let mut unpacked = Vec::new();
+        let mut decoder = flate2::read::GzDecoder::new(&packed.bytes[..]);
+        std::io::Read::read_to_end(&mut decoder, &mut unpacked).unwrap();
+        assert_eq!(unpacked, xml.bytes, "{query}");
+        let head = Answer::of(site.request(Method::HEAD, &format!("{path}?{query}"))).await;
+        assert_eq!(head.expect(200).header("content-length"), xml.bytes.len().to_string());
+    }
+    let pretty = site.get(&format!("{path}?_pretty=true")).await.expect(200);
+    assert_eq!(pretty.json(), plain.json());
+    assert_ne!(pretty.bytes, plain.bytes);
+    site.stop().await;
+}

@@ -115,14 +115,11 @@ fn apply(
         "_sort" => query.sort = sort_keys(of, value)?,
         "_summary" => {
             query.summary = Some(summary(value)?);
-            // Hits are the stored bytes, whole: what would cut them is reported, not claimed.
-            if !["count", "false"].contains(&value) {
-                return Ok(Applied::Unknown);
-            }
         }
         "_include" => query.includes.push(include(of, value, true)?),
         "_revinclude" => query.revincludes.push(include(of, value, false)?),
-        "_format" | "_pretty" => {}
+        // How hits are shown is the caller's matter; links repeat it.
+        "_format" | "_pretty" | "_elements" => {}
         "_contained" if value == "false" => {}
         CURSOR => {
             let cursor = Cursor::decode(value);
