@@ -49,6 +49,19 @@ pub fn xml_reader(bytes: &[u8]) {
     assert!(back == json, "XML does not come back the same");
 }
 
+/// Patches: what is before the first line feed is the patch, what follows the resource.
+pub fn patch(bytes: &[u8]) {
+    let cut = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let (patch, current) = (&bytes[..cut], bytes.get(cut + 1..).unwrap_or_default());
+    let limits = ReadLimits::default();
+    let Ok(before) = Resource::read(current.to_vec(), &limits) else { return };
+    let kind = fhir::patch::kind_of(patch);
+    let Ok(made) = fhir::patch::apply(kind, patch, current) else { return };
+    let Ok(after) = Resource::read(made, &limits) else { return };
+    assert_eq!(after.resource_type(), before.resource_type(), "a patch changes no type");
+    assert_eq!(after.id(), before.id(), "a patch changes no id");
+}
+
 fn serde_json_accepts(bytes: &[u8]) -> bool {
     serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
 }

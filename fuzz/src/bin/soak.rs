@@ -13,7 +13,8 @@ fn main() {
     let (target, samples): (fn(&[u8]), &[&str]) = match name {
         "json_reader" => (sealway_fuzz::json_reader, &JSON),
         "xml_reader" => (sealway_fuzz::xml_reader, &XML),
-        other => panic!("no target {other}: json_reader, xml_reader"),
+        "patch" => (sealway_fuzz::patch, &PATCH),
+        other => panic!("no target {other}: json_reader, xml_reader, patch"),
     };
     let executions: u64 = args.get(2).map_or(100_000, |n| n.parse().expect("a number"));
     let mut dice = Dice(args.get(3).map_or(1, |n| n.parse().expect("a number")));
@@ -100,6 +101,17 @@ impl Dice {
         (self.next() % end as u64) as usize
     }
 }
+
+const PATCH: [&str; 4] = [
+    concat!(r#"[{"op":"test","path":"/status","value":"final"},{"op":"replace","path":"/code/coding/0/code","value":"a"},{"op":"add","path":"/note/-","value":{"text":"n"}},{"op":"move","from":"/note/0","path":"/note/1"},{"op":"copy","from":"/status","path":"/code/text"},{"op":"remove","path":"/subject"}]"#, "\n",
+        r#"{"resourceType":"Observation","id":"o","status":"final","code":{"coding":[{"code":"x"}],"text":"t"},"note":[{"text":"a"},{"text":"b"}],"subject":{"reference":"Patient/1"},"valueQuantity":{"value":1.10}}"#),
+    concat!(r#"{"active":null,"name":[{"family":"B"}],"contact":{"a":null}}"#, "\n",
+        r#"{"resourceType":"Patient","id":"p","active":true,"name":[{"family":"A","given":["x","y"]}],"birthDate":"1970"}"#),
+    concat!(r#"{"resourceType":"Parameters","parameter":[{"name":"operation","part":[{"name":"type","valueCode":"replace"},{"name":"path","valueString":"Patient.name[0].given[1]"},{"name":"value","valueString":"z"}]},{"name":"operation","part":[{"name":"type","valueCode":"add"},{"name":"path","valueString":"Patient"},{"name":"name","valueString":"contact"},{"name":"value","part":[{"name":"name","valueHumanName":{"text":"c"}}]}]},{"name":"operation","part":[{"name":"type","valueCode":"delete"},{"name":"path","valueString":"Patient.birthDate"}]}]}"#, "\n",
+        r#"{"resourceType":"Patient","id":"p","name":[{"family":"A","given":["x","y"]}],"birthDate":"1970"}"#),
+    concat!(r#"{"resourceType":"Parameters","parameter":[{"name":"operation","part":[{"name":"type","valueCode":"move"},{"name":"path","valueString":"Patient.identifier"},{"name":"source","valueInteger":1},{"name":"destination","valueInteger":0}]},{"name":"operation","part":[{"name":"type","valueCode":"insert"},{"name":"path","valueString":"Patient.identifier"},{"name":"index","valueInteger":0},{"name":"value","valueIdentifier":{"value":"n"}}]}]}"#, "\n",
+        r#"{"resourceType":"Patient","id":"p","identifier":[{"value":"1"},{"system":"http://e.org","value":"2"}]}"#),
+];
 
 const MARKS: &[u8] = b"{}[]\",:\\u0nt1-._eE <>/=&;'#!?x\n\r\t]]>-";
 
