@@ -26,6 +26,7 @@ mod subset;
 mod time_range;
 mod tree;
 mod tree_build;
+mod ucum;
 mod version;
 mod xml;
 
@@ -46,14 +47,16 @@ pub use resource_type::ResourceType;
 pub use search::{
     Component, DateQuery, Extracted, Held, InvalidSearchValue, NumberQuery, NumberRange,
     OfTypeQuery, ParamId, ParamKind, Quantity, QuantityQuery, ReferenceQuery, SearchParam,
-    SearchPrefix, SystemMatch, Target, Token, TokenQuery, TypeOfIdentifier, Value,
+    SearchPrefix, SystemMatch, Target, Token, TokenParts, TokenQuery, TypeOfIdentifier, Value,
     approximate_dates, approximate_number, compartment_params, date_matches, extract, fold,
     number_matches, patient_compartment, search_param, search_param_by_id, search_params,
-    search_table_fingerprint, sort_param, sort_time, split_unescaped, unescape, values_of,
+    search_table_fingerprint, sort_param, sort_time, split_unescaped, token_parts, unescape,
+    values_of,
 };
 pub use splice::Template;
 pub use subset::{InvalidSubset, Subset, Summary};
 pub use time_range::TimeRange;
 pub use tree::{Children, DEPTH_MAX, Kind, NODES_MAX, Node, Tree};
+pub use ucum::{CanonicalUnit, UCUM_SYSTEM};
 pub use version::{InvalidVersion, VersionId};
 pub use xml::{NotXml, XmlForm, json_to_xml, place_in_xml, xml_to_json};

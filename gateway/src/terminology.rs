@@ -153,7 +153,8 @@ pub(crate) async fn search(
     most: u32,
 ) -> Answered<Vec<Loaded>> {
     let pairs = vec![(param.to_owned(), escaped(value)), ("_count".to_owned(), most.to_string())];
-    let options = ParseOptions { base_url: "", lenient: false, now_us: crate::clock::now_us() };
+    let options =
+        ParseOptions { base_url: "", lenient: false, now_us: crate::clock::now_us(), codes: None };
     let query = parse_pairs(resource_type, pairs, &options)?;
     let page = app.store.search(permit, &query).await?;
     if page.next.is_some() {

@@ -61,7 +61,12 @@ fn measure(store: &dyn Store, class: &str, queries: &[String], runtime: &tokio::
     let permit = Permit::maintenance();
     let run = |text: &String| {
         let (of, query) = text.split_once('?').unwrap();
-        let options = ParseOptions { base_url: "http://localhost/fhir", lenient: false, now_us: 0 };
+        let options = ParseOptions {
+            base_url: "http://localhost/fhir",
+            lenient: false,
+            now_us: 0,
+            codes: None,
+        };
         let query = parse(ResourceType::parse(of).unwrap(), query, &options).unwrap();
         let started = Stopwatch::now();
         let page = runtime.block_on(store.search(&permit, &query));

@@ -57,7 +57,7 @@ fn dates(start: &str, end: &str) -> Value<'static> {
 fn amount<'t>(value: f64, system: &'t str, code: &'t str, unit: &'t str) -> Quantity<'t> {
     let some = |text: &'t str| Some(text).filter(|text| !text.is_empty()).map(Into::into);
     let number = NumberRange::exactly(value);
-    Quantity { number, system: some(system), code: some(code), unit: some(unit) }
+    Quantity { number, system: some(system), code: some(code), unit: some(unit), sampled: false }
 }
 
 const UCUM: &str = "http://unitsofmeasure.org";
@@ -269,7 +269,7 @@ fn ranges_ages_money_and_samples_are_quantities() {
     let observation = r#"{"resourceType":"Observation","valueSampledData":{"origin":{"value":2,"unit":"mV"},
         "period":10,"factor":0.5,"dimensions":1,"data":"4 -8 E 10"}}"#;
     let number = NumberRange { lo: -2.0, hi: 7.0, value: 2.5 };
-    let samples = Quantity { number, ..amount(0.0, "", "", "mV") };
+    let samples = Quantity { number, sampled: true, ..amount(0.0, "", "", "mV") };
     check(observation, "value-quantity", &[Value::Quantity(samples)]);
 }
 

@@ -1,7 +1,7 @@
 //! Dates, quantities, ranges and positions: the values that compare by order.
 //!
 //! Spec: FHIR R4 search.html sections 3.1.1.4.7 (only the outer limits of a `Timing` count) and
-//! 3.1.1.4.11. Units are taken as written, not converted.
+//! 3.1.1.4.11. Units are taken as written; `ucum` converts them.
 
 use std::borrow::Cow;
 
@@ -30,8 +30,8 @@ pub(super) fn timing(node: Node<'_>) -> Option<TimeRange> {
 
 /// A `Quantity` or one of its specialisations.
 pub(super) fn quantity(node: Node<'_>) -> Option<Quantity<'_>> {
-    let mut found =
-        Quantity { number: NumberRange::exactly(0.0), system: None, code: None, unit: None };
+    let number = NumberRange::exactly(0.0);
+    let mut found = Quantity { number, system: None, code: None, unit: None, sampled: false };
     let (mut value, mut comparator) = (None, None);
     for member in node.children() {
         match member.key() {
@@ -58,7 +58,7 @@ pub(super) fn money(node: Node<'_>) -> Option<Quantity<'_>> {
     let currency = text(node, "currency");
     let system = currency.as_ref().map(|_| Cow::Borrowed(CURRENCY_SYSTEM));
     let number = NumberRange::exactly(value);
-    Some(Quantity { number, system, code: currency.clone(), unit: currency })
+    Some(Quantity { number, system, code: currency.clone(), unit: currency, sampled: false })
 }
 
 /// A `Range` with the unit of its low end, or of its high end where only that is given.
@@ -91,7 +91,7 @@ pub(super) fn sampled(node: Node<'_>) -> Option<Quantity<'_>> {
         }
     }
     let (low, high) = (Some(lo).filter(|v| v.is_finite()), Some(hi).filter(|v| v.is_finite()));
-    Some(Quantity { number: NumberRange::between(low, high)?, ..origin })
+    Some(Quantity { number: NumberRange::between(low, high)?, sampled: true, ..origin })
 }
 
 /// `Location.position`.

@@ -36,7 +36,7 @@ pub use query::{
     DateQuery, InvalidSearchValue, NumberQuery, OfTypeQuery, QuantityQuery, ReferenceQuery,
     SystemMatch, TokenQuery, split_unescaped, unescape,
 };
-pub use run::{extract, values_of};
+pub use run::{TokenParts, extract, token_parts, values_of};
 pub use sort_time::{sort_param, sort_time};
 pub use value::{Extracted, Quantity, Target, Token, TypeOfIdentifier, Value};
 

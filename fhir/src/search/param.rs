@@ -7,6 +7,7 @@
 use std::sync::OnceLock;
 
 use crate::ResourceType;
+use crate::ucum::UNITS;
 
 use super::compartment::COMPARTMENTS;
 use super::elements::ELEMENTS;
@@ -148,7 +149,7 @@ pub fn search_param_by_id(id: ParamId) -> &'static SearchParam {
 /// recognised as out of date.
 #[must_use]
 pub fn search_table_fingerprint() -> u64 {
-    let texts = [EXTRACTION_REVISION, PARAMETERS, ELEMENTS, COMPARTMENTS];
+    let texts = [EXTRACTION_REVISION, PARAMETERS, ELEMENTS, COMPARTMENTS, UNITS];
     let bytes = texts.iter().flat_map(|text| text.bytes());
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

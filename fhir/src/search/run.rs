@@ -6,7 +6,8 @@ use crate::{Node, ResourceType};
 
 use super::build::compile;
 use super::context::{Context, type_of};
-use super::param::{Held, SearchParam, search_params};
+use super::extract::Reader;
+use super::param::{Held, ParamKind, SearchParam, search_param_by_id, search_params};
 use super::program::Program;
 use super::value::{Extracted, Target, Value};
 
@@ -38,6 +39,35 @@ pub fn values_of<'a, 't>(
     let own = extracted.iter().filter(move |one| holders.contains(&one.param));
     own.map(|one| &one.value)
         .filter(move |value| only.is_none_or(|only| is_reference_to(only, value)))
+}
+
+/// What elements of a token parameter carry beside code and system.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct TokenParts {
+    /// A text for `:text`: of a coding, a concept or an identifier's type.
+    pub text: bool,
+    /// An identifier's type, for `:of-type`.
+    pub of_type: bool,
+}
+
+/// What the elements that the parameter selects carry; nothing for other kinds.
+#[must_use]
+pub fn token_parts(of: ResourceType, param: &SearchParam) -> TokenParts {
+    let holders = match param.held {
+        Held::InParam { param, .. } => vec![param],
+        Held::InParams(params) => params.to_vec(),
+        _ => vec![param.id],
+    };
+    let holders = holders.into_iter().map(search_param_by_id);
+    let program = compile(of, holders).expect("a test compiles every expression of the table");
+    let readers = program.places.iter().flat_map(|place| &place.emits).map(|emit| emit.reader);
+    readers.fold(TokenParts::default(), |found, reader| match reader {
+        Reader::TokenCoding | Reader::TokenConcept => TokenParts { text: true, ..found },
+        Reader::TokenIdentifier | Reader::Extension(ParamKind::Token) => {
+            TokenParts { text: true, of_type: true }
+        }
+        _ => found,
+    })
 }
 
 fn is_reference_to(only: ResourceType, value: &Value<'_>) -> bool {
@@ -74,6 +104,27 @@ mod tests {
         {
             assert_eq!(count("patient", &subject(text)), expected, "{text}");
             assert_eq!(count("subject", &subject(text)), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_parameter_tells_what_its_elements_carry() {
+        let parts = |name: &str, code| {
+            let of = ResourceType::parse(name).unwrap();
+            let found = token_parts(of, search_param(of, code).unwrap());
+            (found.text, found.of_type)
+        };
+        for (name, code, expected) in [
+            ("Observation", "code", (true, false)),
+            ("Observation", "combo-code", (true, false)),
+            ("Observation", "status", (false, false)),
+            ("Patient", "identifier", (true, true)),
+            ("Patient", "gender", (false, false)),
+            ("Patient", "telecom", (false, false)),
+            ("Patient", "_tag", (true, false)),
+            ("DocumentManifest", "related-id", (true, true)),
+        ] {
+            assert_eq!(parts(name, code), expected, "{name} {code}");
         }
     }
 

@@ -110,4 +110,6 @@ pub struct Quantity<'t> {
     pub code: Option<Cow<'t, str>>,
     /// The unit as people read it.
     pub unit: Option<Cow<'t, str>>,
+    /// Least to greatest of `SampledData`, which composites of a `Quantity` leave out.
+    pub sampled: bool,
 }

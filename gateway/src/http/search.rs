@@ -113,6 +113,7 @@ fn parse(call: &Call, resource_type: ResourceType, query: &str) -> Answered<Sear
         base_url: &base,
         lenient: call.prefer().lenient == Some(true),
         now_us: clock::now_us(),
+        codes: None,
     };
     let limits = &call.app.config.search;
     let pairs = pairs(query)?;

@@ -1,25 +1,24 @@
 //! Resource → [`IndexRows`]: values that `fhir::extract` finds, hashed, folded and put in their shape.
 //!
-//! - token: hash of the code and of the system; `:of-type` as a row of its own; a text without a code keeps
-//!   an empty row, so that `:missing` knows it.
+//! - token: hash of the code and of the system; `:of-type` as a row of its own; its text, for `:text`, as a string.
 //! - reference: hash of the target; for a patient also under each of the resource's codes.
-//! - date, number, quantity: rows of irregular shape under [`WIDE`] (see [`super::param`]).
-//! - composite of token and quantity: quantity rows under the code, alone and with its system; of two
-//!   tokens: a token row for each pair of forms. Other composites are not indexed.
+//! - date, number, quantity: rows of irregular shape under [`WIDE`] (see [`super::param`]); a quantity with a
+//!   UCUM unit also in its canonical unit, under [`CANONICAL`].
+//! - composites: see [`super::composite`].
 //!
 //! Not here: which values a parameter has (`fhir`), the patient compartment, the sort date.
 
 use fhir::{
-    Extracted, Node, NumberRange, Quantity, ResourceType, Target, TimeRange, Token, Value,
-    search_param_by_id, sort_time,
+    CanonicalUnit, Extracted, Held, Node, NumberRange, Quantity, ResourceType, Target, TimeRange,
+    Token, UCUM_SYSTEM, Value, search_param_by_id, search_params, sort_time, values_of,
 };
 
-use super::param::{REGULAR_US, WIDE, index_param, sort_index_param};
+use super::param::{CANONICAL, REGULAR_US, WIDE, index_param, root_composites, sort_index_param};
 use super::rows::{
     DateRow, IndexRows, NumberRow, QuantityRow, ReferenceRow, StringRow, TokenRow, UriRow,
 };
 use crate::hash::{Domain, IndexKey};
-use crate::search::{code_param, pair_hash};
+use crate::search::code_param;
 
 /// All index rows of a resource of type `of`; `base_url` is this server's, without a slash at the end.
 pub fn index_rows(node: Node<'_>, of: ResourceType, base_url: &str, key: &IndexKey) -> IndexRows {
@@ -27,9 +26,18 @@ pub fn index_rows(node: Node<'_>, of: ResourceType, base_url: &str, key: &IndexK
     fhir::extract(node, of, base_url, &mut found);
     let mut build = Build { key, rows: IndexRows::default() };
     for Extracted { param, value } in &found {
-        build.value(index_param(of, search_param_by_id(*param)), value);
+        let param = search_param_by_id(*param);
+        match value {
+            Value::Composite(parts) => {
+                let of_resource = param.expression == of.name();
+                build.composite(index_param(of, param), parts, of_resource);
+            }
+            value => build.value(index_param(of, param), value),
+        }
     }
+    build.sampled(of, &found);
     let Build { mut rows, .. } = build;
+    rows.present = present(of, &found);
     patient_codes(of, &found, key, &mut rows);
     shape_dates(of, sort_time(node, of), &mut rows.dates);
     rows.normalise();
@@ -42,9 +50,9 @@ pub(crate) fn indexed_text(text: &str) -> &str {
     end.map_or(text, |(end, _)| &text[..end])
 }
 
-struct Build<'a> {
-    key: &'a IndexKey,
-    rows: IndexRows,
+pub(super) struct Build<'a> {
+    pub(super) key: &'a IndexKey,
+    pub(super) rows: IndexRows,
 }
 
 impl Build<'_> {
@@ -59,59 +67,53 @@ impl Build<'_> {
                 let param = shaped(param, number);
                 self.rows.numbers.push(NumberRow { param, lo: number.lo, hi: number.hi });
             }
-            Value::Quantity(quantity) => self.quantity(param, 0, quantity),
-            Value::String(text) => {
-                let norm = fhir::fold(text);
-                self.rows.strings.push(StringRow {
-                    param,
-                    norm: indexed_text(&norm).into(),
-                    exact: indexed_text(text).into(),
-                });
+            Value::Quantity(quantity) => {
+                self.quantity(param, 0, quantity);
+                self.rows.quantities.extend(canonical(param, quantity, self.key));
             }
+            Value::String(text) => self.string(param, text, text),
             Value::Uri(uri) => {
                 self.rows.uris.push(UriRow { param, uri: indexed_text(uri).into() });
             }
-            Value::Composite(parts) => self.composite(param, parts),
             _ => {}
         }
+    }
+
+    fn string(&mut self, param: u16, text: &str, exact: &str) {
+        let norm = fhir::fold(text);
+        self.rows.strings.push(StringRow {
+            param,
+            norm: indexed_text(&norm).into(),
+            exact: indexed_text(exact).into(),
+        });
     }
 
     fn token(&mut self, param: u16, token: &Token<'_>) {
         let key = self.key;
         let sys_hash = token.system.as_ref().map_or(0, |system| key.hash(Domain::System, system));
         let code_hash = token.code.as_ref().map_or(0, |code| key.hash(Domain::Code, code));
-        self.rows.tokens.push(TokenRow { param, code_hash, sys_hash });
+        if (code_hash, sys_hash) != (0, 0) {
+            self.rows.tokens.push(TokenRow { param, code_hash, sys_hash });
+        }
         if let (Some(of_type), Some(value)) = (&token.of_type, &token.code) {
             let system = of_type.system.as_deref().unwrap_or_default();
             let code_hash = key.hash_parts(Domain::OfType, &[system, &of_type.code, value]);
             self.rows.tokens.push(TokenRow { param, code_hash, sys_hash: 0 });
         }
-    }
-
-    fn reference(&mut self, param: u16, target: &Target<'_>) {
-        let key = self.key;
-        let mut push = |target_hash| {
-            self.rows.references.push(ReferenceRow { param, target_hash, code_hash: 0 });
-        };
-        match target {
-            Target::Local { resource_type, id, .. } => {
-                push(key.resource(resource_type.name(), id));
-            }
-            Target::Absolute { url, version } => {
-                push(key.hash(Domain::Url, url));
-                if let Some(version) = version {
-                    push(key.hash(Domain::Url, &format!("{url}|{version}")));
-                }
-            }
-            Target::Logical { system, value } => {
-                let system = system.as_deref().unwrap_or_default();
-                push(key.hash(Domain::LogicalReference, value));
-                push(key.hash_parts(Domain::LogicalReference, &[system, value]));
-            }
+        if let Some(text) = &token.text {
+            self.string(param, text, "");
         }
     }
 
-    fn quantity(&mut self, param: u16, code_hash: i64, quantity: &Quantity<'_>) {
+    fn reference(&mut self, param: u16, target: &Target<'_>) {
+        let mut hashes = Vec::with_capacity(2);
+        self.targets(target, |hash| hashes.push(hash));
+        let row = |target_hash| ReferenceRow { param, target_hash, code_hash: 0 };
+        self.rows.references.extend(hashes.into_iter().map(row));
+    }
+
+    /// Rows in the unit as it is written: its code, and its text where that is another.
+    pub(super) fn quantity(&mut self, param: u16, code_hash: i64, quantity: &Quantity<'_>) {
         let key = self.key;
         let number = &quantity.number;
         let param = shaped(param, number);
@@ -130,31 +132,63 @@ impl Build<'_> {
         }
     }
 
-    fn composite(&mut self, param: u16, parts: &[Vec<Value<'_>>]) {
-        let [first, second] = parts else { return };
-        for code in first.iter().flat_map(|value| forms(value, self.key)) {
-            for value in second {
-                match value {
-                    Value::Quantity(quantity) => self.quantity(param, code, quantity),
-                    Value::Token(_) => {
-                        let pairs = forms(value, self.key).into_iter();
-                        let pairs = pairs.map(|other| pair_hash(code, other, self.key));
-                        let row = |code_hash| TokenRow { param, code_hash, sys_hash: 0 };
-                        self.rows.tokens.extend(pairs.map(row));
-                    }
-                    _ => {}
+    /// Marks a resource whose value is `SampledData`, which its composites of a quantity leave out, and keeps
+    /// the value beside theirs, so that code and value together are one range all the same.
+    fn sampled(&mut self, of: ResourceType, found: &[Extracted<'_>]) {
+        for one in found {
+            let Value::Quantity(quantity) = &one.value else { continue };
+            if !quantity.sampled {
+                continue;
+            }
+            let param = index_param(of, search_param_by_id(one.param));
+            for composite in root_composites(of).filter(|composite| composite.quantity == param) {
+                let (param, code_hash) = (composite.param, SAMPLED);
+                self.rows.tokens.push(TokenRow { param, code_hash, sys_hash: 0 });
+                let is_code = |other: &&Extracted<'_>| {
+                    index_param(of, search_param_by_id(other.param)) == composite.token
+                };
+                for code in found.iter().filter(is_code) {
+                    self.sampled_under(param, &code.value, quantity);
                 }
             }
         }
     }
 }
 
-/// Hashes of a token as code and as system|code.
-fn forms(value: &Value<'_>, key: &IndexKey) -> Vec<i64> {
-    let Value::Token(Token { system, code: Some(code), .. }) = value else { return Vec::new() };
-    let alone = key.hash(Domain::Code, code);
-    let both = system.as_ref().map(|system| key.hash_parts(Domain::SystemCode, &[system, code]));
-    [alone].into_iter().chain(both).collect()
+/// The row of a quantity in its canonical unit, alone; `None` without a UCUM code that has one.
+pub(super) fn canonical(
+    param: u16,
+    quantity: &Quantity<'_>,
+    key: &IndexKey,
+) -> Option<QuantityRow> {
+    let code = quantity.code.as_deref().filter(|_| is_ucum(quantity.system.as_deref()))?;
+    let unit = CanonicalUnit::parse(code)?;
+    let number = unit.range(&quantity.number);
+    let param = shaped(param, &number) | CANONICAL;
+    let unit_hash = canonical_hash(&unit, key);
+    Some(QuantityRow { param, code_hash: 0, lo: number.lo, hi: number.hi, unit_hash, sys_hash: 0 })
+}
+
+/// Whether a unit's code is one of UCUM.
+pub(crate) fn is_ucum(system: Option<&str>) -> bool {
+    system == Some(UCUM_SYSTEM)
+}
+
+/// Hash of what a unit measures.
+pub(crate) fn canonical_hash(unit: &CanonicalUnit, key: &IndexKey) -> i64 {
+    key.hash_parts(Domain::Unit, &["canonical", unit.unit()])
+}
+
+/// Parameters that `:missing` must be told of, as their rows are found by value only: tokens, and references
+/// restricted to one type.
+fn present(of: ResourceType, found: &[Extracted<'_>]) -> Vec<u16> {
+    let tokens = found.iter().filter(|one| matches!(one.value, Value::Token(_)));
+    let tokens = tokens.map(|one| index_param(of, search_param_by_id(one.param)));
+    let restricted = search_params(of).iter().filter(|param| {
+        matches!(param.held, Held::InParam { only: Some(_), .. })
+            && values_of(param, found).next().is_some()
+    });
+    tokens.chain(restricted.map(|param| index_param(of, param))).collect()
 }
 
 /// The parameter of a point, or its irregular twin.
@@ -195,5 +229,7 @@ fn shape_dates(of: ResourceType, sort_us: Option<i64>, dates: &mut Vec<DateRow>)
     }
 }
 
+/// Stands among the tokens of a composite of token and quantity for `SampledData`; it has no others.
+pub(crate) const SAMPLED: i64 = 1;
 /// Characters of a text or uri that are indexed and compared; the rest does not tell texts apart.
 pub const STRING_CHARS_MAX: usize = 256;

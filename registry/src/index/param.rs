@@ -4,7 +4,10 @@
 //! `_profile`, …) has one number for each type, so that a range in an index never mixes types. Rows
 //! of ranges that do not follow the common shape (see [`WIDE`]) have a number of their own.
 
-use fhir::{Held, ResourceType, SearchParam, search_param_by_id, sort_param};
+use fhir::{
+    Held, ParamKind, ResourceType, SearchParam, search_param, search_param_by_id, search_params,
+    sort_param,
+};
 
 /// Added to the parameter of a date, number or quantity row that is not *regular*.
 ///
@@ -12,6 +15,9 @@ use fhir::{Held, ResourceType, SearchParam, search_param_by_id, sort_param};
 /// and, when it is the type's sort date, the only one of its resource and where the sort date lies.
 /// So a bound on one end of a regular row is a bound on the other, and on `nsort`.
 pub const WIDE: u16 = 0x4000;
+
+/// Added to the parameter of a quantity row in its canonical UCUM unit.
+pub const CANONICAL: u16 = 0x2000;
 
 /// Longest regular date range, in microseconds: one day.
 pub const REGULAR_US: i64 = 86_400_000_000;
@@ -43,7 +49,36 @@ pub fn sort_index_param(of: ResourceType) -> Option<u16> {
     <[u16; 1]>::try_from(params).ok().map(|[number]| number)
 }
 
-/// Above every `ParamId`; 148 types of eight parameters end below [`WIDE`].
+/// A composite of token and quantity whose parts are elements of the resource itself, so that it
+/// says what its two parameters say together, but for `SampledData`.
+pub(crate) struct RootComposite {
+    pub(crate) param: u16,
+    pub(crate) token: u16,
+    pub(crate) quantity: u16,
+}
+
+/// The root composites of a type: `code-value-quantity` of Observation.
+pub(crate) fn root_composites(of: ResourceType) -> impl Iterator<Item = RootComposite> {
+    let number = move |code: &str| {
+        let params = index_params(of, search_param(of, code)?);
+        <[u16; 1]>::try_from(params).ok().map(|[number]| number)
+    };
+    search_params(of).iter().filter(move |param| param.expression == of.name()).filter_map(
+        move |param| {
+            let [token, quantity] = param.components else { return None };
+            if (token.kind, quantity.kind) != (ParamKind::Token, ParamKind::Quantity) {
+                return None;
+            }
+            Some(RootComposite {
+                param: number(param.code)?,
+                token: number(token.code)?,
+                quantity: number(quantity.code)?,
+            })
+        },
+    )
+}
+
+/// Above every `ParamId`; 148 types of eight parameters end below [`CANONICAL`].
 const COMMON_FROM: u16 = 4096;
 const COMMON_COUNT: u16 = 8;
 
@@ -56,12 +91,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_parameter_of_every_type_has_a_number_of_its_own_below_wide() {
+    fn every_parameter_of_every_type_has_a_number_of_its_own_below_the_marks() {
         let mut seen = HashSet::new();
         for of in ResourceType::all() {
             for param in search_params(of).iter().filter(|param| param.held == Held::InIndex) {
                 let number = index_param(of, param);
-                assert!(number < WIDE);
+                assert!(number < CANONICAL);
                 assert!(seen.insert(number), "{of} {}", param.code);
             }
         }

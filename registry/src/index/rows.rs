@@ -24,6 +24,8 @@ pub struct IndexRows {
     pub strings: Vec<StringRow>,
     /// Rows of `search_uri`.
     pub uris: Vec<UriRow>,
+    /// Parameters that have a value, where `:missing` could not tell otherwise: `resource_terms.present`.
+    pub present: Vec<u16>,
 }
 
 /// One coding, code, identifier or boolean.
@@ -121,6 +123,17 @@ impl IndexRows {
         tidy(&mut self.quantities, QuantityRow::order);
         tidy(&mut self.strings, StringRow::cmp);
         tidy(&mut self.uris, UriRow::cmp);
+        tidy(&mut self.present, u16::cmp);
+    }
+
+    /// [`IndexRows::present`] as it is stored and asked for: each number between commas.
+    pub fn present_text(&self) -> String {
+        let mut text = String::from(",");
+        for param in &self.present {
+            text.push_str(&param.to_string());
+            text.push(',');
+        }
+        text
     }
 
     /// Number of rows in all tables.

@@ -24,4 +24,4 @@ pub(crate) fn check(stored: Option<&[u8]>, is_empty: bool) -> Result<(), OpenErr
 }
 
 /// To be raised when `index::build` makes other rows of the same values.
-const ROWS_REVISION: u8 = 1;
+const ROWS_REVISION: u8 = 2;

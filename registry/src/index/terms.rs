@@ -1,8 +1,8 @@
-//! Compact list of the token, reference and quantity rows of one version: the column `resource_terms.terms`.
+//! Compact list of the token, reference and quantity rows of one version, and of what is present: the column `resource_terms.terms`.
 //!
 //! Shape: version byte 1, then sections `tag u8 | count u16 | rows`, all little endian. Tags: 1 token
 //! (param u16, code i64, sys i64), 2 reference (param u16, target i64, code i64), 3 quantity (param u16,
-//! code i64, lo f64, hi f64, unit i64, sys i64). It serves the difference on update, the deletion and
+//! code i64, lo f64, hi f64, unit i64, sys i64), 4 present (param u16). It serves the difference on update, the deletion and
 //! `_include`; the other kinds are found in their tables by `rid`.
 
 use super::rows::{IndexRows, QuantityRow, ReferenceRow, TokenRow};
@@ -11,6 +11,7 @@ const FORMAT: u8 = 1;
 const TOKENS: u8 = 1;
 const REFERENCES: u8 = 2;
 const QUANTITIES: u8 = 3;
+const PRESENT: u8 = 4;
 /// Rows of one kind that one resource may have.
 pub const TERM_ROWS_MAX: usize = u16::MAX as usize;
 
@@ -43,10 +44,13 @@ pub fn encode(rows: &IndexRows) -> Vec<u8> {
         out.extend_from_slice(&row.unit_hash.to_le_bytes());
         out.extend_from_slice(&row.sys_hash.to_le_bytes());
     });
+    section(&mut out, PRESENT, &rows.present, |out, param| {
+        out.extend_from_slice(&param.to_le_bytes());
+    });
     out
 }
 
-/// The rows of a list; only tokens, references and quantities are filled.
+/// The rows of a list; only tokens, references, quantities and what is present are filled.
 ///
 /// # Errors
 /// [`MalformedTerms`] for anything that [`encode`] does not make.
@@ -80,6 +84,7 @@ pub fn decode(bytes: &[u8]) -> Result<IndexRows, MalformedTerms> {
                     unit_hash: cursor.int()?,
                     sys_hash: cursor.int()?,
                 }),
+                PRESENT => rows.present.push(param),
                 _ => return Err(MalformedTerms),
             }
         }
@@ -134,6 +139,7 @@ mod tests {
                 unit_hash: 2,
                 sys_hash: 3,
             }],
+            present: vec![7, 300],
             ..IndexRows::default()
         }
     }
@@ -147,7 +153,7 @@ mod tests {
     #[test]
     fn every_truncation_inside_a_section_is_refused() {
         let bytes = encode(&sample());
-        let whole_sections = [1, 1 + 21, 1 + 21 + 21];
+        let whole_sections = [1, 1 + 21, 1 + 21 + 21, 1 + 21 + 21 + 45];
         for len in (0..bytes.len()).filter(|len| !whole_sections.contains(len)) {
             assert_eq!(decode(&bytes[..len]), Err(MalformedTerms), "cut at {len}");
         }

@@ -18,7 +18,7 @@ pub(super) struct Pending {
     versions: Vec<VersionRow>,
     outbox: Vec<OutboxEntry>,
     accesses: Vec<AccessRecord>,
-    terms: BTreeMap<i64, Vec<u8>>,
+    terms: BTreeMap<i64, (Vec<u8>, String)>,
     members_gone: Vec<i64>,
     members: Vec<(i64, ResourceType, Place)>,
     version_members: Vec<(i64, i64)>,
@@ -95,7 +95,7 @@ impl Pending {
     /// Exchanges index rows and their list; `former` is where the rows that go stand.
     pub(super) fn rows(&mut self, change: RowChange) {
         self.bytes += change.terms.len() + change.new.count() * INDEX_ROW_BYTES;
-        self.terms.insert(change.place.rid, change.terms);
+        self.terms.insert(change.place.rid, (change.terms, change.present));
         if let Some((gone, former)) = change.gone {
             self.gone.add(gone, former);
         }
@@ -236,10 +236,14 @@ impl Pending {
 
     fn put_others(&self, batch: &mut Batch) -> Result<(), sqlx::Error> {
         if !self.terms.is_empty() {
-            batch.part().push("insert into resource_terms (rid, terms) select * from unnest(");
+            batch.part().push("insert into resource_terms (rid, terms, present) ");
+            batch.push("select * from unnest(");
             batch.bind(self.terms.keys().copied().collect::<Vec<_>>())?;
-            batch.bind(self.terms.values().map(Vec::as_slice).collect::<Vec<_>>())?;
-            batch.push(") on conflict (rid) do update set terms = excluded.terms");
+            batch
+                .bind(self.terms.values().map(|(terms, _)| terms.as_slice()).collect::<Vec<_>>())?;
+            batch.bind(self.terms.values().map(|(_, text)| text.as_str()).collect::<Vec<_>>())?;
+            batch.push(") on conflict (rid) do update ");
+            batch.push("set terms = excluded.terms, present = excluded.present");
         }
         let rows = &self.keys;
         if !rows.is_empty() {
@@ -267,6 +271,8 @@ impl Pending {
 pub(super) struct RowChange {
     pub(super) place: Place,
     pub(super) terms: Vec<u8>,
+    /// What is present, as `resource_terms` lists it.
+    pub(super) present: String,
     pub(super) gone: Option<(IndexRows, Place)>,
     pub(super) new: IndexRows,
 }

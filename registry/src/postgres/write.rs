@@ -121,9 +121,9 @@ impl Group<'_> {
         former: Option<Current>,
         place: Place,
     ) -> Result<(), sqlx::Error> {
-        let terms = terms::encode(&rows);
+        let (terms, present) = (terms::encode(&rows), rows.present_text());
         let Some(former) = former.filter(|row| row.version.is_some()) else {
-            self.pending.rows(RowChange { place, terms, gone: None, new: rows });
+            self.pending.rows(RowChange { place, terms, present, gone: None, new: rows });
             return Ok(());
         };
         if self.pending.holds(place.rid) {
@@ -139,7 +139,13 @@ impl Group<'_> {
         let former_place = Place { nsort: former.nsort, rid: place.rid, patient: former.patient };
         let (gone, new) =
             if former_place == place { rows.difference(former_rows) } else { (former_rows, rows) };
-        self.pending.rows(RowChange { place, terms, gone: Some((gone, former_place)), new });
+        self.pending.rows(RowChange {
+            place,
+            terms,
+            present,
+            gone: Some((gone, former_place)),
+            new,
+        });
         Ok(())
     }
 }

@@ -6,11 +6,12 @@
 use fhir::{ResourceType, SearchPrefix};
 
 use super::clause::{DateTest, NumberTest, StringTest, Table, UriTest};
-use super::condition::{Condition, Keys, QuantityKey, TokenKey, regular_bounds};
+use super::condition::{Condition, Keys, Measure, QuantityKey, TokenKey, regular_bounds};
 use super::probe::{id_of, name};
 use super::row_test;
 use super::sql::Sql;
 use crate::index::param::WIDE;
+use crate::index::sampled_form;
 
 /// One range of one index.
 #[derive(Clone, Debug, PartialEq)]
@@ -199,8 +200,16 @@ impl Arm {
             }
             Self::Quantity { param, key } => {
                 from(sql, Table::Quantity, *param);
-                sql.push(" and d.code_hash = ").int(key.code);
-                point_bounds(sql, *param, &key.number);
+                let sampled = Some(sampled_form(key.code));
+                let sampled = sampled.filter(|_| key.sampled && param & WIDE != 0);
+                let codes: Vec<_> = [Some(key.code), sampled].into_iter().flatten().collect();
+                sql.push(" and ").one_of("d.code_hash", &codes);
+                match &key.measure {
+                    Measure::Number(test) => point_bounds(sql, *param, test),
+                    // Both ends are points.
+                    Measure::Numbers(start, _) => point_bounds(sql, *param & !WIDE, start),
+                    Measure::Date(_) => {}
+                }
                 sql.push(" and ");
                 row_test::quantities(sql, "d", std::slice::from_ref(key));
             }
@@ -311,7 +320,10 @@ fn index_arms(param: u16, keys: &Keys) -> Vec<Arm> {
         }
         Keys::Date(tests) => date_arms(param, vec![tests.clone()]),
         Keys::Number(tests) => both(param, tests, |param, test| Arm::Number { param, test: *test }),
-        Keys::Quantity(keys) => both(param, keys, |param, key| Arm::Quantity { param, key: *key }),
+        Keys::Quantity(keys) => both(param, keys, |param, key| {
+            let param = key.param(param);
+            Arm::Quantity { param, key: *key }
+        }),
         Keys::String(tests) => {
             tests.iter().map(|test| Arm::String { param, test: test.clone() }).collect()
         }

@@ -107,10 +107,25 @@ pub enum Tests {
     String(Vec<StringTest>),
     /// uri
     Uri(Vec<UriTest>),
-    /// composite of token and quantity
-    TokenQuantity(Vec<(TokenTest, QuantityTest)>),
-    /// composite of two tokens
-    TokenToken(Vec<(TokenTest, TokenTest)>),
+    /// composite: the first component and the rest of the same element
+    Composite(Vec<(TokenTest, Rest)>),
+}
+
+/// What stands with the token of a composite.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rest {
+    /// token
+    Token(TokenTest),
+    /// reference
+    Reference(ReferenceTest),
+    /// quantity
+    Quantity(QuantityTest),
+    /// date
+    Date(DateTest),
+    /// string
+    String(StringTest),
+    /// Two numbers, such as start and end.
+    Numbers(NumberTest, NumberTest),
 }
 
 /// Index table of a kind of value.

@@ -2,13 +2,17 @@
 //!
 //! Not here: how a condition reads in SQL (`arm` as the leading table, `probe` as a test of a row).
 
-use fhir::{ParamKind, ResourceType, SearchPrefix, search_param, search_params};
+use fhir::{CanonicalUnit, ResourceType, SearchPrefix};
 
 use super::clause::{
-    DateTest, NumberTest, QuantityTest, ReferenceTest, StringTest, Table, Tests, TokenTest, UriTest,
+    DateTest, NumberTest, QuantityTest, ReferenceTest, Rest, StringTest, Table, Tests, TokenTest,
+    UriTest,
 };
 use crate::hash::{Domain, IndexKey};
-use crate::index::param::index_params;
+use crate::index::param::{CANONICAL, root_composites};
+use crate::index::{
+    SAMPLED, canonical_hash, is_ucum, pair_hash, qualified_hash, system_hash, under_form,
+};
 
 /// One condition; all of a search must hold.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,9 +73,39 @@ pub(super) struct TokenKey {
 pub(super) struct QuantityKey {
     /// 0 for the value under any code.
     pub(super) code: i64,
-    pub(super) number: NumberTest,
+    pub(super) measure: Measure,
     pub(super) unit: Option<i64>,
+    /// Of the unit; of the code in rows of canonical units.
     pub(super) system: Option<i64>,
+    /// In the canonical unit.
+    pub(super) canonical: bool,
+    /// With sampled data, where rows are read under a code.
+    pub(super) sampled: bool,
+}
+
+/// How the range of a row of `search_quantity` is tested.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Measure {
+    Number(NumberTest),
+    /// The range is one of time.
+    Date(DateTest),
+    /// The range is two numbers, one for each end.
+    Numbers(NumberTest, NumberTest),
+}
+
+impl QuantityKey {
+    /// Where the rows of a parameter are that the key is about.
+    pub(super) fn param(&self, param: u16) -> u16 {
+        if self.canonical { param | CANONICAL } else { param }
+    }
+
+    /// The key for the value of one code.
+    pub(super) fn under(self, token: &TokenKey) -> Self {
+        match token.code {
+            Some(code) if self.canonical => Self { code, system: token.system, ..self },
+            _ => Self { code: token.form, ..self },
+        }
+    }
 }
 
 impl Condition {
@@ -97,17 +131,24 @@ impl Condition {
         params: &[u16],
         tests: &Tests,
         key: &IndexKey,
-    ) -> Option<[Self; 2]> {
-        let Tests::TokenQuantity(pairs) = tests else { return None };
-        let [(token, quantity)] = &pairs[..] else { return None };
+    ) -> Option<Vec<Self>> {
+        let Tests::Composite(pairs) = tests else { return None };
+        let [(token, Rest::Quantity(quantity))] = &pairs[..] else { return None };
         let [param] = params else { return None };
         let composite = root_composites(of).find(|composite| composite.param == *param)?;
         let token = Tests::Token(vec![token.clone()]);
         let quantity = Tests::Quantity(vec![quantity.clone()]);
-        Some([
+        Some(vec![
             Self::of_tests(&[composite.token], &token, false, key),
             Self::of_tests(&[composite.quantity], &quantity, false, key),
+            Self::unsampled(composite.param),
         ])
+    }
+
+    /// The value is not `SampledData`, which a composite of a quantity leaves out.
+    fn unsampled(composite: u16) -> Self {
+        let key = TokenKey { code: Some(SAMPLED), system: None, form: SAMPLED };
+        Self::Index { params: vec![composite], keys: Keys::Token(vec![key]), not: true }
     }
 }
 
@@ -122,23 +163,41 @@ impl Keys {
             Tests::Date(tests) => Self::Date(tests.clone()),
             Tests::Number(tests) => Self::Number(tests.clone()),
             Tests::Quantity(tests) => {
-                Self::Quantity(tests.iter().map(|test| quantity_key(0, test, key)).collect())
+                Self::Quantity(tests.iter().map(|test| quantity_key(test, key)).collect())
             }
             Tests::String(tests) => Self::String(tests.clone()),
             Tests::Uri(tests) => Self::Uri(tests.clone()),
-            Tests::TokenQuantity(pairs) => {
-                let one = |(token, quantity): &(TokenTest, QuantityTest)| {
-                    quantity_key(form_hash(token, key), quantity, key)
-                };
-                Self::Quantity(pairs.iter().map(one).collect())
+            Tests::Composite(pairs) => Self::of_pairs(pairs, key),
+        }
+    }
+
+    /// All pairs of a composite have the same kinds.
+    fn of_pairs(pairs: &[(TokenTest, Rest)], key: &IndexKey) -> Self {
+        let (mut tokens, mut ranges, mut strings) = (Vec::new(), Vec::new(), Vec::new());
+        for (first, rest) in pairs {
+            let first = token_key(first, key);
+            let mut pair = |other| {
+                let hash = pair_hash(first.form, other, key);
+                tokens.push(TokenKey { code: Some(hash), system: None, form: hash });
+            };
+            match rest {
+                Rest::Token(other) => pair(form_hash(other, key)),
+                Rest::Reference(other) => pair(reference_hash(other, key)),
+                Rest::Quantity(test) => ranges.push(quantity_key(test, key).under(&first)),
+                Rest::Date(test) => ranges.push(range_key(first.form, Measure::Date(*test))),
+                Rest::Numbers(start, end) => {
+                    ranges.push(range_key(first.form, Measure::Numbers(*start, *end)));
+                }
+                Rest::String(StringTest::Prefix(text)) => {
+                    strings.push(StringTest::Prefix(under_form(first.form, text)));
+                }
+                Rest::String(_) => {}
             }
-            Tests::TokenToken(pairs) => {
-                let one = |(first, second): &(TokenTest, TokenTest)| {
-                    let hash = pair_hash(form_hash(first, key), form_hash(second, key), key);
-                    TokenKey { code: Some(hash), system: None, form: hash }
-                };
-                Self::Token(pairs.iter().map(one).collect())
-            }
+        }
+        match pairs.first() {
+            Some((_, Rest::Token(_) | Rest::Reference(_))) => Self::Token(tokens),
+            Some((_, Rest::String(_))) => Self::String(strings),
+            _ => Self::Quantity(ranges),
         }
     }
 
@@ -168,62 +227,28 @@ impl Keys {
     }
 }
 
-/// A composite of token and quantity whose parts are elements of the resource itself, so that it
-/// says no more than its two parameters together.
-pub(super) struct RootComposite {
-    pub(super) param: u16,
-    pub(super) token: u16,
-    pub(super) quantity: u16,
-}
-
-/// The root composites of a type: `code-value-quantity` of Observation.
-pub(super) fn root_composites(of: ResourceType) -> impl Iterator<Item = RootComposite> {
-    let number = move |code: &str| {
-        let params = index_params(of, search_param(of, code)?);
-        <[u16; 1]>::try_from(params).ok().map(|[number]| number)
-    };
-    search_params(of).iter().filter(move |param| param.expression == of.name()).filter_map(
-        move |param| {
-            let [token, quantity] = param.components else { return None };
-            if (token.kind, quantity.kind) != (ParamKind::Token, ParamKind::Quantity) {
-                return None;
-            }
-            Some(RootComposite {
-                param: number(param.code)?,
-                token: number(token.code)?,
-                quantity: number(quantity.code)?,
-            })
-        },
-    )
-}
-
-/// Hash of a code in the form it is given: of the code, or of system and code.
-pub(crate) fn form_hash(test: &TokenTest, key: &IndexKey) -> i64 {
+/// Hash of a code in the form it is given, as composites hold it.
+fn form_hash(test: &TokenTest, key: &IndexKey) -> i64 {
     match test {
-        TokenTest::SystemCode(system, code) => key.hash_parts(Domain::SystemCode, &[system, code]),
-        TokenTest::Code(code) | TokenTest::NoSystem(code) => key.hash(Domain::Code, code),
-        TokenTest::System(system) => key.hash(Domain::System, system),
+        TokenTest::Code(code) => key.hash(Domain::Code, code),
+        TokenTest::SystemCode(system, code) => qualified_hash(system, code, key),
+        TokenTest::NoSystem(code) => qualified_hash("", code, key),
+        TokenTest::System(system) => system_hash(system, key),
         TokenTest::OfType(system, code, value) => {
             key.hash_parts(Domain::OfType, &[system, code, value])
         }
     }
 }
 
-/// Hash of a pair of codes of a composite.
-pub(crate) fn pair_hash(first: i64, second: i64, key: &IndexKey) -> i64 {
-    key.hash_parts(Domain::SystemCode, &[&first.to_string(), &second.to_string(), "$"])
-}
-
 fn token_key(test: &TokenTest, key: &IndexKey) -> TokenKey {
     let form = form_hash(test, key);
     let (code, system) = match test {
-        TokenTest::Code(code) => (Some(key.hash(Domain::Code, code)), None),
+        TokenTest::Code(_) | TokenTest::OfType(..) => (Some(form), None),
         TokenTest::SystemCode(system, code) => {
             (Some(key.hash(Domain::Code, code)), Some(key.hash(Domain::System, system)))
         }
         TokenTest::NoSystem(code) => (Some(key.hash(Domain::Code, code)), Some(0)),
-        TokenTest::System(_) => (None, Some(form)),
-        TokenTest::OfType(..) => (Some(form), None),
+        TokenTest::System(system) => (None, Some(key.hash(Domain::System, system))),
     };
     TokenKey { code, system, form }
 }
@@ -243,13 +268,24 @@ fn reference_hash(test: &ReferenceTest, key: &IndexKey) -> i64 {
     }
 }
 
-fn quantity_key(code: i64, test: &QuantityTest, key: &IndexKey) -> QuantityKey {
+/// A UCUM unit is looked for by what it measures; another one as it is written.
+fn quantity_key(test: &QuantityTest, key: &IndexKey) -> QuantityKey {
+    let ucum = test.unit.as_deref().filter(|_| is_ucum(test.system.as_deref()));
+    if let Some(unit) = ucum.and_then(CanonicalUnit::parse) {
+        let NumberTest { prefix, range } = test.number;
+        let measure = Measure::Number(NumberTest { prefix, range: unit.range(&range) });
+        let unit = Some(canonical_hash(&unit, key));
+        return QuantityKey { unit, canonical: true, ..range_key(0, measure) };
+    }
     QuantityKey {
-        code,
-        number: test.number,
         unit: test.unit.as_ref().map(|unit| key.hash(Domain::Unit, unit)),
         system: test.system.as_ref().map(|system| key.hash(Domain::System, system)),
+        ..range_key(0, Measure::Number(test.number))
     }
+}
+
+fn range_key(code: i64, measure: Measure) -> QuantityKey {
+    QuantityKey { code, measure, unit: None, system: None, canonical: false, sampled: false }
 }
 
 /// Bounds of the lower end of a regular date that may pass: first inclusive, second exclusive.

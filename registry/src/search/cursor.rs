@@ -157,7 +157,7 @@ mod tests {
     use crate::search::{ParseOptions, parse};
 
     fn query(text: &str) -> SearchQuery {
-        let options = ParseOptions { base_url: "", lenient: false, now_us: 0 };
+        let options = ParseOptions { base_url: "", lenient: false, now_us: 0, codes: None };
         parse(ResourceType::PATIENT, text, &options).unwrap()
     }
 

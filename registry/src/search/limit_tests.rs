@@ -54,7 +54,7 @@ fn keys(
     key: &IndexKey,
     mut connection: &rusqlite::Connection,
 ) -> Vec<String> {
-    let options = ParseOptions { base_url: "", lenient: false, now_us: 0 };
+    let options = ParseOptions { base_url: "", lenient: false, now_us: 0, codes: None };
     let (of, query) = text.split_once('?').expect("a query");
     let of = fhir::ResourceType::parse(of).expect("a type");
     let query = parse(of, query, &options).expect("a valid query");

@@ -7,6 +7,7 @@
 mod arm;
 mod ask;
 mod clause;
+mod codes;
 mod condition;
 mod cursor;
 mod hits;
@@ -18,6 +19,7 @@ mod page;
 mod parse;
 mod parse_chain;
 mod parse_filter;
+mod parse_value;
 mod plan;
 #[cfg(test)]
 mod plan_tests;
@@ -34,10 +36,10 @@ mod walk;
 
 pub use ask::{Cell, Connection, Row};
 pub use clause::{
-    DateTest, Filter, Include, NumberTest, QuantityTest, ReferenceTest, SearchQuery, SortBy,
+    DateTest, Filter, Include, NumberTest, QuantityTest, ReferenceTest, Rest, SearchQuery, SortBy,
     SortKey, StringTest, Table, Tests, TokenTest, Total, UriTest,
 };
-pub(crate) use condition::pair_hash;
+pub use codes::{ANSWER_CODES_MAX, CodeAnswer, CodeQuestion, CodeSets, code_questions};
 pub use hits::INCLUDES_MAX;
 pub use page::{matching_ids, run};
 pub use parse::{

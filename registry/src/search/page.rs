@@ -139,7 +139,7 @@ pub async fn matching_ids<C: Connection>(
     key: &IndexKey,
     connection: &mut C,
 ) -> Result<Vec<ResourceId>, ReadError> {
-    let options = ParseOptions { base_url: "", lenient: false, now_us: 0 };
+    let options = ParseOptions { base_url: "", lenient: false, now_us: 0, codes: None };
     let query = parse(of, query, &options)?;
     if query.filters.is_empty() || !query.ignored.is_empty() {
         return Err(ReadError::Invalid("a conditional query must name known parameters".into()));

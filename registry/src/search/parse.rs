@@ -8,6 +8,7 @@
 use fhir::{ParamKind, ResourceType, search_param};
 
 use super::clause::{Include, SearchQuery, SortBy, SortKey, Table, Total};
+use super::codes::CodeSets;
 use super::parse_filter::{self, Context};
 use super::query_string;
 use crate::error::ReadError;
@@ -23,6 +24,8 @@ pub struct ParseOptions<'a> {
     pub lenient: bool,
     /// Now, for `ap` on dates: microseconds since 1970 UTC.
     pub now_us: i64,
+    /// Who answers `:in`, `:not-in`, `:above` and `:below` on tokens; without, these are refused.
+    pub codes: Option<&'a dyn CodeSets>,
 }
 
 /// Reads a query string or form body.
@@ -133,7 +136,8 @@ fn apply(
             return Err(ReadError::Unsupported(format!("{name}: only one level is supported")));
         }
         _ => {
-            let context = Context { base_url: options.base_url, now_us: options.now_us };
+            let ParseOptions { base_url, now_us, codes, .. } = *options;
+            let context = Context { base_url, now_us, codes };
             match parse_filter::filter(of, name, value, &context)? {
                 Some(filter) => query.filters.push(filter),
                 None => return Ok(Applied::Unknown),

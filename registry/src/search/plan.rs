@@ -7,9 +7,9 @@ use fhir::{ResourceType, search_param};
 
 use super::arm::{Arm, arms, common_bounds, date_arms};
 use super::clause::DateTest;
-use super::condition::{Condition, Keys, QuantityKey, root_composites};
+use super::condition::{Condition, Keys, QuantityKey};
 use super::scope::Scope;
-use crate::index::param::{index_params, sort_index_param};
+use crate::index::param::{index_params, root_composites, sort_index_param};
 
 /// One leading range and the conditions that it already holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -177,12 +177,13 @@ fn code_and_quantity(of: ResourceType, conditions: &[Condition], found: &mut Vec
         let Some((value, quantity)) = all().find(of_param(composite.quantity)) else { continue };
         let Condition::Index { keys: Keys::Token(tokens), .. } = token else { continue };
         let Condition::Index { keys: Keys::Quantity(quantities), .. } = quantity else { continue };
-        if tokens.iter().any(|token| token.code.is_none() || token.system == Some(0)) {
+        if tokens.iter().any(|token| token.code.is_none()) {
             continue;
         }
         let mut keys = Vec::new();
         for token in tokens {
-            let with_code = |key: &QuantityKey| QuantityKey { code: token.form, ..*key };
+            // The two parameters know sampled data, unlike the composite.
+            let with_code = |key: &QuantityKey| QuantityKey { sampled: true, ..key.under(token) };
             keys.extend(quantities.iter().map(with_code));
         }
         let params = vec![composite.param];

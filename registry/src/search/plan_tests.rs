@@ -92,7 +92,7 @@ fn plans(rows: i64, queries: &[&str]) -> Vec<(String, String, String)> {
         let connection = rusqlite::Connection::open(&path).expect("a connection opens");
         let mut explainer = Explainer { rows, connection, plans: Vec::new() };
         let (of, query) = text.split_once('?').expect("a query");
-        let options = ParseOptions { base_url: "", lenient: false, now_us: 0 };
+        let options = ParseOptions { base_url: "", lenient: false, now_us: 0, codes: None };
         let query = parse(ResourceType::parse(of).expect("a type"), query, &options);
         let query = query.expect("a valid query");
         let key = IndexKey::from_bytes([7; 16]);

@@ -1,12 +1,13 @@
 //! A condition as a test of a resource that another alias stands for: `exists (…)` tied to it by `rid`.
 //!
 //! Tokens and references are probed by their full primary key, the kinds with an index by `rid` through it.
-//! What has neither (a system without code, a composite) is listed once: `rid in (select …)`.
+//! What has neither (a system without code, a composite) is listed once: `rid in (select …)`; whether there is a
+//! token at all is read from `resource_terms`.
 
 use super::clause::Table;
 use super::condition::{Condition, Keys, QuantityKey, TokenKey};
 use super::row_test;
-use super::sql::Sql;
+use super::sql::{Dialect, Sql};
 use crate::index::param::WIDE;
 use fhir::ResourceType;
 
@@ -50,7 +51,7 @@ pub(super) fn is_existence(condition: &Condition) -> bool {
             keys.iter().all(|key| key.code.is_some())
         }
         Condition::Index { keys: Keys::Quantity(keys), .. } => keys.iter().all(|key| key.code == 0),
-        Condition::Missing { table, .. } => !matches!(table, Table::Token | Table::Reference),
+        Condition::Missing { table, .. } => *table != Table::Reference,
         Condition::ReferredBy { inner, .. } | Condition::OfPatient { inner, .. } => {
             is_existence(inner)
         }
@@ -101,21 +102,21 @@ fn index(sql: &mut Sql<'_>, d: &str, params: &[u16], keys: &Keys) {
         Keys::Quantity(keys) if keys.iter().any(|key| key.code != 0) => {
             composite(sql, d, params, keys);
         }
+        Keys::Quantity(keys) => quantities(sql, d, params, keys),
         keys => {
             start(sql, keys.table());
             by_rid(sql, keys.table(), d);
             match keys.table() {
-                Table::Date | Table::Number | Table::Quantity => with_wide(sql, "p", params),
+                Table::Date | Table::Number => with_wide(sql, "p", params),
                 _ => param_of(sql, "p", params),
             }
             sql.push(" and ");
             match keys {
                 Keys::Date(tests) => row_test::dates(sql, "p", tests),
                 Keys::Number(tests) => row_test::numbers(sql, "p", tests),
-                Keys::Quantity(keys) => row_test::quantities(sql, "p", keys),
                 Keys::String(tests) => row_test::strings(sql, "p", tests),
                 Keys::Uri(tests) => row_test::uris(sql, "p", tests),
-                Keys::Token(_) | Keys::Reference { .. } => {}
+                Keys::Token(_) | Keys::Reference { .. } | Keys::Quantity(_) => {}
             }
             sql.push(")");
         }
@@ -167,6 +168,25 @@ pub(super) fn by_system(keys: &[TokenKey]) -> Vec<(Option<i64>, Option<Vec<i64>>
     groups
 }
 
+/// Rows as written and rows in canonical units stand under numbers of their own.
+fn quantities(sql: &mut Sql<'_>, d: &str, params: &[u16], keys: &[QuantityKey]) {
+    let (canonical, written): (Vec<&QuantityKey>, Vec<&QuantityKey>) =
+        keys.iter().partition(|key| key.canonical);
+    sql.push("(");
+    let groups = [written, canonical].into_iter().filter(|keys| !keys.is_empty());
+    for (at, keys) in groups.enumerate() {
+        sql.push(if at == 0 { "" } else { " or " });
+        start(sql, Table::Quantity);
+        by_rid(sql, Table::Quantity, d);
+        let params: Vec<_> = params.iter().map(|param| keys[0].param(*param)).collect();
+        with_wide(sql, "p", &params);
+        sql.push(" and ");
+        row_test::quantities(sql, "p", &keys);
+        sql.push(")");
+    }
+    sql.push(")");
+}
+
 fn composite(sql: &mut Sql<'_>, d: &str, params: &[u16], keys: &[QuantityKey]) {
     sql.push("(");
     for (at, key) in keys.iter().enumerate() {
@@ -174,7 +194,8 @@ fn composite(sql: &mut Sql<'_>, d: &str, params: &[u16], keys: &[QuantityKey]) {
             sql.push(" or ");
         }
         sql.push(d).push(".rid in (select p.rid from search_quantity p where ");
-        with_wide(sql, "p", params);
+        let params: Vec<_> = params.iter().map(|param| key.param(*param)).collect();
+        with_wide(sql, "p", &params);
         sql.push(" and p.code_hash = ").int(key.code).push(" and ");
         row_test::quantities(sql, "p", std::slice::from_ref(key));
         sql.push(")");
@@ -183,7 +204,10 @@ fn composite(sql: &mut Sql<'_>, d: &str, params: &[u16], keys: &[QuantityKey]) {
 }
 
 fn presence(sql: &mut Sql<'_>, d: &str, params: &[u16], table: Table, missing: bool) {
-    if matches!(table, Table::Token | Table::Reference) {
+    if table == Table::Token {
+        return present(sql, d, params, missing);
+    }
+    if table == Table::Reference {
         sql.push(d).push(if missing { ".rid not in (" } else { ".rid in (" });
         sql.push("select p.rid from ").push(name(table)).push(" p where ");
         param_of(sql, "p", params);
@@ -195,6 +219,21 @@ fn presence(sql: &mut Sql<'_>, d: &str, params: &[u16], table: Table, missing: b
     by_rid(sql, table, d);
     with_wide(sql, "p", params);
     sql.push(")");
+}
+
+/// Tokens are found by their code only: which parameters have one is listed in the resource's terms.
+fn present(sql: &mut Sql<'_>, d: &str, params: &[u16], missing: bool) {
+    sql.push(if missing { "not " } else { "" });
+    sql.push("exists (select 1 from resource_terms p where p.rid = ").push(d).push(".rid and (");
+    for (at, param) in params.iter().enumerate() {
+        let listed = format!(",{param},");
+        sql.push(if at == 0 { "" } else { " or " });
+        match sql.dialect {
+            Dialect::Sqlite => sql.push("instr(p.present, ").text(&listed).push(") > 0"),
+            Dialect::Postgres => sql.push("position(").text(&listed).push(" in p.present) > 0"),
+        };
+    }
+    sql.push("))");
 }
 
 fn referred_by(

@@ -3,41 +3,46 @@
 //!
 //! Each function writes one parenthesised condition; no alternative at all is false.
 
+use std::borrow::Borrow;
+
 use fhir::SearchPrefix;
 
 use super::clause::{DateTest, NumberTest, StringTest, UriTest};
-use super::condition::QuantityKey;
-use super::sql::{Dialect, Sql};
-use crate::index::indexed_text;
+use super::condition::{Measure, QuantityKey};
+use super::sql::{Bind, Dialect, Sql};
+use crate::index::{indexed_text, instant};
 
 /// `search_date` row `a` passes one of the tests.
 pub(super) fn dates(sql: &mut Sql<'_>, a: &str, tests: &[DateTest]) {
-    any(sql, tests, |sql, test| {
-        let (lo, hi) = (test.range.lo_us, test.range.hi_us);
-        let lo_from = format!("{a}.lo >= ");
-        let hi_to = format!("{a}.hi <= ");
-        let lo_below = format!("{a}.lo < ");
-        let hi_above = format!("{a}.hi > ");
-        match test.prefix {
-            SearchPrefix::Equal => sql.push(&lo_from).int(lo).push(" and ").push(&hi_to).int(hi),
-            SearchPrefix::NotEqual => {
-                sql.push(&lo_below).int(lo).push(" or ").push(&hi_above).int(hi)
-            }
-            SearchPrefix::Greater => sql.push(&hi_above).int(hi),
-            SearchPrefix::Less => sql.push(&lo_below).int(lo),
-            SearchPrefix::GreaterOrEqual => {
-                sql.push(&hi_above).int(hi).push(" or ").push(&lo_from).int(lo)
-            }
-            SearchPrefix::LessOrEqual => {
-                sql.push(&lo_below).int(lo).push(" or ").push(&hi_to).int(hi)
-            }
-            SearchPrefix::StartsAfter => sql.push(&lo_from).int(hi),
-            SearchPrefix::EndsBefore => sql.push(&hi_to).int(lo),
-            SearchPrefix::Approximate => {
-                sql.push(&lo_below).int(hi).push(" and ").push(&hi_above).int(lo)
-            }
-        };
-    });
+    any(sql, tests, |sql, test| span(sql, a, test, Bind::Int));
+}
+
+/// The range of row `a` passes; `bind` tells how its ends are kept.
+fn span(sql: &mut Sql<'_>, a: &str, test: &DateTest, bind: impl Fn(i64) -> Bind) {
+    let (lo, hi) = (bind(test.range.lo_us), bind(test.range.hi_us));
+    let lo_from = format!("{a}.lo >= ");
+    let hi_to = format!("{a}.hi <= ");
+    let lo_below = format!("{a}.lo < ");
+    let hi_above = format!("{a}.hi > ");
+    match test.prefix {
+        SearchPrefix::Equal => sql.push(&lo_from).bind(lo).push(" and ").push(&hi_to).bind(hi),
+        SearchPrefix::NotEqual => {
+            sql.push(&lo_below).bind(lo).push(" or ").push(&hi_above).bind(hi)
+        }
+        SearchPrefix::Greater => sql.push(&hi_above).bind(hi),
+        SearchPrefix::Less => sql.push(&lo_below).bind(lo),
+        SearchPrefix::GreaterOrEqual => {
+            sql.push(&hi_above).bind(hi).push(" or ").push(&lo_from).bind(lo)
+        }
+        SearchPrefix::LessOrEqual => {
+            sql.push(&lo_below).bind(lo).push(" or ").push(&hi_to).bind(hi)
+        }
+        SearchPrefix::StartsAfter => sql.push(&lo_from).bind(hi),
+        SearchPrefix::EndsBefore => sql.push(&hi_to).bind(lo),
+        SearchPrefix::Approximate => {
+            sql.push(&lo_below).bind(hi).push(" and ").push(&hi_above).bind(lo)
+        }
+    };
 }
 
 /// `resource` row `a` was updated at a time that passes one of the tests; the time is one microsecond long.
@@ -61,14 +66,26 @@ pub(super) fn updates(sql: &mut Sql<'_>, a: &str, tests: &[DateTest]) {
 
 /// `search_number` row `a` passes one of the tests.
 pub(super) fn numbers(sql: &mut Sql<'_>, a: &str, tests: &[NumberTest]) {
-    any(sql, tests, |sql, test| number(sql, a, test));
+    any(sql, tests, |sql, test| number(sql, &format!("{a}.lo "), &format!("{a}.hi "), test));
 }
 
 /// `search_quantity` row `a` passes one of the keys; its code is not looked at.
-pub(super) fn quantities(sql: &mut Sql<'_>, a: &str, keys: &[QuantityKey]) {
+pub(super) fn quantities<K: Borrow<QuantityKey>>(sql: &mut Sql<'_>, a: &str, keys: &[K]) {
     any(sql, keys, |sql, key| {
+        let key: &QuantityKey = key.borrow();
         sql.push("(");
-        number(sql, a, &key.number);
+        match &key.measure {
+            Measure::Number(test) => number(sql, &format!("{a}.lo "), &format!("{a}.hi "), test),
+            Measure::Date(test) => span(sql, a, test, |us| Bind::Real(instant(us))),
+            Measure::Numbers(start, end) => {
+                let (lo, hi) = (format!("{a}.lo "), format!("{a}.hi "));
+                sql.push("(");
+                number(sql, &lo, &lo, start);
+                sql.push(") and (");
+                number(sql, &hi, &hi, end);
+                sql.push(")");
+            }
+        }
         sql.push(")");
         if let Some(unit) = key.unit {
             sql.push(&format!(" and {a}.unit_hash = ")).int(unit);
@@ -79,28 +96,26 @@ pub(super) fn quantities(sql: &mut Sql<'_>, a: &str, keys: &[QuantityKey]) {
     });
 }
 
-fn number(sql: &mut Sql<'_>, a: &str, test: &NumberTest) {
+fn number(sql: &mut Sql<'_>, lo: &str, hi: &str, test: &NumberTest) {
     let range = &test.range;
-    let lo = format!("{a}.lo ");
-    let hi = format!("{a}.hi ");
     match test.prefix {
         SearchPrefix::Equal => {
-            sql.push(&lo).push(">= ").real(range.lo).push(" and ");
-            sql.push(&hi).push("< ").real(range.hi)
+            sql.push(lo).push(">= ").real(range.lo).push(" and ");
+            sql.push(hi).push("< ").real(range.hi)
         }
         SearchPrefix::NotEqual => {
-            sql.push(&lo).push("< ").real(range.lo).push(" or ");
-            sql.push(&hi).push(">= ").real(range.hi)
+            sql.push(lo).push("< ").real(range.lo).push(" or ");
+            sql.push(hi).push(">= ").real(range.hi)
         }
-        SearchPrefix::Greater => sql.push(&hi).push("> ").real(range.value),
-        SearchPrefix::Less => sql.push(&lo).push("< ").real(range.value),
-        SearchPrefix::GreaterOrEqual => sql.push(&hi).push(">= ").real(range.value),
-        SearchPrefix::LessOrEqual => sql.push(&lo).push("<= ").real(range.value),
-        SearchPrefix::StartsAfter => sql.push(&lo).push("> ").real(range.value),
-        SearchPrefix::EndsBefore => sql.push(&hi).push("< ").real(range.value),
+        SearchPrefix::Greater => sql.push(hi).push("> ").real(range.value),
+        SearchPrefix::Less => sql.push(lo).push("< ").real(range.value),
+        SearchPrefix::GreaterOrEqual => sql.push(hi).push(">= ").real(range.value),
+        SearchPrefix::LessOrEqual => sql.push(lo).push("<= ").real(range.value),
+        SearchPrefix::StartsAfter => sql.push(lo).push("> ").real(range.value),
+        SearchPrefix::EndsBefore => sql.push(hi).push("< ").real(range.value),
         SearchPrefix::Approximate => {
-            sql.push(&hi).push(">= ").real(range.lo).push(" and ");
-            sql.push(&lo).push("<= ").real(range.hi)
+            sql.push(hi).push(">= ").real(range.lo).push(" and ");
+            sql.push(lo).push("<= ").real(range.hi)
         }
     };
 }

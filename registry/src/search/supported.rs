@@ -1,6 +1,6 @@
 //! What can be searched, as the parser reads it: the source of the CapabilityStatement.
 
-use fhir::{Held, ParamKind, ResourceType, SearchParam, search_params};
+use fhir::{Held, ParamKind, ResourceType, SearchParam, search_params, token_parts};
 
 use super::parse::sort_table;
 
@@ -11,6 +11,10 @@ pub struct SupportedParam {
     pub param: &'static SearchParam,
     /// Modifiers without their colon; `[type]` stands for the names of the target types.
     pub modifiers: Vec<&'static str>,
+    /// Modifiers that it takes too where [`ParseOptions::codes`](super::ParseOptions::codes) answers.
+    pub code_modifiers: Vec<&'static str>,
+    /// Prefixes of its values; other kinds take the letters as they are.
+    pub prefixes: &'static [&'static str],
     /// Whether `_sort` takes it.
     pub sortable: bool,
     /// Whether a further parameter may follow behind a dot.
@@ -20,7 +24,7 @@ pub struct SupportedParam {
 /// The parameters that a search for this type takes, by code. Others of R4 are refused by name.
 pub fn supported(of: ResourceType) -> Vec<SupportedParam> {
     let params = search_params(of).iter().copied();
-    params.filter(|param| is_supported(param)).map(describe).collect()
+    params.filter(|param| is_supported(param)).map(|param| describe(of, param)).collect()
 }
 
 /// Whether values of the parameter can be asked for at all.
@@ -29,35 +33,68 @@ pub(super) fn is_supported(param: &SearchParam) -> bool {
         ParamKind::Special => false,
         ParamKind::Composite => {
             let kinds: Vec<_> = param.components.iter().map(|part| part.kind).collect();
-            kinds == [ParamKind::Token, ParamKind::Quantity]
-                || kinds == [ParamKind::Token, ParamKind::Token]
+            COMPOSITES.contains(&&kinds[..])
         }
         _ => param.held != Held::Nowhere,
     }
 }
 
 /// Modifiers that the parameter takes.
-pub(super) fn modifiers(param: &SearchParam) -> &'static [&'static str] {
+pub(super) fn modifiers(of: ResourceType, param: &SearchParam) -> Vec<&'static str> {
     if param.held == Held::InResource {
-        return &[];
+        return Vec::new();
     }
     match param.kind {
-        ParamKind::Token if param.code == "identifier" => &["missing", "not", "of-type"],
-        ParamKind::Token => &["missing", "not"],
-        ParamKind::Reference => &["[type]", "identifier", "missing"],
-        ParamKind::String => &["contains", "exact", "missing"],
-        ParamKind::Uri => &["below", "missing"],
-        ParamKind::Date | ParamKind::Number | ParamKind::Quantity => &["missing"],
-        ParamKind::Composite | ParamKind::Special => &[],
+        ParamKind::Token => {
+            let parts = token_parts(of, param);
+            let mut found = vec!["missing", "not"];
+            found.extend(parts.text.then_some(["code-text", "text"]).into_iter().flatten());
+            found.extend(parts.of_type.then_some("of-type"));
+            found
+        }
+        ParamKind::Reference => vec!["[type]", "identifier", "missing"],
+        ParamKind::String => vec!["contains", "exact", "missing"],
+        ParamKind::Uri => vec!["above", "below", "missing"],
+        ParamKind::Date | ParamKind::Number | ParamKind::Quantity => vec!["missing"],
+        ParamKind::Composite | ParamKind::Special => Vec::new(),
     }
 }
 
-fn describe(param: &'static SearchParam) -> SupportedParam {
+/// Modifiers that the parameter takes where there is a terminology.
+pub(super) fn code_modifiers(param: &SearchParam) -> &'static [&'static str] {
+    match param.kind {
+        ParamKind::Token if param.held != Held::InResource => &["above", "below", "in", "not-in"],
+        _ => &[],
+    }
+}
+
+fn describe(of: ResourceType, param: &'static SearchParam) -> SupportedParam {
     let in_resource = param.held == Held::InResource;
     SupportedParam {
         param,
-        modifiers: modifiers(param).to_vec(),
+        modifiers: modifiers(of, param),
+        code_modifiers: code_modifiers(param).to_vec(),
+        prefixes: prefixes(param.kind),
         sortable: in_resource || sort_table(param.kind).is_some(),
         chainable: param.kind == ParamKind::Reference,
     }
 }
+
+fn prefixes(kind: ParamKind) -> &'static [&'static str] {
+    match kind {
+        ParamKind::Date | ParamKind::Number | ParamKind::Quantity => {
+            &["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
+        }
+        _ => &[],
+    }
+}
+
+/// Kinds of the components of a composite: all that R4 has, and those that read alike.
+const COMPOSITES: [&[ParamKind]; 6] = [
+    &[ParamKind::Token, ParamKind::Token],
+    &[ParamKind::Token, ParamKind::Reference],
+    &[ParamKind::Token, ParamKind::Quantity],
+    &[ParamKind::Token, ParamKind::Date],
+    &[ParamKind::Token, ParamKind::String],
+    &[ParamKind::Token, ParamKind::Number, ParamKind::Number],
+];

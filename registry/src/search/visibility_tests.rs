@@ -76,7 +76,7 @@ fn record<const POSTGRES: bool>(count: i64, query: &str) -> Vec<String> {
         .build();
     let permit: Permit =
         policy::decide(&principal, &AccessRequest::Search(of)).expect("patients may search");
-    let options = ParseOptions { base_url: "", lenient: false, now_us: 0 };
+    let options = ParseOptions { base_url: "", lenient: false, now_us: 0, codes: None };
     let query = parse(of, query, &options).expect("a valid query");
     let mut recorder = Recorder::<POSTGRES> { count, statements: Vec::new() };
     let key = IndexKey::from_bytes([7; 16]);

@@ -139,9 +139,9 @@ impl Group<'_> {
         place: Place,
     ) -> rusqlite::Result<()> {
         let Place { nsort, rid, patient } = place;
-        let listed = terms::encode(&rows);
+        let (listed, present) = (terms::encode(&rows), rows.present_text());
         let Some(former) = former.filter(|row| row.version.is_some()) else {
-            self.insert_terms(rid, &listed)?;
+            self.insert_terms(rid, &listed, &present)?;
             self.pending.add(rows, place);
             return Ok(());
         };
@@ -159,15 +159,17 @@ impl Group<'_> {
         index_rows::delete(self.conn, &gone, former_place)?;
         self.pending.add(new, place);
         if former_listed.is_none_or(|former| former != listed) {
-            self.insert_terms(rid, &listed)?;
+            self.insert_terms(rid, &listed, &present)?;
         }
         Ok(())
     }
 
-    fn insert_terms(&self, rid: i64, listed: &[u8]) -> rusqlite::Result<()> {
+    fn insert_terms(&self, rid: i64, listed: &[u8], present: &str) -> rusqlite::Result<()> {
         self.conn
-            .prepare_cached("insert or replace into resource_terms (rid, terms) values (?1, ?2)")?
-            .execute(params![rid, listed])?;
+            .prepare_cached(
+                "insert or replace into resource_terms (rid, terms, present) values (?1, ?2, ?3)",
+            )?
+            .execute(params![rid, listed, present])?;
         Ok(())
     }
 

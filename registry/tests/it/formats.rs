@@ -39,6 +39,7 @@ fn a_list_of_terms_is_as_drawn() {
             unit_hash: 5,
             sys_hash: 6,
         }],
+        present: vec![7, 258],
         ..IndexRows::default()
     };
 

@@ -14,6 +14,7 @@ mod fence;
 mod formats;
 mod history;
 mod journal;
+mod kinds;
 mod lossy;
 mod opening;
 mod oracle;

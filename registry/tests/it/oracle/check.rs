@@ -128,7 +128,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn ask(&self, query: &str) -> Result<SearchQuery, String> {
         let of = ResourceType::parse(self.case.of).expect("a type of R4");
-        let options = ParseOptions { base_url: BASE, lenient: false, now_us: NOW_US };
+        let options = ParseOptions { base_url: BASE, lenient: false, now_us: NOW_US, codes: None };
         let parsed = parse(of, query, &options).map_err(|error| format!("refused: {error}"))?;
         match &parsed.ignored[..] {
             [] => Ok(parsed),

@@ -65,7 +65,7 @@ fn every_parameter_of_r4_is_known_to_the_product() {
 
 /// The query, unless it is refused as it should be.
 fn accepted(of: &str, query: &str) -> Option<String> {
-    let options = ParseOptions { base_url: BASE, lenient: false, now_us: NOW_US };
+    let options = ParseOptions { base_url: BASE, lenient: false, now_us: NOW_US, codes: None };
     match parse(ResourceType::parse(of).expect("a type of R4"), query, &options) {
         Err(ReadError::Invalid(text) | ReadError::Unsupported(text)) => {
             let name = query.split('=').next().unwrap_or("");
