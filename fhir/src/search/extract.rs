@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::{Node, ResourceType, TimeRange};
+use crate::{Kind, Node, ResourceType, TimeRange};
 
 use super::context::Context;
 use super::decimal::{NumberRange, parse_decimal};
@@ -112,6 +112,21 @@ impl Reader {
             "HumanName" => Some(Self::StringName),
             text if is_text(text) => Some(Self::StringText),
             _ => None,
+        }
+    }
+
+    /// Whether an element that yields no value counts as there for `:missing`.
+    pub(super) fn tells_presence(self, node: Node<'_>) -> bool {
+        match self {
+            Self::DatePeriod
+            | Self::DateTiming
+            | Self::ReferenceLiteral
+            | Self::QuantityAmount
+            | Self::QuantityMoney
+            | Self::QuantityRange
+            | Self::QuantitySampled => node.kind() == Kind::Object,
+            Self::ReferenceCanonical => node.as_str().is_some(),
+            _ => false,
         }
     }
 

@@ -256,7 +256,7 @@ const PARAMETERS: &str = include_str!("../../../fhir-profiles/r4/search-paramete
 const URL_PREFIX: &str = "http://hl7.org/fhir/SearchParameter/";
 
 /// Raise it when the same resource yields other values than before.
-const EXTRACTION_REVISION: &str = "2";
+const EXTRACTION_REVISION: &str = "3";
 
 const KINDS: [(&str, ParamKind); 9] = [
     ("composite", ParamKind::Composite),

@@ -109,9 +109,13 @@ impl Program {
     ) {
         let place = &self.places[at];
         for emit in &place.emits {
+            let before = out.len();
             emit.reader.read(node, cx, &mut |value| {
                 out.push(Extracted { param: emit.param, value });
             });
+            if out.len() == before && emit.reader.tells_presence(node) {
+                out.push(Extracted { param: emit.param, value: Value::Present });
+            }
         }
         for (condition, to) in &place.filters {
             if condition.holds(node, index) {

@@ -37,6 +37,8 @@ pub enum Value<'t> {
     String(Cow<'t, str>),
     /// For uri parameters.
     Uri(Cow<'t, str>),
+    /// The element is there and says nothing that could be compared, such as a reference with a display only.
+    Present,
     /// For composite parameters: one list per component, never empty, all of one element.
     Composite(Vec<Vec<Value<'t>>>),
     /// For `Location.near`, in degrees.

@@ -179,16 +179,15 @@ pub(crate) fn canonical_hash(unit: &CanonicalUnit, key: &IndexKey) -> i64 {
     key.hash_parts(Domain::Unit, &["canonical", unit.unit()])
 }
 
-/// Parameters that `:missing` must be told of, as their rows are found by value only: tokens, and references
-/// restricted to one type.
+/// Parameters that have a value or an element, for `:missing`; composites have none of their own.
 fn present(of: ResourceType, found: &[Extracted<'_>]) -> Vec<u16> {
-    let tokens = found.iter().filter(|one| matches!(one.value, Value::Token(_)));
-    let tokens = tokens.map(|one| index_param(of, search_param_by_id(one.param)));
+    let own = found.iter().filter(|one| !matches!(one.value, Value::Composite(_)));
+    let own = own.map(|one| index_param(of, search_param_by_id(one.param)));
     let restricted = search_params(of).iter().filter(|param| {
         matches!(param.held, Held::InParam { only: Some(_), .. })
             && values_of(param, found).next().is_some()
     });
-    tokens.chain(restricted.map(|param| index_param(of, param))).collect()
+    own.chain(restricted.map(|param| index_param(of, param))).collect()
 }
 
 /// The parameter of a point, or its irregular twin.

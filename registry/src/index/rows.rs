@@ -24,7 +24,7 @@ pub struct IndexRows {
     pub strings: Vec<StringRow>,
     /// Rows of `search_uri`.
     pub uris: Vec<UriRow>,
-    /// Parameters that have a value, where `:missing` could not tell otherwise: `resource_terms.present`.
+    /// Parameters that have a value or an element, for `:missing`: `resource_terms.present`.
     pub present: Vec<u16>,
 }
 

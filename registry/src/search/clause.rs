@@ -65,10 +65,8 @@ pub enum Filter {
     },
     /// The resource has (or, with `missing`, has not) a value of the parameters.
     Missing {
-        /// Index parameters.
+        /// Index parameters, one of which is listed as present.
         params: Vec<u16>,
-        /// Table of the rows.
-        table: Table,
         /// `:missing=true`.
         missing: bool,
     },

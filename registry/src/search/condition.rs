@@ -26,7 +26,7 @@ pub(super) enum Condition {
     /// Rows of an index table.
     Index { params: Vec<u16>, keys: Keys, not: bool },
     /// Presence of rows.
-    Missing { params: Vec<u16>, table: Table, missing: bool },
+    Missing { params: Vec<u16>, missing: bool },
     /// A resource of type `source` refers here by `params` and passes `inner`; too many do to list them.
     /// With `codes`, its references stand under its codes too, and one of these is needed. With
     /// `among`, no other rows can pass.

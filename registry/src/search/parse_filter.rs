@@ -6,7 +6,7 @@
 
 use fhir::{Held, ParamKind, ResourceType, SearchParam, search_param, split_unescaped};
 
-use super::clause::{Filter, Table, Tests, TokenTest};
+use super::clause::{Filter, Tests, TokenTest};
 use super::codes::{ANSWER_CODES_MAX, CodeAnswer, CodeQuestion, CodeSets};
 use super::parse_value::unescape;
 use super::{parse_chain, supported};
@@ -114,24 +114,10 @@ impl Field<'_> {
             "false" => false,
             _ => return Err(self.wrong("must be true or false")),
         };
-        let table = match self.param.kind {
-            ParamKind::Token => Table::Token,
-            ParamKind::Reference => Table::Reference,
-            ParamKind::Date => Table::Date,
-            ParamKind::Number => Table::Number,
-            ParamKind::Quantity => Table::Quantity,
-            ParamKind::String => Table::String,
-            ParamKind::Uri => Table::Uri,
-            ParamKind::Composite | ParamKind::Special => {
-                return Err(self.unsupported("modifier :missing is not supported"));
-            }
-        };
-        if let Held::InParam { only: Some(_), .. } = self.param.held {
-            // Its rows are those of all types; that it has one of its own is listed with the tokens.
-            let params = vec![index_param(self.of, self.param)];
-            return Ok(Filter::Missing { params, table: Table::Token, missing });
-        }
-        Ok(Filter::Missing { params, table, missing })
+        // What is restricted to one type of another's references is listed by its own number.
+        let restricted = matches!(self.param.held, Held::InParam { only: Some(_), .. });
+        let params = if restricted { vec![index_param(self.of, self.param)] } else { params };
+        Ok(Filter::Missing { params, missing })
     }
 
     /// The codes that a terminology names.

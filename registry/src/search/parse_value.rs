@@ -219,9 +219,6 @@ impl Field<'_> {
     ) -> Result<(), ReadError> {
         let text = unescape(value);
         let uri = indexed_text(&text);
-        if modifier.is_some() && uri.get(..4).is_some_and(|urn| urn.eq_ignore_ascii_case("urn:")) {
-            return Err(self.wrong("a URN has no path: :above and :below take URLs only"));
-        }
         match modifier {
             None => tests.push(UriTest::Exact(uri.to_owned())),
             Some("below") => tests.push(UriTest::Below(uri.to_owned())),

@@ -2,7 +2,7 @@
 //!
 //! Tokens and references are probed by their full primary key, the kinds with an index by `rid` through it.
 //! What has neither (a system without code, a composite) is listed once: `rid in (select …)`; whether there is a
-//! token at all is read from `resource_terms`.
+//! value at all is read from `resource_terms`.
 
 use super::clause::Table;
 use super::condition::{Condition, Keys, QuantityKey, TokenKey};
@@ -33,9 +33,7 @@ pub(super) fn probe(sql: &mut Sql<'_>, d: &str, condition: &Condition) {
             }
             index(sql, d, params, keys);
         }
-        Condition::Missing { params, table, missing } => {
-            presence(sql, d, params, *table, *missing);
-        }
+        Condition::Missing { params, missing } => present(sql, d, params, *missing),
         Condition::ReferredBy { source, params, codes, inner, .. } => {
             referred_by(sql, d, *source, params, codes.as_deref(), inner);
         }
@@ -51,11 +49,13 @@ pub(super) fn is_existence(condition: &Condition) -> bool {
             keys.iter().all(|key| key.code.is_some())
         }
         Condition::Index { keys: Keys::Quantity(keys), .. } => keys.iter().all(|key| key.code == 0),
-        Condition::Missing { table, .. } => *table != Table::Reference,
         Condition::ReferredBy { inner, .. } | Condition::OfPatient { inner, .. } => {
             is_existence(inner)
         }
-        Condition::Ids(_) | Condition::LastUpdated(_) | Condition::Index { .. } => true,
+        Condition::Ids(_)
+        | Condition::LastUpdated(_)
+        | Condition::Missing { .. }
+        | Condition::Index { .. } => true,
     }
 }
 
@@ -203,25 +203,16 @@ fn composite(sql: &mut Sql<'_>, d: &str, params: &[u16], keys: &[QuantityKey]) {
     sql.push(")");
 }
 
-fn presence(sql: &mut Sql<'_>, d: &str, params: &[u16], table: Table, missing: bool) {
-    if table == Table::Token {
-        return present(sql, d, params, missing);
-    }
-    if table == Table::Reference {
-        sql.push(d).push(if missing { ".rid not in (" } else { ".rid in (" });
-        sql.push("select p.rid from ").push(name(table)).push(" p where ");
-        param_of(sql, "p", params);
-        sql.push(")");
-        return;
-    }
-    sql.push(if missing { "not " } else { "" });
+/// The resource has no row of a table with an order: an element may be there all the same.
+pub(super) fn without_rows(sql: &mut Sql<'_>, d: &str, params: &[u16], table: Table) {
+    sql.push("not ");
     start(sql, table);
     by_rid(sql, table, d);
     with_wide(sql, "p", params);
     sql.push(")");
 }
 
-/// Tokens are found by their code only: which parameters have one is listed in the resource's terms.
+/// Which parameters have a value is listed beside the resource's terms.
 fn present(sql: &mut Sql<'_>, d: &str, params: &[u16], missing: bool) {
     sql.push(if missing { "not " } else { "" });
     sql.push("exists (select 1 from resource_terms p where p.rid = ").push(d).push(".rid and (");

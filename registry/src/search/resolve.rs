@@ -88,9 +88,8 @@ impl Resolver<'_> {
             Filter::Value { params, tests, not } => {
                 Ok(Condition::of_tests(params, tests, *not, self.key))
             }
-            Filter::Missing { params, table, missing } => {
-                let (params, table) = (params.clone(), *table);
-                Ok(Condition::Missing { params, table, missing: *missing })
+            Filter::Missing { params, missing } => {
+                Ok(Condition::Missing { params: params.clone(), missing: *missing })
             }
             Filter::Chain { .. } | Filter::Has { .. } => {
                 Err(ReadError::Unsupported("only one level of chaining is supported".into()))

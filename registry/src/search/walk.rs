@@ -6,11 +6,11 @@
 use super::arm::{Arm, sort_column};
 use super::ask::{Cell, Connection};
 use super::clause::{SortBy, SortKey, Table};
-use super::condition::Condition;
+
 use super::matching::{Matching, Plan, dedup};
 use super::order::{Order, Place, bind_of};
 use super::plan::Lead;
-use super::probe::probe;
+use super::probe::without_rows;
 use super::sql::{Sql, Statement};
 use crate::error::ReadError;
 use crate::index::param::WIDE;
@@ -121,9 +121,8 @@ impl Matching<'_> {
         sql.push("select d.nsort, d.rid, null");
         self.body(&mut sql, &Lead::new(Arm::Type, Vec::new()));
         if let [SortKey { by: SortBy::Value(table, params), .. }] = &order.keys[..] {
-            let none = Condition::Missing { params: params.clone(), table: *table, missing: true };
             sql.push(" and ");
-            probe(&mut sql, "d", &none);
+            without_rows(&mut sql, "d", params, *table);
         }
         if let Some(after) = after {
             sql.push(" and d.rid > ").int(after.rid);

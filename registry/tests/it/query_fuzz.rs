@@ -72,7 +72,8 @@ const PIECES: [&str; 40] = [
 #[test]
 fn any_query_is_taken_or_refused_and_what_is_taken_is_taken_again() {
     let executions = env::var("SEALWAY_QUERIES").map_or(20_000, |n| n.parse().expect("a number"));
-    let options = ParseOptions { base_url: "http://h/fhir", lenient: false, now_us: 0 };
+    let options =
+        ParseOptions { base_url: "http://h/fhir", lenient: false, now_us: 0, codes: None };
     let mut dice = Dice(7);
     let (mut taken, mut longest) = (0_u64, Duration::ZERO);
     let started = Instant::now();

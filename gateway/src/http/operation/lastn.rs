@@ -84,7 +84,7 @@ async fn scan(
 ) -> Answered<()> {
     let base = call.base();
     let lenient = call.prefer().lenient == Some(true);
-    let options = ParseOptions { base_url: &base, lenient, now_us: clock::now_us() };
+    let options = ParseOptions { base_url: &base, lenient, now_us: clock::now_us(), codes: None };
     let mut query = parse_pairs(ResourceType::OBSERVATION, pairs, &options)?;
     query.count = SCAN_COUNT;
     query.total = Total::None;

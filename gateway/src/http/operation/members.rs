@@ -129,7 +129,8 @@ impl Members<'_> {
         pairs: Vec<(String, String)>,
     ) -> Answered<Vec<StoredVersion>> {
         let base = self.call.base();
-        let options = ParseOptions { base_url: &base, lenient: false, now_us: clock::now_us() };
+        let options =
+            ParseOptions { base_url: &base, lenient: false, now_us: clock::now_us(), codes: None };
         let mut query = parse_pairs(of, pairs, &options)?;
         query.count = MEMBERS_MAX;
         query.total = Total::None;

@@ -149,7 +149,7 @@ pub(super) const ALTERATIONS: &[(&str, &str)] = &[
     ("insert into search_reference select param, target_hash + 1, code_hash, nsort, rid, patient from search_reference where code_hash = 0", "search_reference has a row too many"),
     ("insert into search_date select param, lo - 1, hi, nsort, rid, patient from search_date", "search_date has a row too many"),
     ("insert into search_number select param, lo - 1, hi, nsort, rid, patient from search_number", "search_number has a row too many"),
-    ("insert into search_quantity select param, code_hash, lo - 1, hi, nsort, rid, unit_hash, sys_hash, patient from search_quantity", "search_quantity has a row too many"),
+    ("insert into search_quantity select param, code_hash, lo * 2 + 7, hi, nsort, rid, unit_hash, sys_hash, patient from search_quantity", "search_quantity has a row too many"),
     ("insert into search_string select param, 'aaa', nsort, rid, exact, patient from search_string where rid = (select rid from resource where id = 'eve') and norm = 'lovelace'", "Patient/eve: search_string has a row too many"),
     ("insert into search_uri select param, 'urn:other', nsort, rid, patient from search_uri", "search_uri has a row too many"),
     ("insert into search_uri select param, uri, nsort, 1000000, patient from search_uri", "resource number 1000000: search_uri has a row too many"),

@@ -101,8 +101,6 @@ fn what_a_parameter_does_not_take_is_refused_by_name() {
         "Observation?code-value-quantity=8480-6$5$6",
         "Observation?code-value-date=q$soon",
         "MolecularSequence?chromosome-window-coordinate=1$2",
-        "ValueSet?url:below=urn:oid:1.2",
-        "ValueSet?url:above=URN:uuid:1",
         "Patient?name=a,,b",
         "Patient?name=a,",
         "Patient?birthdate=gt",

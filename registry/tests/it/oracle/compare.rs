@@ -29,7 +29,7 @@ pub(crate) fn passes(own: &Value, question: Question<'_>, asked: &str) -> Result
         Value::Token(own) => match modifier {
             "" | "not" => token_is(own, asked),
             "of-type" => of_type(own, asked),
-            "text" => own.texts.iter().any(|text| starts_with(text, asked)),
+            "text" | "code-text" => own.texts.iter().any(|text| starts_with(text, asked)),
             _ => return unknown(),
         },
         Value::Reference(own) => match modifier {
@@ -53,7 +53,7 @@ pub(crate) fn passes(own: &Value, question: Question<'_>, asked: &str) -> Result
         },
         _ if !modifier.is_empty() => return unknown(),
         Value::Date(lo, hi) => date_holds((*lo, *hi), asked),
-        Value::Number(lo, hi) => number_holds((*lo, *hi), asked),
+        Value::Number(lo, hi) => number_holds((*lo, *hi), asked, 0),
         Value::Quantity(own) => quantity_holds(own, asked),
         Value::Composite(own) => return composite_holds(own, question.parts, asked),
         Value::Nothing => false,
@@ -165,11 +165,13 @@ pub(crate) fn date_holds((lo, hi): (i64, i64), asked: &str) -> bool {
     }
 }
 
-fn number_holds((lo, hi): (Decimal, Decimal), asked: &str) -> bool {
+/// The unit asked in is `shift` powers of ten of the one that the ends are in.
+fn number_holds((lo, hi): (Decimal, Decimal), asked: &str, shift: i32) -> bool {
     let (prefix, text) = prefix(asked);
     let wrong = || panic!("number {text}");
-    let value = Decimal::parse(text).unwrap_or_else(wrong);
-    let half = Decimal::half_of_last_place(text).unwrap_or_else(wrong);
+    let [lo, hi] = [lo, hi].map(|end| scaled(end, -shift));
+    let value = scaled(Decimal::parse(text).unwrap_or_else(wrong), shift);
+    let half = scaled(Decimal::half_of_last_place(text).unwrap_or_else(wrong), shift);
     let (from, below) = (Decimal(value.0 - half.0), Decimal(value.0 + half.0));
     match prefix {
         "eq" => from <= lo && hi < below,
@@ -187,18 +189,49 @@ fn number_holds((lo, hi): (Decimal, Decimal), asked: &str) -> bool {
     }
 }
 
-/// `number`, `number|system|code`, `number||unit`.
+/// Larger by powers of ten; ends of the line stay, and nothing is made smaller.
+fn scaled(number: Decimal, powers: i32) -> Decimal {
+    match u32::try_from(powers) {
+        Ok(powers) if ![Decimal::LOWEST, Decimal::HIGHEST].contains(&number) => {
+            Decimal(number.0 * 10_i128.pow(powers))
+        }
+        _ => number,
+    }
+}
+
+/// The UCUM units of the corpora: what they measure and which power of ten of it.
+fn ucum(code: &str) -> Option<(&'static str, i32)> {
+    Some(match code {
+        "mg" => ("mass", -3),
+        "g" => ("mass", 0),
+        "kg" => ("mass", 3),
+        "cm" => ("length", -2),
+        "m" => ("length", 0),
+        _ => return None,
+    })
+}
+
+/// `number`, `number|system|code`, `number||unit`; with the system UCUM in any unit of the same.
 fn quantity_holds(own: &Quantity, asked: &str) -> bool {
     let parts = split(asked, '|');
     let part = |at: usize| parts.get(at).map(|part| unescape(part)).filter(|part| !part.is_empty());
     let (system, unit) = (part(1), part(2));
+    if system.as_deref() == Some("http://unitsofmeasure.org")
+        && own.system == system
+        && let Some((measured, power)) = unit.as_deref().and_then(ucum)
+    {
+        let own_unit = own.code.as_deref().and_then(ucum);
+        return own_unit.is_some_and(|(own_measured, own_power)| {
+            own_measured == measured && number_holds((own.lo, own.hi), parts[0], power - own_power)
+        });
+    }
     let unit_holds = match (&system, &unit) {
         (None, None) => true,
         (None, Some(_)) => own.code == unit || own.unit == unit,
         (Some(_), None) => own.system == system,
         (Some(_), Some(_)) => own.system == system && own.code == unit,
     };
-    unit_holds && number_holds((own.lo, own.hi), parts[0])
+    unit_holds && number_holds((own.lo, own.hi), parts[0], 0)
 }
 
 /// Splits where the separator has no backslash before it.

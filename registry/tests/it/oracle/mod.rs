@@ -34,7 +34,6 @@ use self::cases::{Case, Cases, supported_by};
 use self::check::{Differences, check};
 use self::dice::Dice;
 use self::naive::Naive;
-use self::params::{Kind, param};
 use self::schema::schema;
 use crate::engines::{Site, on_each_engine};
 use crate::sets::id;
@@ -150,23 +149,7 @@ fn questions(oracle: &Naive, effort: &Effort, seed: u64) -> BTreeSet<Case> {
             all.extend(include);
         }
     }
-    all.retain(|case| !is_pending(case));
     all
-}
-
-/// `:missing` knows no elements without a value to compare, nor `patient` from `subject`, until the index has
-/// rows for them.
-fn is_pending(case: &Case) -> bool {
-    let kinds = [Kind::Reference, Kind::Quantity, Kind::Date];
-    let is_held = |code: &str| {
-        let of = schema().resources().into_iter();
-        of.filter_map(|of| param(of, code)).any(|one| kinds.contains(&one.kind))
-    };
-    let asked = |name: &str| {
-        let code = name.strip_suffix(":missing")?.rsplit(['.', ':']).next()?;
-        Some(is_held(code))
-    };
-    case.pairs.iter().any(|(name, _)| asked(name) == Some(true))
 }
 
 /// What a patient may search; some types are closed to patients.

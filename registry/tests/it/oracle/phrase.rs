@@ -96,7 +96,8 @@ fn token_phrase(dice: &mut Dice, own: &Token, modifier: &str, is_part: bool) -> 
     }
     let code = escape(&own.code.clone().unwrap_or_else(|| dice.pick(CODES).to_owned()));
     let system = escape(&own.system.clone().unwrap_or_else(|| dice.pick(SYSTEMS).to_owned()));
-    let forms = if is_part { 3 } else { 5 };
+    // Alternatives of a composite take `system|` with a token or a text only.
+    let forms = if is_part { 4 } else { 5 };
     Some(match dice.roll(forms) {
         0 => code,
         1 if own.system.is_some() => format!("{system}|{code}"),

@@ -87,7 +87,8 @@ pub(crate) fn values(resource: &Json, param: &Param) -> Vec<Value> {
 /// A reference to a type that the parameter does not name is none of its values.
 fn is_meant(value: &Value, param: &Param) -> bool {
     let Value::Reference(Reference { local: Some(key), .. }) = value else { return true };
-    param.targets.iter().any(|of| key.split('/').next() == Some(of))
+    // A parameter that names no types means all.
+    param.targets.is_empty() || param.targets.iter().any(|of| key.split('/').next() == Some(of))
 }
 
 fn of_node(kind: Kind, node: Node<'_>) -> Vec<Value> {

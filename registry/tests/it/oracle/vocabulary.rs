@@ -274,6 +274,8 @@ const UNITS: &[(&str, &str, &str)] = &[
     (UCUM, "mg", "mg"),
     (UCUM, "mg", "milligram"),
     (UCUM, "g", "gram"),
+    (UCUM, "kg", "kg"),
+    (UCUM, "[pH]", "pH"),
     (UCUM, "cm", "cm"),
     (UCUM, "m", ""),
     ("urn:units", "mg", "mg"),
