@@ -97,6 +97,12 @@ fn check_claims(principal: &Principal) -> Result<(), Reason> {
     Ok(())
 }
 
+/// Whether resources of the type are never deleted, by nobody.
+pub fn is_kept(resource_type: ResourceType) -> bool {
+    let kept = [ResourceType::AUDIT_EVENT, ResourceType::PROVENANCE, ResourceType::CONSENT];
+    kept.contains(&resource_type)
+}
+
 /// The definitions that answers on codes are made of. They belong to no patient.
 fn terminology() -> TypeSet {
     let names = ["CodeSystem", "ValueSet", "ConceptMap"];
@@ -266,8 +272,7 @@ impl Reach {
 
     /// What proves who did what under which consent is kept.
     fn delete(&self, principal: &Principal, key: &ResourceKey) -> Result<Permit, Deny> {
-        let kept = [ResourceType::AUDIT_EVENT, ResourceType::PROVENANCE, ResourceType::CONSENT];
-        if kept.contains(&key.resource_type) {
+        if is_kept(key.resource_type) {
             return Err(Deny::NotOffered);
         }
         self.instance(principal, Right::Delete, key)

@@ -7,7 +7,7 @@
 //! Not here: tokens (`gateway::auth`), SQL (`registry`), compartment membership of a resource
 //! (`fhir::patient_compartment`).
 
-pub use decide::decide;
+pub use decide::{decide, is_kept};
 pub use permit::{Deny, Permit, Reason};
 pub use predicate::{TypeSet, Visibility, universal_types};
 pub use principal::{Principal, PrincipalBuilder, Role};

@@ -139,13 +139,13 @@ impl Filter {
                     let id = value.rsplit('/').next().unwrap_or_default().to_owned();
                     filter.patients.push(id);
                 }
-                "agent" | "agent-name" => filter.agents.push(value),
+                "agent" => filter.agents.push(value),
                 "_count" => {
                     let count: usize = value.parse().map_err(|_| wrong())?;
                     filter.count = count.min(AUDIT_COUNT_MAX);
                 }
                 PAGE => filter.before = Some(value.parse().map_err(|_| wrong())?),
-                name if name.starts_with('_') => {}
+                "_format" | "_pretty" => {}
                 _ => {
                     let text = format!("AuditEvent has no search parameter {name:?} here");
                     return Err(Fault::new(FaultKind::Invalid, text));

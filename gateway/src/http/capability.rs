@@ -105,7 +105,9 @@ fn resource(resource_type: ResourceType) -> Value {
         "create",
         "search-type",
     ];
-    let interactions: Vec<Value> = codes.iter().map(|code| json!({"code": code})).collect();
+    let is_kept = policy::is_kept(resource_type);
+    let codes = codes.into_iter().filter(|code| !(is_kept && *code == "delete"));
+    let interactions: Vec<Value> = codes.map(|code| json!({"code": code})).collect();
     let params: Vec<Value> = supported(resource_type).iter().map(param).collect();
     let mut statement = json!({
         "type": resource_type.name(),
@@ -116,7 +118,7 @@ fn resource(resource_type: ResourceType) -> Value {
         "conditionalCreate": true,
         "conditionalRead": "not-match",
         "conditionalUpdate": true,
-        "conditionalDelete": "single",
+        "conditionalDelete": if is_kept { "not-supported" } else { "single" },
         "referencePolicy": ["literal", "local"],
         "searchInclude": includes(resource_type),
         "searchParam": params,
