@@ -4,6 +4,7 @@
 
 mod access;
 mod bundle;
+mod capability;
 mod cli;
 mod cluster;
 mod conditional;

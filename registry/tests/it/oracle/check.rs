@@ -14,7 +14,8 @@ use super::compare::NOW_US;
 use super::naive::{Naive, Stored, bare};
 use super::order::is_sorted;
 use super::params::param;
-use super::value::{BASE, root_of};
+use super::value::root_of;
+use super::vocabulary::BASE;
 
 /// What was found to differ, and how much was compared.
 #[derive(Default)]

@@ -6,7 +6,8 @@
 use super::params::Kind;
 use super::schema::schema;
 use super::time::{Decimal, range};
-use super::value::{BASE, Quantity, Reference, Token, Value, literal};
+use super::value::{Quantity, Reference, Token, Value, literal};
+use super::vocabulary::BASE;
 
 /// What a comparison depends on beside the two values.
 #[derive(Clone, Copy)]

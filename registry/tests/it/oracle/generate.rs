@@ -162,7 +162,8 @@ impl Maker {
         }
         // A primitive without a value is not there for a search.
         let free = fields.contains_key("status") && dice.chance(5) && depth == 0;
-        if free && schema().element(of, "status").is_some_and(|one| !one.is_required) {
+        let is_code = |one: &Element| !one.is_required && one.types == ["code"];
+        if free && schema().element(of, "status").is_some_and(is_code) {
             fields.remove("status");
             let unknown =
                 json!({"extension": [{"url": "http://example.org/why", "valueCode": "unknown"}]});

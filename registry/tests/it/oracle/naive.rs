@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use fhir::ResourceType;
+use policy::TypeSet;
 use serde_json::Value as Json;
 
 use super::compare::{Question, date_holds, passes, split, unescape};
@@ -77,12 +78,14 @@ pub(crate) struct Naive {
     places: HashMap<String, usize>,
     /// The patient who asks; `None` sees everything.
     pub(crate) patient: Option<String>,
+    /// Types that includes may bring along.
+    pub(crate) included: TypeSet,
 }
 
 impl Naive {
     pub(crate) fn new(resources: Vec<Stored>) -> Self {
         let places = resources.iter().enumerate().map(|(at, one)| (one.key.clone(), at)).collect();
-        Self { resources, places, patient: None }
+        Self { resources, places, patient: None, included: TypeSet::all() }
     }
 
     /// The resource of a key.
@@ -116,6 +119,11 @@ impl Naive {
             found.push(stored);
         }
         Ok(found)
+    }
+
+    fn may_include(&self, stored: &Stored) -> bool {
+        let of = ResourceType::parse(stored.of());
+        self.sees(stored) && of.is_some_and(|of| self.included.contains(of))
     }
 
     fn sees(&self, stored: &Stored) -> bool {
@@ -232,12 +240,12 @@ impl Naive {
         };
         if forward {
             let sources = from.iter().filter(|one| is_source(one));
-            let seen = |key: &String| self.named(key).is_some_and(|one| self.sees(one));
+            let seen = |key: &String| self.named(key).is_some_and(|one| self.may_include(one));
             return sources.flat_map(|one| keys(one)).filter(seen).collect();
         }
         let points =
             |one: &Stored| keys(one).iter().any(|key| from.iter().any(|hit| hit.key == *key));
-        let sources = self.resources.iter().filter(|one| is_source(one) && self.sees(one));
+        let sources = self.resources.iter().filter(|one| is_source(one) && self.may_include(one));
         sources.filter(|one| points(one)).map(|one| one.key.clone()).collect()
     }
 }

@@ -8,7 +8,7 @@ use super::cases::supported_by;
 use super::compare::NOW_US;
 use super::params::{Kind, params};
 use super::schema::schema;
-use super::value::BASE;
+use super::vocabulary::BASE;
 
 #[test]
 fn modifiers_that_are_not_advertised_are_refused() {

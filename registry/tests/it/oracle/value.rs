@@ -9,6 +9,7 @@ use super::params::{Kind, Param};
 use super::path::{Node, root, select};
 use super::schema::{choice_name, schema};
 use super::time::{Decimal, range};
+use super::vocabulary::BASE;
 
 /// One value of a parameter.
 #[derive(Clone, Debug)]
@@ -314,8 +315,6 @@ fn strings(node: Node<'_>) -> Vec<Value> {
     all.into_iter().map(Value::Text).collect()
 }
 
-/// Base URL of the server under test.
-pub(crate) const BASE: &str = "http://example.org/fhir";
 const BOOLEANS: &str = "http://hl7.org/fhir/special-values";
 const CURRENCIES: &str = "urn:iso:std:iso:4217";
 

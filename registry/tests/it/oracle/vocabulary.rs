@@ -4,7 +4,8 @@ use serde_json::{Value as Json, json};
 
 use super::dice::Dice;
 use super::schema::schema;
-use super::value::BASE;
+/// Base URL of the server under test.
+pub(crate) const BASE: &str = "http://example.org/fhir";
 
 /// A value of a primitive or of a datatype that search reads as a whole; `None` for others.
 pub(crate) fn datatype(
@@ -14,8 +15,11 @@ pub(crate) fn datatype(
     targets: &[&str],
 ) -> Option<Json> {
     Some(match of {
-        "Coding" => coding(dice),
-        "CodeableConcept" => concept(dice),
+        "Coding" => bound(dice, set).unwrap_or_else(|| coding(dice)),
+        "CodeableConcept" => match bound(dice, set) {
+            Some(coding) => json!({"coding": [coding], "text": dice.pick(TEXTS)}),
+            None => concept(dice),
+        },
         "ContactPoint" => contact(dice),
         "HumanName" => name(dice),
         "Address" => address(dice),
@@ -45,8 +49,8 @@ fn primitive(dice: &mut Dice, of: &str, set: Option<&str>, targets: &[&str]) -> 
         "instant" => dice.pick(INSTANTS).into(),
         "time" => dice.pick(&["08:00:00", "12:30:00"]).into(),
         "string" | "markdown" => dice.pick(TEXTS).into(),
-        "code" => match set.map(|set| schema().codes(set)).filter(|codes| !codes.is_empty()) {
-            Some(codes) => codes[dice.roll(codes.len().min(6))].1.into(),
+        "code" => match bound(dice, set) {
+            Some(coding) => coding["code"].clone(),
             None => dice.pick(&["text/plain", "alpha", "beta"]).into(),
         },
         "uri" | "url" | "System.uri" => dice.pick(URIS).into(),
@@ -62,6 +66,13 @@ fn primitive(dice: &mut Dice, of: &str, set: Option<&str>, targets: &[&str]) -> 
 fn decimal(dice: &mut Dice) -> Json {
     let text = dice.pick(DECIMALS);
     serde_json::from_str(text).expect("a number")
+}
+
+/// A coding of a value set, if that is listed.
+fn bound(dice: &mut Dice, set: Option<&str>) -> Option<Json> {
+    let codes = schema().codes(set?);
+    let (system, code) = dice.pick_any(&codes[..codes.len().min(6)])?;
+    Some(json!({"system": system, "code": code}))
 }
 
 pub(crate) fn coding(dice: &mut Dice) -> Json {
