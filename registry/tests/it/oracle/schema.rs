@@ -113,7 +113,8 @@ fn read() -> Schema {
 fn codes<'a>(words: impl Iterator<Item = &'a str>) -> Vec<(&'a str, &'a str)> {
     let mut system = "";
     let mut all = Vec::new();
-    for word in words {
+    // A plus marks what belongs to a summary.
+    for word in words.filter(|word| *word != "+") {
         match word.strip_prefix('<').and_then(|word| word.strip_suffix('>')) {
             Some(url) => system = url,
             None => all.push((system, word)),
@@ -133,7 +134,8 @@ fn element(name: &'static str, mut words: impl Iterator<Item = &'static str>) ->
         types: Vec::new(),
         set: None,
     };
-    for word in words {
+    // A plus marks what belongs to a summary.
+    for word in words.filter(|word| *word != "+") {
         match word.strip_prefix('!') {
             Some(set) => element.set = Some(set),
             None => element.types.push(word.strip_prefix('@').unwrap_or(word)),
