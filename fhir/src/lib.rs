@@ -12,6 +12,7 @@ mod issue;
 mod json_scan;
 mod json_text;
 mod key;
+mod link;
 mod location;
 pub mod patch;
 mod pretty;
@@ -20,6 +21,7 @@ mod reader;
 mod reference;
 mod resource;
 mod resource_type;
+mod same;
 mod search;
 mod splice;
 mod subset;
@@ -36,6 +38,7 @@ pub use instant::{Instant, InvalidInstant};
 pub use issue::{Issue, IssueType, OperationOutcome, REQUEST_ID_URL, Severity};
 pub use json_text::write_json_string;
 pub use key::{InvalidKey, ResourceKey, VersionKey};
+pub use link::{LinkAt, LinkPlace, links};
 pub use location::location;
 pub use pretty::pretty;
 pub use reader::{
@@ -44,6 +47,7 @@ pub use reader::{
 pub use reference::{ParsedReference, ReferenceAt, references};
 pub use resource::{Resource, type_of};
 pub use resource_type::ResourceType;
+pub use same::same_content;
 pub use search::{
     Component, DateQuery, Extracted, Held, InvalidSearchValue, NumberQuery, NumberRange,
     OfTypeQuery, ParamId, ParamKind, Quantity, QuantityQuery, ReferenceQuery, SearchParam,
