@@ -291,13 +291,7 @@ async fn make_tenant_key(payloads: &Payloads, store: &dyn Store) -> Result<(), O
     if new_keys.is_empty() {
         return Ok(());
     }
-    let set = WriteSet {
-        writes: Vec::new(),
-        depends: Vec::new(),
-        new_keys,
-        idempotency: None,
-        access: None,
-    };
+    let set = WriteSet { new_keys, ..WriteSet::default() };
     match store.commit(set).await {
         Ok(_) => payloads.keep(&made),
         // Another process made it first: the next use reads that one.

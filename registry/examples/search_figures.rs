@@ -220,6 +220,7 @@ fn load(store: &dyn Store, all: &[Json], copy: usize, runtime: &tokio::runtime::
             new_keys: Vec::new(),
             idempotency: None,
             access: None,
+            reads: Vec::new(),
         };
         runtime.block_on(store.commit(set)).unwrap();
     }

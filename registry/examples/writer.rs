@@ -105,6 +105,7 @@ async fn run(store: &Arc<dyn Store>, batch: usize, count: usize, clients: usize)
                     new_keys: vec![],
                     idempotency: None,
                     access: None,
+                    reads: Vec::new(),
                 };
                 let sent = Instant::now();
                 store.commit(set).await.expect("commits");

@@ -2,6 +2,8 @@
 
 use fhir::ResourceKey;
 
+use crate::reading::Unread;
+
 /// Why a write set was not committed. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -15,6 +17,9 @@ pub enum CommitError {
     /// The set holds two writes for one resource.
     #[error("{0} is written twice in one transaction")]
     Duplicate(ResourceKey),
+    /// A read of the transaction has no answer, so nothing of it was written.
+    #[error(transparent)]
+    Unread(#[from] Unread),
     /// The database is away, full, refused or stopped. Retrying is safe; when a disk or a connection failed
     /// at the commit itself, what was not acknowledged may be found there all the same.
     #[error("registry unavailable: {0}")]

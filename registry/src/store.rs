@@ -16,6 +16,7 @@ use crate::outbox::{AccessRow, OutboxRow, SealedRange};
 use crate::page::{
     CompartmentPage, CompartmentQuery, HistoryPage, HistoryQuery, Page, StoredVersion,
 };
+use crate::reading::{Asked, Reply, Unread};
 use crate::search::SearchQuery;
 use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
 
@@ -75,6 +76,12 @@ pub trait Store: Send + Sync + 'static {
         &'a self,
         types: &'a [ResourceType],
     ) -> BoxFuture<'a, Result<u64, ReadError>>;
+
+    /// Several reads in one snapshot: all are answered, or none with the first that has no answer.
+    fn read_together(
+        &self,
+        asked: Vec<Asked>,
+    ) -> BoxFuture<'_, Result<Result<Vec<Reply>, Unread>, ReadError>>;
 
     /// What preparation needs to know, in one snapshot: for each [`Match`] the current state.
     /// The answers become the set's `depends`, which `commit` checks again.

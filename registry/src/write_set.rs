@@ -8,8 +8,10 @@ use fhir::{Instant, ResourceId, ResourceKey, ResourceType, VersionId};
 use policy::Permit;
 
 use crate::index::IndexRows;
+use crate::reading::{Asked, Reply};
 
 /// Everything one submission changes: committed whole or not at all.
+#[derive(Default)]
 pub struct WriteSet {
     /// Writes in the order of the standard; at most one for a resource.
     pub writes: Vec<Write>,
@@ -21,6 +23,8 @@ pub struct WriteSet {
     pub idempotency: Option<Idempotency>,
     /// Who did it: the record of the access, durable with what it tells of.
     pub access: Option<AccessRecord>,
+    /// What the transaction reads once it has written; a read without an answer refuses it.
+    pub reads: Vec<Asked>,
 }
 
 /// One resource version to be made.
@@ -52,8 +56,9 @@ pub enum Action {
     Delete,
 }
 
-/// Makes what is stored for a version; called by the writer, so it must be quick and must not block.
-pub trait Finish: Send {
+/// Makes what is stored for a version; called by the writer, for several versions at
+/// once, so it must be quick and must not block.
+pub trait Finish: Send + Sync {
     /// Final form of the version.
     fn finish(&self, version: VersionId, updated: Instant) -> Finished;
 }
@@ -106,7 +111,8 @@ pub enum MatchOutcome {
     Key(Option<(VersionId, bool)>),
     /// For [`Match::Key`]: it exists, but the permit does not see it. Answer as for an absent one, never write it.
     Hidden,
-    /// For [`Match::Query`]: at most two of the matching ids, in ascending order; only what the permit sees.
+    /// For [`Match::Query`]: at most [`crate::search::MATCHES_MAX`] of the matching ids, in ascending order; only what
+    /// the permit sees.
     Query(Vec<ResourceId>),
 }
 
@@ -138,6 +144,8 @@ pub struct Idempotency {
 pub struct Committed {
     /// One for each write, in their order.
     pub versions: Vec<CommittedVersion>,
+    /// One for each read, in their order, as of this commit.
+    pub replies: Vec<Reply>,
 }
 
 /// One version as committed.

@@ -125,7 +125,14 @@ mod tests {
         for byte in [1, 2] {
             let access = Some(record(byte));
             let (writes, depends, new_keys) = (Vec::new(), Vec::new(), Vec::new());
-            let set = WriteSet { writes, depends, new_keys, idempotency: None, access };
+            let set = WriteSet {
+                writes,
+                depends,
+                new_keys,
+                idempotency: None,
+                access,
+                reads: Vec::new(),
+            };
             store.commit(set).await.unwrap();
         }
         (Arc::new(store), Arc::new(Journal::open(&folder.join("access")).unwrap()))

@@ -12,10 +12,13 @@ use sqlx::{PgConnection, Row};
 
 use super::known::Known;
 use super::pending::{FirstAnswer, Pending};
+use super::reading;
 use crate::clock::Clock;
 use crate::error::{CommitError, ReadError};
+use crate::finishing::finish_all;
 use crate::hash::IndexKey;
 use crate::place::Current;
+use crate::reading::{NoReply, READS_TIME_MAX};
 use crate::search;
 use crate::write_set::{Committed, Dependency, Match, MatchOutcome, WriteSet};
 
@@ -34,6 +37,7 @@ impl From<sqlx::Error> for SetError {
 }
 
 /// Counters of the database, valid while the writer's lock is held.
+#[derive(Clone)]
 pub(super) struct Numbers {
     next_rid: i64,
     next_change: i64,
@@ -84,13 +88,49 @@ pub(super) struct Group<'a> {
 }
 
 impl Group<'_> {
-    /// Checks and writes one set.
+    /// Checks and writes one set, and answers its reads. These come after its writes, so a set with reads is the one
+    /// kind that has to be taken back alone.
     pub(super) async fn commit(&mut self, set: &WriteSet) -> Result<Committed, SetError> {
+        if set.reads.is_empty() {
+            return self.put(set).await;
+        }
+        self.pending.flush(self.conn).await?;
+        sqlx::raw_sql("savepoint reads").execute(&mut *self.conn).await?;
+        let before = (self.numbers.clone(), self.known.clone());
+        let done = self.put_and_read(set).await;
+        if let Err(SetError::Refused(_)) = &done {
+            self.pending = Pending::default();
+            sqlx::raw_sql("rollback to reads").execute(&mut *self.conn).await?;
+            (self.numbers, self.known) = before;
+        }
+        sqlx::raw_sql("release reads").execute(&mut *self.conn).await?;
+        done
+    }
+
+    async fn put_and_read(&mut self, set: &WriteSet) -> Result<Committed, SetError> {
+        let committed = self.put(set).await?;
+        self.pending.flush(self.conn).await?;
+        let replies =
+            reading::reply_within(READS_TIME_MAX, self.conn, self.index_key, &set.reads).await;
+        match replies {
+            Ok(replies) => Ok(Committed { replies, ..committed }),
+            Err(unread) => match unread.cause {
+                // The transaction may be broken: it must not be committed.
+                NoReply::Failed(ReadError::Unavailable(text) | ReadError::Damaged(text)) => {
+                    Err(SetError::Failed(sqlx::Error::Protocol(text)))
+                }
+                _ => Err(SetError::Refused(CommitError::Unread(unread))),
+            },
+        }
+    }
+
+    async fn put(&mut self, set: &WriteSet) -> Result<Committed, SetError> {
         self.check(set).await?;
         let updated = self.numbers.take_time(self.clock);
         let mut versions = Vec::with_capacity(set.writes.len());
-        for write in &set.writes {
-            versions.push(self.write(write, updated).await?);
+        let finished = finish_all(&set.writes, updated);
+        for (write, finished) in set.writes.iter().zip(finished) {
+            versions.push(self.write(write, updated, finished).await?);
         }
         for key in &set.new_keys {
             self.known.add_data_key(&key.compartment, key.key_id);
@@ -111,7 +151,7 @@ impl Group<'_> {
         if self.pending.is_large() {
             self.pending.flush(self.conn).await?;
         }
-        Ok(Committed { versions })
+        Ok(Committed { versions, replies: Vec::new() })
     }
 
     async fn check(&mut self, set: &WriteSet) -> Result<(), SetError> {
@@ -157,8 +197,7 @@ impl Group<'_> {
         of: ResourceType,
         query: &str,
     ) -> Result<MatchOutcome, SetError> {
-        let crosses_types = query.contains('.') || query.contains("_has");
-        if crosses_types || self.pending.types().contains(&of) {
+        if looks_further(query) || self.pending.types().contains(&of) {
             self.pending.flush(self.conn).await?;
         }
         let conn = &mut &mut *self.conn;
@@ -171,6 +210,16 @@ impl Group<'_> {
             Err(error) => Err(SetError::Refused(CommitError::Unavailable(error.to_string()))),
         }
     }
+}
+
+/// True unless a query is of plain parameters: any other may look at resources of other types.
+fn looks_further(query: &str) -> bool {
+    let plain = |pair: &str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        let letters = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        name.bytes().all(letters) || matches!(name, "_id" | "_tag" | "_profile" | "_security")
+    };
+    !query.split('&').all(plain)
 }
 
 /// The number is the writer's lock: "sealway" as bytes.

@@ -14,7 +14,7 @@ use crate::place::{Current, NO_PATIENT, SEVERAL_PATIENTS};
 use crate::write_set::{Match, MatchOutcome, WriteSet};
 
 /// State by key, as of now in the group.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Known {
     rows: HashMap<ResourceKey, Current>,
     members: HashMap<i64, Vec<i64>>,

@@ -20,6 +20,7 @@ mod options;
 mod pending;
 mod read;
 mod readers;
+mod reading;
 mod sealed;
 mod store;
 mod write;

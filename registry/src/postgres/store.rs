@@ -16,7 +16,7 @@ use super::fence::{self, Fence};
 use super::options::PostgresOptions;
 use super::readers::{Readers, snapshot};
 use super::writer::Writer;
-use super::{access_outbox, compartment, history, migrate, read, sealed};
+use super::{access_outbox, compartment, history, migrate, read, reading, sealed};
 use crate::check::Checks;
 use crate::error::{CommitError, OpenError, ReadError, SequencerError};
 use crate::hash::IndexKey;
@@ -25,6 +25,7 @@ use crate::outbox::{AccessRow, OutboxRow, SealedRange};
 use crate::page::{
     CompartmentPage, CompartmentQuery, HistoryPage, HistoryQuery, Page, StoredVersion,
 };
+use crate::reading::{Asked, Reply, Unread};
 use crate::search::{self, SearchQuery};
 use crate::store::Store;
 use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
@@ -241,6 +242,21 @@ impl Store for PostgresStore {
         self.readers.run(move |conn| {
             let asked = Arc::clone(&asked);
             async move { read::newest_change(conn, &asked).await }.boxed()
+        })
+    }
+
+    fn read_together(
+        &self,
+        asked: Vec<Asked>,
+    ) -> BoxFuture<'_, Result<Result<Vec<Reply>, Unread>, ReadError>> {
+        let asked = Arc::new((self.index_key.clone(), asked));
+        self.readers.run(move |conn| {
+            let asked = Arc::clone(&asked);
+            async move {
+                snapshot(conn, async |conn| Ok(reading::reply_all(conn, &asked.0, &asked.1).await))
+                    .await
+            }
+            .boxed()
         })
     }
 

@@ -1,13 +1,14 @@
 //! One version as pending rows: version, resource, compartments, index rows, outbox.
 
-use fhir::{Instant, ResourceId, ResourceKey, ResourceType, VersionId};
+use fhir::{Instant, ResourceId, ResourceKey, ResourceType};
 
 use super::commit::Group;
 use super::known::{khash, patient_key};
 use super::pending::{ResourceRow, RowChange, VersionRow};
+use crate::finishing::version_of;
 use crate::index::{IndexRows, terms};
 use crate::place::{Current, Place, SEVERAL_PATIENTS, action_code, nsort, patient_column};
-use crate::write_set::{Action, CommittedVersion, Write};
+use crate::write_set::{Action, CommittedVersion, Finished, Write};
 
 impl Group<'_> {
     /// Puts down the next version of a resource.
@@ -15,10 +16,10 @@ impl Group<'_> {
         &mut self,
         write: &Write,
         updated: Instant,
+        finished: Finished,
     ) -> Result<CommittedVersion, sqlx::Error> {
         let former = self.known.row(&write.key);
-        let version = write.previous.map_or(VersionId::FIRST, VersionId::next);
-        let finished = write.finish.finish(version, updated);
+        let version = version_of(write);
         let rid = former.map_or_else(|| self.numbers.take_rid(), |row| row.rid);
         let deleted = write.action == Action::Delete;
         let members = match (deleted, former) {

@@ -41,7 +41,7 @@ pub use clause::{
 };
 pub use codes::{ANSWER_CODES_MAX, CodeAnswer, CodeQuestion, CodeSets, code_questions};
 pub use hits::INCLUDES_MAX;
-pub use page::{matching_ids, run};
+pub use page::{MATCHES_MAX, matching_ids, run};
 pub use parse::{
     COUNT_DEFAULT, COUNT_MAX, CURSOR, ParseOptions, SORT_KEYS_MAX, parse, parse_pairs,
 };

@@ -128,7 +128,7 @@ async fn total<C: Connection>(
     Ok((total < CHEAP_TOTAL_MAX).then_some(total))
 }
 
-/// At most two ids of the resources that match a conditional query, ascending.
+/// At most [`MATCHES_MAX`] ids of the resources that match a conditional query, ascending.
 ///
 /// # Errors
 /// As [`run`]; also when the query names nothing but result parameters, or an unknown parameter.
@@ -150,7 +150,7 @@ pub async fn matching_ids<C: Connection>(
     let matching = Matching { of, conditions: &conditions, scope: &scope };
     let plan = matching.plan(true, connection).await?;
     let order = Order::of(&[]);
-    let places = matching.places(&plan, &order, None, 2, connection).await?;
+    let places = matching.places(&plan, &order, None, MATCHES_MAX, connection).await?;
     let rids: Vec<_> = places.iter().map(|place| place.rid).collect();
     let found = hits::load(of, &rids, &scope, connection).await?;
     let mut ids: Vec<_> = found.into_iter().map(|loaded| loaded.version.key.id).collect();
@@ -158,5 +158,8 @@ pub async fn matching_ids<C: Connection>(
     Ok(ids)
 }
 
+/// Resources that a conditional query finds at most: more than one, so that a transaction which deletes or changes some
+/// of them still knows whether one is left.
+pub const MATCHES_MAX: usize = 16;
 /// Totals up to which a total that nobody asked for is counted.
 const CHEAP_TOTAL_MAX: u64 = 250;

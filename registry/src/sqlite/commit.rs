@@ -7,16 +7,18 @@
 
 use std::collections::{HashMap, HashSet};
 
-use fhir::{Instant, ResourceId};
+use fhir::{Instant, ResourceId, ResourceType};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::current::{current, resolve_key};
 use super::index_rows::Pending;
-use super::{access_outbox, search};
+use super::{access_outbox, reading, search};
 use crate::clock::Clock;
 use crate::error::CommitError;
+use crate::finishing::finish_all;
 use crate::hash::IndexKey;
 use crate::place::Current;
+use crate::reading::READS_TIME_MAX;
 use crate::write_set::{Committed, Dependency, Match, MatchOutcome, WriteSet};
 
 /// Why a set did not go in.
@@ -84,13 +86,48 @@ pub(super) struct Group<'a> {
 }
 
 impl Group<'_> {
-    /// Checks and writes one set.
+    /// Checks and writes one set, and answers its reads. These come after its writes, so a set with reads is the one
+    /// kind that has to be taken back alone.
     pub(super) fn commit(&mut self, set: &mut WriteSet) -> Result<Committed, SetError> {
+        if set.reads.is_empty() {
+            return self.put(set);
+        }
+        self.pending.flush(self.conn)?;
+        self.conn.execute_batch("savepoint reads")?;
+        let (next_rid, next_change) = (self.numbers.next_rid, self.numbers.next_change);
+        let done = self.put_and_read(set);
+        if let Err(SetError::Refused(_)) = &done {
+            self.pending.clear();
+            self.conn.execute_batch("rollback to reads")?;
+            (self.numbers.next_rid, self.numbers.next_change) = (next_rid, next_change);
+            self.numbers.patients.clear();
+        }
+        self.conn.execute_batch("release reads")?;
+        done
+    }
+
+    fn put_and_read(&mut self, set: &mut WriteSet) -> Result<Committed, SetError> {
+        let committed = self.put(set)?;
+        self.pending.flush(self.conn)?;
+        let replies = reading::reply_within(READS_TIME_MAX, self.conn, self.index_key, &set.reads)
+            .map_err(|unread| SetError::Refused(CommitError::Unread(unread)))?;
+        Ok(Committed { replies, ..committed })
+    }
+
+    fn put(&mut self, set: &mut WriteSet) -> Result<Committed, SetError> {
         let currents = self.check(set)?;
         let updated = self.numbers.take_time(self.clock);
         let mut versions = Vec::with_capacity(set.writes.len());
-        for (write, current) in set.writes.iter_mut().zip(currents) {
-            versions.push(self.write(write, current, updated)?);
+        let finished = finish_all(&set.writes, updated);
+        for ((write, known), finished) in set.writes.iter_mut().zip(currents).zip(finished) {
+            let known = match known {
+                // What was written before may refer to this patient, and have made a placeholder.
+                None if write.key.resource_type == ResourceType::PATIENT => {
+                    current(self.conn, self.index_key, &write.key)?
+                }
+                known => known,
+            };
+            versions.push(self.write(write, known, updated, &finished)?);
         }
         for key in &set.new_keys {
             self.conn
@@ -110,7 +147,7 @@ impl Group<'_> {
         if let Some(access) = &set.access {
             access_outbox::add(self.conn, access)?;
         }
-        Ok(Committed { versions })
+        Ok(Committed { versions, replies: Vec::new() })
     }
 
     fn check(&mut self, set: &WriteSet) -> Result<Vec<Option<Current>>, SetError> {

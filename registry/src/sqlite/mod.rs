@@ -19,6 +19,7 @@ mod migrate;
 mod open;
 mod read;
 mod reader;
+mod reading;
 mod sealed;
 mod search;
 mod settle;

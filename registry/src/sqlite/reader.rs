@@ -125,8 +125,16 @@ thread_local! {
     static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
+/// Runs reads on this thread's connection until a time; what runs longer is interrupted.
+pub(super) fn until<T>(deadline: Instant, read: impl FnOnce() -> T) -> T {
+    DEADLINE.set(Some(deadline));
+    let done = read();
+    DEADLINE.set(None);
+    done
+}
+
 /// Asked by SQLite every now and then; true interrupts the statement.
-fn is_out_of_time() -> bool {
+pub(super) fn is_out_of_time() -> bool {
     DEADLINE.get().is_some_and(|deadline| Instant::now() > deadline)
 }
 
@@ -160,7 +168,7 @@ impl From<rusqlite::Error> for ReadError {
 /// Time that one read may take; a search beyond it is too costly.
 const READ_TIME_MAX: Duration = Duration::from_secs(10);
 /// Steps of SQLite's machine between two looks at the clock.
-const STEPS_A_LOOK: i32 = 20_000;
+pub(super) const STEPS_A_LOOK: i32 = 20_000;
 const QUEUE_READS_MAX: usize = 4096;
 const ENDED: &str = "the reader has ended";
 

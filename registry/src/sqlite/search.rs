@@ -20,7 +20,7 @@ pub(super) fn search(
     search::run(query, permit, index_key, &mut conn).now_or_never().expect(AT_ONCE)
 }
 
-/// At most two ids of resources that match a conditional query, ascending.
+/// At most [`search::MATCHES_MAX`] ids of resources that match a conditional query, ascending.
 pub(super) fn matches(
     mut conn: &Connection,
     index_key: &IndexKey,

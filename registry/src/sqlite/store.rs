@@ -15,8 +15,8 @@ use super::open::SqliteOptions;
 use super::reader::{Readers, snapshot};
 use super::writer::Shared;
 use super::{
-    access_outbox, checkpoint, commit, compartment, history, migrate, read, sealed, search, settle,
-    writer,
+    access_outbox, checkpoint, commit, compartment, history, migrate, read, reading, sealed,
+    search, settle, writer,
 };
 use crate::check::Checks;
 use crate::error::{CommitError, OpenError, ReadError};
@@ -27,6 +27,7 @@ use crate::outbox::{AccessRow, OutboxRow, SealedRange};
 use crate::page::{
     CompartmentPage, CompartmentQuery, HistoryPage, HistoryQuery, Page, StoredVersion,
 };
+use crate::reading::{Asked, Reply, Unread};
 use crate::search::SearchQuery;
 use crate::store::Store;
 use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
@@ -215,6 +216,16 @@ impl Store for SqliteStore {
     ) -> BoxFuture<'a, Result<u64, ReadError>> {
         let types = types.to_vec();
         self.read_with(move |conn| Ok(read::newest_change(conn, &types)?))
+    }
+
+    fn read_together(
+        &self,
+        asked: Vec<Asked>,
+    ) -> BoxFuture<'_, Result<Result<Vec<Reply>, Unread>, ReadError>> {
+        let index_key = self.index_key.clone();
+        self.read_with(move |conn| {
+            snapshot(conn, |conn| Ok(reading::reply_all(conn, &index_key, &asked)))
+        })
     }
 
     fn resolve<'a>(

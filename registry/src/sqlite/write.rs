@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::commit::Group;
 use super::index_rows;
+use crate::finishing::version_of;
 use crate::index::{IndexRows, terms};
 use crate::place::{Current, Place, action_code, nsort, patient_column};
 use crate::write_set::{Action, CommittedVersion, Finished, Write};
@@ -16,9 +17,9 @@ impl Group<'_> {
         write: &mut Write,
         former: Option<Current>,
         updated: Instant,
+        finished: &Finished,
     ) -> rusqlite::Result<CommittedVersion> {
-        let version = write.previous.map_or(VersionId::FIRST, VersionId::next);
-        let finished = write.finish.finish(version, updated);
+        let version = version_of(write);
         let rid = former.map_or_else(|| self.numbers.take_rid(), |row| row.rid);
         let deleted = write.action == Action::Delete;
         let members = match (deleted, former) {
@@ -30,7 +31,7 @@ impl Group<'_> {
         let change = self.numbers.take_change();
 
         let row = VersionRow { change, version, updated, action: write.action, place };
-        self.insert_version(&write.key, &row, &finished)?;
+        self.insert_version(&write.key, &row, finished)?;
         match former {
             None => self.insert_resource(&write.key, &row)?,
             Some(former) => self.update_resource(&former, &row, deleted)?,

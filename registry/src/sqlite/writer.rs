@@ -16,6 +16,7 @@ use super::commit::{Group, Numbers, SetError};
 use super::fail_stop::DiskState;
 use super::index_rows::Pending;
 use super::open::SqliteOptions;
+use super::reader::{STEPS_A_LOOK, is_out_of_time};
 use super::{access_outbox, checkpoint, sealed};
 use crate::hash::IndexKey;
 use crate::job::{Answer, GROUP_WRITES_MAX, Job, Outcome};
@@ -34,7 +35,8 @@ pub(super) fn run(mut conn: Connection, mut queue: mpsc::Receiver<Job>, shared: 
     loop {
         conn.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
         conn.wal_hook(Some(checkpoint::note_wal_pages));
-        match serve(&conn, &mut queue, shared) {
+        let limited = conn.progress_handler(STEPS_A_LOOK, Some(is_out_of_time));
+        match limited.and_then(|()| serve(&conn, &mut queue, shared)) {
             Ok(()) => return,
             Err(error) => tracing::error!(error = %error, "the registry's writer starts again"),
         }

@@ -6,7 +6,7 @@ use registry::page::{CompartmentPage, CompartmentQuery, HistoryQuery, HistorySco
 use registry::write_set::{Match, MatchOutcome, Write};
 
 use crate::engines::on_each_engine;
-use crate::sets::{commit_one, delete, id, key, patient_permit, version, write};
+use crate::sets::{commit_one, delete, id, key, patient_permit, set, version, write};
 
 fn of_patients(write: Write, patients: &[&str]) -> Write {
     Write { patients: patients.iter().map(|patient| id(patient)).collect(), ..write }
@@ -156,5 +156,27 @@ fn a_compartment_is_listed_page_by_page_with_what_several_patients_share() {
         assert!(store.compartment(&other, &typed).await.unwrap().members.is_empty());
         let own = patient_permit("p", &key("Observation/a"));
         assert_eq!(names(&store.compartment(&own, &typed).await.unwrap()), ["Observation/a/1"]);
+    });
+}
+
+#[test]
+fn a_patient_written_after_its_results_in_one_set_is_one_resource() {
+    on_each_engine(async |site| {
+        let store = &*site.store;
+        let (observation, patient) = (key("Observation/o"), key("Patient/p"));
+        let writes = vec![
+            of_patients(write("Observation/o", None, "one"), &["p"]),
+            of_patients(write("Patient/p", None, "Ada"), &["p"]),
+        ];
+
+        store.commit(set(writes)).await.unwrap();
+
+        for of in [&observation, &patient] {
+            let own = patient_permit("p", of);
+            assert!(store.read(&own, of).await.unwrap().is_some(), "{of}");
+            assert!(store.read(&Permit::maintenance(), of).await.unwrap().is_some(), "{of}");
+        }
+        let update = of_patients(write("Patient/p", Some(1), "Eve"), &["p"]);
+        assert_eq!(commit_one(store, update).await.unwrap().version, version(2));
     });
 }

@@ -22,6 +22,7 @@ mod outbox;
 mod postgres;
 mod query_fuzz;
 mod races;
+mod reading;
 mod reads;
 mod searches;
 mod sets;

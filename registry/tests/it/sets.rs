@@ -88,7 +88,14 @@ pub(crate) fn rows(text: &str) -> IndexRows {
 
 /// A set of these writes and nothing else.
 pub(crate) fn set(writes: Vec<Write>) -> WriteSet {
-    WriteSet { writes, depends: Vec::new(), new_keys: Vec::new(), idempotency: None, access: None }
+    WriteSet {
+        writes,
+        depends: Vec::new(),
+        new_keys: Vec::new(),
+        idempotency: None,
+        access: None,
+        reads: Vec::new(),
+    }
 }
 
 /// Commits one write.
