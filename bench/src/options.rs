@@ -48,6 +48,8 @@ pub enum WorkloadName {
     Read,
     /// Blaze's transaction of one patient and one observation.
     Transaction,
+    /// What small requests wait for while transactions of 5,000 entries run.
+    Stall,
     /// Store the corpus of `flat`, `--scale` times its filling.
     FlatFill,
     /// Query shapes whose matches do not grow with the corpus.

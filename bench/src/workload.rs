@@ -6,6 +6,7 @@ mod crud;
 mod flat;
 mod import;
 mod search;
+mod stall;
 mod transaction;
 
 use std::io::Write as _;
@@ -45,8 +46,8 @@ impl Bench {
         let token = token.transpose()?.map(|text| text.trim().to_owned());
         let target = Target::parse(&options.url, token)?;
         let needs_data = |name: &WorkloadName| {
-            use WorkloadName::{Crud, Flat, FlatFill, Transaction};
-            !matches!(name, Crud | Transaction | Flat | FlatFill)
+            use WorkloadName::{Crud, Flat, FlatFill, Stall, Transaction};
+            !matches!(name, Crud | Transaction | Flat | FlatFill | Stall)
         };
         let synthea = if options.workloads.iter().any(needs_data) {
             Synthea::read(&options.data, options.bundles)?
@@ -77,6 +78,7 @@ impl Bench {
                 WorkloadName::Mix => search::mix(&mut self).await?,
                 WorkloadName::Families => search::families(&mut self).await?,
                 WorkloadName::Read => search::read(&mut self).await?,
+                WorkloadName::Stall => stall::run(&mut self).await?,
                 WorkloadName::Transaction => transaction::run(&mut self).await?,
                 WorkloadName::FlatFill => flat::fill(&mut self).await?,
                 WorkloadName::Flat => flat::run(&mut self).await,

@@ -37,6 +37,7 @@ async fn every_workload_reports_its_rows_and_two_runs_compare() {
         "families",
         "read",
         "transaction",
+        "stall",
         "flat-fill",
         "flat",
         "--clients",
