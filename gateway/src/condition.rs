@@ -3,12 +3,15 @@
 //! The registry matches tokens and references by keyed hash; before such a match decides anything it is
 //! verified here against the payload (DESIGN section 4). The same rule finds resources that the running
 //! transaction itself creates, which the registry cannot see yet.
-//! Not here: chains, modifiers, ranges: [`Verdict::Unknown`], and the registry's answer (kept readable) counts.
+//! Texts and dates the registry keeps readable, so its answer counts for what is stored; for what the transaction makes
+//! they are compared here. Not here: chains, other modifiers, amounts: [`Verdict::Unknown`].
 
 use std::collections::HashMap;
 
-use fhir::{Extracted, ParamId, ParamKind, Target, Token, Value, extract, search_param};
-use fhir::{Node, ResourceId, ResourceType};
+use fhir::{
+    Extracted, Node, ParamId, ParamKind, ResourceId, ResourceType, SearchPrefix, Target, TimeRange,
+    Token, Value, date_matches, extract, fold, search_param,
+};
 use registry::search::pairs;
 
 /// What the bytes say.
@@ -27,27 +30,46 @@ pub(crate) fn holds(query: &str, node: Node<'_>, rt: ResourceType, base: &str) -
     let Ok(criteria) = pairs(query) else { return Verdict::Unknown };
     let mut extracted = Vec::new();
     extract(node, rt, base, &mut extracted);
-    all_hold(&criteria, node, rt, &extracted)
+    let own = node.get("id").and_then(Node::as_str);
+    all_hold(&criteria, &Candidate { id: own.as_deref(), of: rt, found: &extracted, made: false })
+}
+
+/// A resource that criteria are tried on.
+struct Candidate<'c, 't> {
+    id: Option<&'c str>,
+    of: ResourceType,
+    found: &'c [Extracted<'t>],
+    /// Made by the transaction: nobody else has compared its texts and dates.
+    made: bool,
+}
+
+/// What criteria found among the resources that a transaction makes, by operation.
+pub(crate) struct Matched {
+    /// Those that meet them.
+    pub(crate) holds: Vec<usize>,
+    /// Those that may.
+    pub(crate) unknown: Vec<usize>,
 }
 
 /// Resources of one type that a transaction itself makes: extracted once, found by their codes, so that many
 /// conditional references among many new resources stay linear.
 pub(crate) struct Candidates<'t> {
     of: ResourceType,
-    list: Vec<(ResourceId, Node<'t>, Vec<Extracted<'t>>)>,
+    /// By operation.
+    list: Vec<(usize, Vec<Extracted<'t>>)>,
     by_code: HashMap<(ParamId, String), Vec<usize>>,
     tests_left: usize,
 }
 
 impl<'t> Candidates<'t> {
-    /// Of what is made, by the ids it will have.
+    /// Of what operations make.
     pub(crate) fn of(
         of: ResourceType,
-        made: impl Iterator<Item = (ResourceId, Node<'t>)>,
+        made: impl Iterator<Item = (usize, Node<'t>)>,
         base: &str,
     ) -> Self {
         let (mut list, mut by_code) = (Vec::new(), HashMap::<_, Vec<usize>>::new());
-        for (id, node) in made {
+        for (at, node) in made {
             let mut extracted = Vec::new();
             extract(node, of, base, &mut extracted);
             for found in &extracted {
@@ -55,22 +77,34 @@ impl<'t> Candidates<'t> {
                     by_code.entry((found.param, code.to_string())).or_default().push(list.len());
                 }
             }
-            list.push((id, node, extracted));
+            list.push((at, extracted));
         }
         Self { of, list, by_code, tests_left: MADE_HERE_TESTS_MAX }
     }
 
-    /// Those that meet the criteria on their own bytes; `None` when finding out would cost too much.
-    pub(crate) fn matching(&mut self, query: &str) -> Option<Vec<ResourceId>> {
-        let Ok(criteria) = pairs(query) else { return Some(Vec::new()) };
+    /// Those that meet the criteria on their own bytes, of the operations that `id_of` gives an id: the others have made
+    /// nothing yet. `None` when finding out would cost too much.
+    pub(crate) fn matching<'i>(
+        &mut self,
+        query: &str,
+        id_of: impl Fn(usize) -> Option<&'i ResourceId>,
+    ) -> Option<Matched> {
+        let mut matched = Matched { holds: Vec::new(), unknown: Vec::new() };
+        let Ok(criteria) = pairs(query) else { return Some(matched) };
         let by_code = criteria.iter().find_map(|(name, value)| self.with_code(name, value));
         let places = by_code.unwrap_or_else(|| (0..self.list.len()).collect());
         self.tests_left = self.tests_left.checked_sub(places.len())?;
-        let met = places
-            .into_iter()
-            .map(|place| &self.list[place])
-            .filter(|(_, node, own)| all_hold(&criteria, *node, self.of, own) == Verdict::Holds);
-        Some(met.map(|(id, ..)| id.clone()).collect())
+        for place in places {
+            let (at, found) = &self.list[place];
+            let Some(id) = id_of(*at) else { continue };
+            let candidate = Candidate { id: Some(id.as_str()), of: self.of, found, made: true };
+            match all_hold(&criteria, &candidate) {
+                Verdict::Holds => matched.holds.push(*at),
+                Verdict::Unknown => matched.unknown.push(*at),
+                Verdict::Fails => {}
+            }
+        }
+        Some(matched)
     }
 
     /// Places of those with a code that the criterion names; `None` when it is not about codes.
@@ -90,15 +124,10 @@ impl<'t> Candidates<'t> {
     }
 }
 
-fn all_hold(
-    criteria: &[(String, String)],
-    node: Node<'_>,
-    rt: ResourceType,
-    extracted: &[Extracted<'_>],
-) -> Verdict {
+fn all_hold(criteria: &[(String, String)], candidate: &Candidate<'_, '_>) -> Verdict {
     let mut verdict = Verdict::Holds;
     for (name, value) in criteria {
-        match criterion(name, value, node, rt, extracted) {
+        match criterion(name, value, candidate) {
             Verdict::Fails => return Verdict::Fails,
             Verdict::Unknown => verdict = Verdict::Unknown,
             Verdict::Holds => {}
@@ -107,28 +136,29 @@ fn all_hold(
     verdict
 }
 
-fn criterion(
-    name: &str,
-    value: &str,
-    node: Node<'_>,
-    rt: ResourceType,
-    extracted: &[Extracted<'_>],
-) -> Verdict {
+fn criterion(name: &str, value: &str, candidate: &Candidate<'_, '_>) -> Verdict {
     if name == "_id" {
-        let id = node.get("id").and_then(Node::as_str);
-        return verdict_of(value.split(',').any(|wanted| id.as_deref() == Some(wanted)));
+        return verdict_of(value.split(',').any(|wanted| candidate.id == Some(wanted)));
     }
-    let Some(param) = search_param(rt, name) else { return Verdict::Unknown };
-    if !matches!(param.kind, ParamKind::Token | ParamKind::Reference | ParamKind::Uri) {
+    let (name, modifier) = name.split_once(':').unwrap_or((name, ""));
+    let Some(param) = search_param(candidate.of, name) else { return Verdict::Unknown };
+    let decided = match param.kind {
+        ParamKind::Token | ParamKind::Reference | ParamKind::Uri => modifier.is_empty(),
+        ParamKind::String => candidate.made && matches!(modifier, "" | "exact" | "contains"),
+        ParamKind::Date => candidate.made && modifier.is_empty() && !value.contains("ap"),
+        _ => false,
+    };
+    if !decided {
         return Verdict::Unknown;
     }
     let Some(alternatives) = alternatives(value) else { return Verdict::Unknown };
-    let own = extracted.iter().filter(|found| found.param == param.id).map(|found| &found.value);
-    let own: Vec<&Value<'_>> = own.collect();
+    let own = candidate.found.iter().filter(|found| found.param == param.id);
+    let own: Vec<&Value<'_>> = own.map(|found| &found.value).collect();
     if own.is_empty() && param.alias_of().is_some() {
         return Verdict::Unknown;
     }
-    verdict_of(alternatives.iter().any(|wanted| own.iter().any(|value| equals(value, wanted))))
+    let meets = |wanted: &str| own.iter().any(|value| equals(value, wanted, modifier));
+    verdict_of(alternatives.into_iter().any(meets))
 }
 
 fn verdict_of(holds: bool) -> Verdict {
@@ -140,8 +170,17 @@ fn alternatives(value: &str) -> Option<Vec<&str>> {
     (!value.contains('\\')).then(|| value.split(',').collect())
 }
 
-fn equals(value: &Value<'_>, wanted: &str) -> bool {
+fn equals(value: &Value<'_>, wanted: &str, modifier: &str) -> bool {
     match value {
+        Value::String(text) => match modifier {
+            "exact" => text == wanted,
+            "contains" => fold(text).contains(&*fold(wanted)),
+            _ => fold(text).starts_with(&*fold(wanted)),
+        },
+        Value::Date(own) => {
+            let (prefix, wanted) = SearchPrefix::split(wanted);
+            TimeRange::parse(wanted).is_some_and(|wanted| date_matches(prefix, wanted, *own))
+        }
         Value::Token(token) => token_equals(token, wanted),
         Value::Uri(uri) => uri.as_ref() == wanted,
         Value::Reference(Target::Local { resource_type, id, .. }) => {

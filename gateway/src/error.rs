@@ -139,6 +139,24 @@ impl Fault {
         self
     }
 
+    /// Says where, relative to what [`Fault::at_entry`] will name.
+    #[must_use]
+    pub(crate) fn placed(mut self, place: &str) -> Self {
+        for issue in &mut self.issues {
+            issue.expression = Some(place.to_owned());
+        }
+        self
+    }
+
+    /// Puts a place within an entry, such as `request.url`, below that entry.
+    #[must_use]
+    pub(crate) fn at_entry(mut self, entry: &str) -> Self {
+        for issue in &mut self.issues {
+            issue.expression = issue.expression.take().map(|place| format!("{entry}.{place}"));
+        }
+        self
+    }
+
     /// HTTP status.
     pub fn status(&self) -> u16 {
         self.kind.answer().http
@@ -184,6 +202,7 @@ impl From<CommitError> for Fault {
             CommitError::Duplicate(key) => {
                 Self::new(FaultKind::Invalid, format!("{key} is written twice in one transaction"))
             }
+            CommitError::Unread(unread) => Self::new(FaultKind::Invalid, unread.to_string()),
             CommitError::Busy => Self::new(FaultKind::Busy, "too many writes waiting; retry later"),
             CommitError::Unavailable(cause) => {
                 tracing::error!(cause, "the registry did not commit");

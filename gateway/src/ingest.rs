@@ -10,18 +10,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fhir::{Instant, ResourceId, ResourceKey, Template, VersionId};
+use fhir::{Instant, ResourceId, ResourceKey, Template, VersionId, VersionKey};
 use policy::Principal;
 use registry::error::CommitError;
+use registry::reading::{NoReply, Reply, Unread};
 use registry::write_set::{Action, Committed, CommittedVersion, WriteSet};
 
 use crate::access::{self, Access};
 use crate::app::App;
+use crate::decide::{Decision, next};
 use crate::error::{Answered, Fault, FaultKind};
 use crate::limits::{PREPARE_ATTEMPTS_MAX, PREPARE_PAUSE_MS_MAX};
 use crate::plan::Plan;
 use crate::prepare::{Contents, Prepared, prepare};
-use crate::snapshot::{self, Decision, Snapshot};
+use crate::snapshot::{Snapshot, Unchanged, at_version};
 use crate::submission::{Submission, Verb};
 use crate::telemetry::metrics::Interaction;
 use crate::work;
@@ -32,6 +34,8 @@ pub struct Outcome {
     pub entries: Vec<Written>,
     /// Proof of the commit; `None` when there was nothing to write.
     pub committed: Option<Committed>,
+    /// What a transaction read, one for each of its reads.
+    pub replies: Vec<Reply>,
     /// The first answer to the same (sender, control id), when this is a repetition; nothing else was done.
     pub repeated: Option<Vec<u8>>,
 }
@@ -70,6 +74,17 @@ impl Written {
         }
     }
 
+    /// The resource as it is stored.
+    fn stored(unchanged: Unchanged) -> Self {
+        Self {
+            key: Some(unchanged.key),
+            version: Some(unchanged.version),
+            updated: Some(unchanged.updated),
+            status: 200,
+            content: Content::Stored(unchanged.body),
+        }
+    }
+
     fn nothing(status: u16) -> Self {
         Self { key: None, version: None, updated: None, status, content: Content::None }
     }
@@ -99,7 +114,6 @@ pub(crate) struct Touched {
 impl Touched {
     /// The writer makes exactly these versions, or finds the set stale.
     fn by(set: &WriteSet, patients: BTreeSet<ResourceId>) -> Self {
-        let next = |previous: Option<VersionId>| previous.map_or(VersionId::FIRST, VersionId::next);
         let made = set.writes.iter().map(|write| (write.key.clone(), next(write.previous)));
         Self { versions: made.collect(), patients: patients.into_iter().collect() }
     }
@@ -112,6 +126,10 @@ async fn write(
     access: &Access,
 ) -> Answered<Outcome> {
     refuse_unsealed(app, &submission)?;
+    let mut verbs = submission.operations.iter().map(|operation| &operation.verb);
+    if !submission.reads.is_empty() && verbs.all(|verb| matches!(verb, Verb::Read(_))) {
+        return read_only(app, &submission).await;
+    }
     let submission = Arc::new(submission);
     let (planned, caller) = (Arc::clone(&submission), principal.clone());
     let plan = work::run(submission.is_long(), move || Plan::of(&planned, &caller)).await??;
@@ -123,11 +141,14 @@ async fn write(
         refuse_foreign_compartments(&plan, &prepared)?;
         let Prepared { mut set, made_keys, decisions, contents, mut patients } = prepared;
         patients.extend(losing(app, &plan, &decisions).await?);
+        patients.extend(decisions.iter().flat_map(unchanged_patients).cloned());
         // What may fail comes before the commit: after it there is nothing but success.
         let existing = existing(app, &plan, &decisions).await?;
-        patients.extend(existing.values().flat_map(|(_, patients)| patients.iter().cloned()));
+        patients.extend(existing.values().flat_map(|found| found.patients.iter().cloned()));
         let touched = Touched::by(&set, patients);
-        let committed = if set.writes.is_empty() && set.idempotency.is_none() {
+        // One lookup needs nobody to check it again; several are only known to hold together under the writer's lock.
+        let alone = set.depends.len() <= 1 && set.reads.is_empty();
+        let committed = if set.writes.is_empty() && set.idempotency.is_none() && alone {
             access::record(app, access.clone().touching(touched)).await?;
             None
         } else {
@@ -144,15 +165,20 @@ async fn write(
                     continue;
                 }
                 Err(CommitError::AlreadyAnswered(answer)) => return Ok(repeated(answer)),
+                Err(CommitError::Unread(unread)) => return Err(unanswered(&submission, unread)),
                 Err(error) => return Err(error.into()),
             }
         };
         app.payloads.keep(&made_keys);
+        let mut committed = committed;
+        let replies = committed
+            .as_mut()
+            .map_or_else(Vec::new, |committed| std::mem::take(&mut committed.replies));
         let versions = committed.as_ref().map_or(&[][..], |committed| &committed.versions);
         app.metrics.access_records.add(u64::from(committed.is_some()));
         app.metrics.versions_written.add(versions.len() as u64);
         let entries = entries(decisions, existing, &contents, versions);
-        return Ok(Outcome { entries, committed, repeated: None });
+        return Ok(Outcome { entries, committed, replies, repeated: None });
     }
     Err(CommitError::Stale.into())
 }
@@ -160,7 +186,7 @@ async fn write(
 /// Nothing is written that may not get its place in the log.
 fn refuse_unsealed(app: &App, submission: &Submission) -> Answered<()> {
     let mut verbs = submission.operations.iter().map(|operation| &operation.verb);
-    if app.ledger.refuses_writes() && verbs.any(|verb| !matches!(verb, Verb::Read { .. })) {
+    if app.ledger.refuses_writes() && verbs.any(|verb| !matches!(verb, Verb::Read(_))) {
         let text = "the ledger does not take entries now; /readyz?verbose says why";
         return Err(Fault::new(FaultKind::Unavailable, text));
     }
@@ -192,7 +218,10 @@ fn entries(
                     content,
                 }
             }
-            Decision::Exists(_) => existing.remove(&at).expect("it was read before the commit").0,
+            Decision::Exists(..) => {
+                Written::stored(existing.remove(&at).expect("it was read before the commit"))
+            }
+            Decision::Unchanged(unchanged) => Written::stored(*unchanged),
             Decision::SameAs(first) => Written { status: 200, ..entries[first].clone() },
             Decision::Nothing => Written::nothing(204),
             Decision::Read => Written::nothing(200),
@@ -202,27 +231,28 @@ fn entries(
     entries
 }
 
-/// Resources that conditional creates found, by operation, each with its patients.
-type Existing = HashMap<usize, (Written, Vec<ResourceId>)>;
+/// Resources that stay as they are, by operation.
+type Existing = HashMap<usize, Unchanged>;
 
-/// Reads them.
+/// Reads what conditional creates found, at the versions that the commit checks.
 async fn existing(app: &App, plan: &Plan, decisions: &[Decision]) -> Answered<Existing> {
     let mut found = HashMap::new();
     for (at, decision) in decisions.iter().enumerate() {
-        let Decision::Exists(key) = decision else { continue };
+        let Decision::Exists(key, version) = decision else { continue };
         let asked = plan.steps[at].condition.expect("only a conditional create finds a resource");
-        let stored = snapshot::current(app, &plan.asks[asked].permit, key).await?;
+        let version = VersionKey { key: key.clone(), version: *version };
+        let stored = at_version(app, &plan.asks[asked].permit, &version).await?;
         let body = app.payloads.open(&stored).await?;
-        let written = Written {
-            key: Some(key.clone()),
-            version: Some(stored.version),
-            updated: Some(stored.updated),
-            status: 200,
-            content: Content::Stored(body),
-        };
-        found.insert(at, (written, app.payloads.patients(&stored)));
+        found.insert(at, Unchanged::of(app, stored, body));
     }
     Ok(found)
+}
+
+fn unchanged_patients(decision: &Decision) -> &[ResourceId] {
+    match decision {
+        Decision::Unchanged(unchanged) => &unchanged.patients,
+        _ => &[],
+    }
 }
 
 /// Patients who lose a resource: its tombstone is in nobody's compartment, the access concerns them all the same.
@@ -250,8 +280,35 @@ fn refuse_foreign_compartments(plan: &Plan, prepared: &Prepared) -> Answered<()>
     Ok(())
 }
 
+/// A read of the transaction failed, and with it the transaction; named by its entry.
+fn unanswered(submission: &Submission, unread: Unread) -> Fault {
+    let fault = fault_of_read(unread.cause);
+    let mut reads = submission.operations.iter().filter(|one| matches!(one.verb, Verb::Read(_)));
+    match reads.nth(unread.at).and_then(|operation| submission.place(operation)) {
+        Some(place) => fault.at(&place),
+        None => fault,
+    }
+}
+
+/// What a read without an answer is refused with.
+pub(crate) fn fault_of_read(cause: NoReply) -> Fault {
+    match cause {
+        NoReply::Absent => Fault::not_found(),
+        NoReply::Deleted => Fault::new(FaultKind::Deleted, "the resource has been deleted"),
+        NoReply::Failed(error) => error.into(),
+    }
+}
+
+/// A transaction that reads only: one snapshot, and no writer waits.
+async fn read_only(app: &App, submission: &Submission) -> Answered<Outcome> {
+    let replies = app.store.read_together(submission.reads.clone()).await?;
+    let replies = replies.map_err(|unread| unanswered(submission, unread))?;
+    let entries = vec![Written::nothing(200); submission.operations.len()];
+    Ok(Outcome { entries, committed: None, replies, repeated: None })
+}
+
 fn repeated(answer: Vec<u8>) -> Outcome {
-    Outcome { entries: Vec::new(), committed: None, repeated: Some(answer) }
+    Outcome { entries: Vec::new(), committed: None, replies: Vec::new(), repeated: Some(answer) }
 }
 
 fn access_of(submission: &Submission, principal: &Principal) -> Access {
@@ -261,7 +318,7 @@ fn access_of(submission: &Submission, principal: &Principal) -> Access {
             Verb::Create { .. } => Interaction::Create,
             Verb::Update { .. } | Verb::UpdateWhere { .. } => Interaction::Update,
             Verb::Delete { .. } | Verb::DeleteWhere { .. } => Interaction::Delete,
-            Verb::Read { .. } => Interaction::Read,
+            Verb::Read(_) => Interaction::Read,
         },
     };
     let access = Access::of(principal, interaction, &submission.request_id);

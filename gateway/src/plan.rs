@@ -7,11 +7,14 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use fhir::{Node, ParsedReference, ResourceId, ResourceKey, ResourceType, references};
+use fhir::{
+    LinkAt, LinkPlace, Node, ParsedReference, ResourceId, ResourceKey, ResourceType, links,
+    references,
+};
 use policy::{AccessRequest, Permit, Principal};
 use registry::write_set::Match;
 
-use crate::error::{Answered, Fault, FaultKind};
+use crate::error::Answered;
 use crate::http::call::refusal;
 use crate::submission::{Operation, Submission, Verb, body_id};
 
@@ -33,7 +36,7 @@ pub(crate) struct Step {
     pub(crate) condition: Option<usize>,
     /// Lookup of its current version.
     pub(crate) current: Option<usize>,
-    /// References to rewrite.
+    /// Strings with references to rewrite.
     pub(crate) links: Vec<Link>,
 }
 
@@ -46,12 +49,26 @@ pub(crate) struct Ask {
     pub(crate) asked: Match,
 }
 
-/// One reference to rewrite.
+/// One string with references to rewrite: a reference, an address, or narrative with several.
 pub(crate) struct Link {
     /// The JSON string in the document.
     pub(crate) span: Range<usize>,
+    /// The string with escapes resolved.
+    pub(crate) text: String,
+    /// What in it is to be replaced, ascending.
+    pub(crate) parts: Vec<LinkPart>,
+    /// Where it stands: elsewhere than in a reference, the URL of a resource that keeps its id stays as it is.
+    pub(crate) is_reference: bool,
+}
+
+/// One reference within a string.
+pub(crate) struct LinkPart {
+    /// Its bytes in the string.
+    pub(crate) range: Range<usize>,
     /// What it will name.
     pub(crate) target: LinkTarget,
+    /// It names a version, and will name the one that the transaction leaves.
+    pub(crate) versioned: bool,
 }
 
 /// What a reference will name.
@@ -61,6 +78,47 @@ pub(crate) enum LinkTarget {
     Step(usize),
     /// The one match of a lookup.
     Ask(usize),
+}
+
+/// The entries that can be named, by their `fullUrl`.
+struct FullUrls<'s> {
+    urls: HashMap<&'s str, usize>,
+    base: &'s str,
+}
+
+impl<'s> FullUrls<'s> {
+    fn of(submission: &'s Submission) -> Self {
+        let named = submission.operations.iter().enumerate().filter_map(|(at, operation)| {
+            operation.verb.makes()?;
+            Some((operation.full_url.as_deref()?, at))
+        });
+        Self { urls: named.collect(), base: &submission.base }
+    }
+
+    /// The entry that a text names, and whether it names a version of it. Relative URLs stand beside the `fullUrl` of
+    /// their own entry (FHIR R4 bundle.html#references).
+    fn find(&self, text: &str, operation: &Operation) -> Option<(LinkTarget, bool)> {
+        if text.starts_with('#') {
+            return None;
+        }
+        if let Some(at) = self.urls.get(text) {
+            return Some((LinkTarget::Step(*at), false));
+        }
+        let (stem, versioned) = match text.split_once("/_history/") {
+            Some((stem, _)) => (stem, true),
+            None => (text, false),
+        };
+        let absolute;
+        let url = match ParsedReference::parse(stem, "") {
+            ParsedReference::Local { key, .. } => {
+                let beside = operation.full_url.as_deref().and_then(service_root);
+                absolute = format!("{}/{key}", beside.unwrap_or(self.base));
+                absolute.as_str()
+            }
+            _ => stem,
+        };
+        self.urls.get(url).map(|at| (LinkTarget::Step(*at), versioned))
+    }
 }
 
 /// Builds the list of lookups without doubles.
@@ -80,17 +138,12 @@ impl Plan {
         let mut asks =
             Asks { principal, list: Vec::new(), queries: HashMap::new(), keys: HashMap::new() };
         let resources = submission.resources();
-        let full_urls: HashMap<&str, usize> = submission
-            .operations
-            .iter()
-            .enumerate()
-            .filter_map(|(at, operation)| Some((operation.full_url.as_deref()?, at)))
-            .collect();
+        let full_urls = FullUrls::of(submission);
         let mut steps = Vec::with_capacity(submission.operations.len());
         for (operation, node) in submission.operations.iter().zip(&resources) {
             let planned = asks.step(operation, *node).and_then(|mut step| {
-                if let Some(node) = node {
-                    step.links = asks.links(*node, operation, &full_urls, &submission.base)?;
+                if let Some(node) = node.filter(|_| operation.verb.makes().is_some()) {
+                    step.links = asks.links(node, operation, &full_urls)?;
                 }
                 Ok(step)
             });
@@ -142,13 +195,13 @@ impl Asks<'_> {
                 step.current = Some(self.key(key, &step.permit));
                 Ok(step)
             }
-            Verb::DeleteWhere { resource_type, query } => {
+            Verb::DeleteWhere { resource_type, query, .. } => {
                 let request = AccessRequest::Delete(new_key(*resource_type));
                 let mut step = step(self.permit(&request)?);
                 step.condition = Some(self.query(*resource_type, query)?);
                 Ok(step)
             }
-            Verb::Read { .. } => Ok(step(self.permit(&AccessRequest::Capability)?)),
+            Verb::Read(_) => Ok(step(self.permit(&AccessRequest::Capability)?)),
         }
     }
 
@@ -156,42 +209,43 @@ impl Asks<'_> {
         &mut self,
         node: Node<'_>,
         operation: &Operation,
-        full_urls: &HashMap<&str, usize>,
-        base: &str,
+        full_urls: &FullUrls<'_>,
     ) -> Answered<Vec<Link>> {
+        // Without entries to name, only conditional references are rewritten.
+        let found = match full_urls.urls.is_empty() {
+            true => references(node).into_iter().map(whole).collect(),
+            false => links(node),
+        };
         let mut links = Vec::new();
-        for at in references(node) {
-            let target = match self.link(&at.text, operation, full_urls, base) {
-                Ok(None) => continue,
-                Ok(Some(target)) => target,
-                Err(fault) => return Err(fault),
+        for LinkAt { span, text, place } in found {
+            let is_reference = place == LinkPlace::Reference;
+            let ranges = match place {
+                LinkPlace::Narrative(ranges) => ranges,
+                LinkPlace::Reference | LinkPlace::Uri => std::iter::once(0..text.len()).collect(),
             };
-            links.push(Link { span: at.span, target });
+            let mut parts = Vec::new();
+            for range in ranges {
+                let named = &text[range.clone()];
+                let found = match full_urls.find(named, operation) {
+                    None if is_reference => self.conditional(named, full_urls.base)?,
+                    found => found,
+                };
+                if let Some((target, versioned)) = found {
+                    parts.push(LinkPart { range, target, versioned });
+                }
+            }
+            if !parts.is_empty() {
+                links.push(Link { span, text, parts, is_reference });
+            }
         }
         Ok(links)
     }
 
-    fn link(
-        &mut self,
-        text: &str,
-        operation: &Operation,
-        full_urls: &HashMap<&str, usize>,
-        base: &str,
-    ) -> Answered<Option<LinkTarget>> {
-        if text.starts_with('#') {
-            return Ok(None);
-        }
-        if let Some(step) = full_urls.get(text) {
-            return Ok(Some(LinkTarget::Step(*step)));
-        }
+    fn conditional(&mut self, text: &str, base: &str) -> Answered<Option<(LinkTarget, bool)>> {
         match ParsedReference::parse(text, base) {
             ParsedReference::Conditional { resource_type, query } => {
-                self.query(resource_type, &query).map(|ask| Some(LinkTarget::Ask(ask)))
-            }
-            ParsedReference::Local { version: None, key } => {
-                let beside = operation.full_url.as_deref().and_then(service_root);
-                let url = format!("{}/{key}", beside.unwrap_or(base));
-                Ok(full_urls.get(url.as_str()).map(|step| LinkTarget::Step(*step)))
+                let ask = self.query(resource_type, &query)?;
+                Ok(Some((LinkTarget::Ask(ask), false)))
             }
             _ => Ok(None),
         }
@@ -240,14 +294,6 @@ fn service_root(full_url: &str) -> Option<&str> {
     rest.rsplit_once('/').map(|(root, _type)| root)
 }
 
-/// Refuses a transaction that writes one resource twice (FHIR R4 http.html#trules).
-pub(crate) fn refuse_doubles<'k>(keys: impl Iterator<Item = &'k ResourceKey>) -> Answered<()> {
-    let mut seen = std::collections::HashSet::new();
-    for key in keys {
-        if !seen.insert(key) {
-            let text = format!("{key} is written twice in one transaction");
-            return Err(Fault::new(FaultKind::Invalid, text));
-        }
-    }
-    Ok(())
+fn whole(found: fhir::ReferenceAt) -> LinkAt {
+    LinkAt { span: found.span, text: found.text, place: LinkPlace::Reference }
 }

@@ -2,26 +2,29 @@
 //!
 //! CPU work on plain data, entry by entry, off the I/O thread and on all cores when there is much of it;
 //! then the keys, and large contents into the object store. Nothing here depends on what only the writer knows.
-//! Not here: the decisions (`snapshot`), the final bytes (`finish`).
+//! Not here: the decisions (`decide`), the final bytes (`finish`).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use fhir::{Instant, Node, ResourceId, ResourceKey, ResourceType, Template, Tree, VersionId};
+use fhir::{
+    Instant, Node, ResourceId, ResourceKey, ResourceType, Template, Tree, VersionId, same_content,
+    write_json_string,
+};
 use registry::hash::IndexKey;
 use registry::index::IndexRows;
 use registry::write_set::{Action, Write, WriteSet};
 use repository::{CONTENT_BYTES_MAX, DataKey, INLINE_BYTES_MAX, Sealer, StagedObject};
 
 use crate::app::App;
-use crate::condition::Candidates;
+use crate::decide::{Decided, Decision, decide, order_of_standard, placed};
 use crate::error::{Answered, Fault, FaultKind};
 use crate::finish::VersionFinish;
 use crate::payload::Keys;
-use crate::plan::{LinkTarget, Plan, refuse_doubles};
-use crate::snapshot::{Decision, Snapshot};
-use crate::submission::{Submission, Verb};
+use crate::plan::{Link, LinkPart, LinkTarget, Plan};
+use crate::snapshot::{Snapshot, Unchanged, contents_before};
+use crate::submission::{Submission, body_id};
 use crate::work;
 
 /// A write set with what the answer needs.
@@ -53,9 +56,6 @@ struct Draft {
     sort_us: Option<i64>,
 }
 
-/// Reference values to put into one resource.
-type Replacements = Vec<(Range<usize>, String)>;
-
 /// Prepares a submission against a snapshot.
 ///
 /// # Errors
@@ -67,208 +67,191 @@ pub(crate) async fn prepare(
     snapshot: &Arc<Snapshot>,
 ) -> Answered<Prepared> {
     let (shared, planned) = (Arc::clone(submission), Arc::clone(plan));
-    let (answers, index_key) = (Arc::clone(snapshot), app.store.index_key().clone());
+    let answers = Arc::clone(snapshot);
+    let (mut decisions, targets) = work::run(submission.is_long(), move || {
+        let mut decided = decide(&shared, &planned, &answers)?;
+        let targets = Targets::of(&shared, &planned, &mut decided)?;
+        Ok::<_, Fault>((decided.into_list(), targets))
+    })
+    .await??;
+    let before = contents_before(app, plan, &decisions).await?;
+    let (shared, planned) = (Arc::clone(submission), Arc::clone(plan));
+    let index_key = app.store.index_key().clone();
     let (decisions, drafts) = work::run(submission.is_long(), move || {
-        let decisions = decide(&shared, &planned, &answers)?;
-        let targets = targets(&shared, &planned, &answers, &decisions)?;
-        let drafts = draft_all(&shared, &planned, &decisions, &targets, &index_key)?;
+        let job = Drafting { submission: &shared, plan: &planned, targets, before, index_key };
+        let drafts = job.all(&mut decisions)?;
         Ok::<_, Fault>((decisions, drafts))
     })
     .await??;
     assemble(app, submission, snapshot, decisions, drafts).await
 }
 
-fn decide(submission: &Submission, plan: &Plan, snapshot: &Snapshot) -> Answered<Vec<Decision>> {
-    let mut decisions = Vec::with_capacity(plan.steps.len());
-    let mut conditional: HashMap<usize, usize> = HashMap::new();
-    for (at, (operation, step)) in submission.operations.iter().zip(&plan.steps).enumerate() {
-        let mut decision =
-            snapshot.decide(operation, step).map_err(|fault| placed(submission, at, fault))?;
-        let creates = matches!(decision, Decision::Write { action: Action::Create, .. });
-        if let (true, Some(condition)) = (creates, step.condition) {
-            match conditional.get(&condition) {
-                Some(first) => decision = Decision::SameAs(*first),
-                None => {
-                    conditional.insert(condition, at);
+/// For each operation, the resource that references to its entry will name; then the conditional ones.
+struct Targets {
+    steps: Vec<Option<(ResourceKey, VersionId)>>,
+    asks: HashMap<usize, ResourceKey>,
+    /// Operations whose version is named by another: they make the version that was foreseen.
+    versioned: HashSet<usize>,
+}
+
+impl Targets {
+    fn of(submission: &Submission, plan: &Plan, decided: &mut Decided<'_>) -> Answered<Self> {
+        let steps = (0..plan.steps.len()).map(|at| decided.target(at)).collect();
+        let mut targets = Self { steps, asks: HashMap::new(), versioned: HashSet::new() };
+        for (at, step) in plan.steps.iter().enumerate() {
+            for part in step.links.iter().flat_map(|link| &link.parts) {
+                match part.target {
+                    LinkTarget::Step(step) if part.versioned => {
+                        targets.versioned.insert(step);
+                    }
+                    LinkTarget::Ask(ask) if !targets.asks.contains_key(&ask) => {
+                        let key = decided.referred(ask);
+                        let key = key.map_err(|fault| placed(submission, at, fault))?;
+                        targets.asks.insert(ask, key);
+                    }
+                    _ => {}
                 }
             }
         }
-        decisions.push(decision);
+        Ok(targets)
     }
-    refuse_doubles(decisions.iter().filter_map(|decision| match decision {
-        Decision::Write { key, .. } => Some(key),
-        _ => None,
-    }))?;
-    Ok(decisions)
-}
 
-/// For each operation, the resource that references to its entry will name; then the conditional ones.
-struct Targets {
-    steps: Vec<Option<ResourceKey>>,
-    asks: HashMap<usize, ResourceKey>,
-}
-
-fn targets(
-    submission: &Submission,
-    plan: &Plan,
-    snapshot: &Snapshot,
-    decisions: &[Decision],
-) -> Answered<Targets> {
-    let key_of = |decision: &Decision| match decision {
-        Decision::Write { key, .. } | Decision::Exists(key) => Some(key.clone()),
-        Decision::SameAs(first) => match &decisions[*first] {
-            Decision::Write { key, .. } => Some(key.clone()),
-            _ => None,
-        },
-        Decision::Nothing | Decision::Read => None,
-    };
-    let steps: Vec<_> = decisions.iter().map(key_of).collect();
-    let mut asks = HashMap::new();
-    let mut made = HashMap::new();
-    for (at, step) in plan.steps.iter().enumerate() {
-        for link in &step.links {
-            let LinkTarget::Ask(ask) = link.target else { continue };
-            if asks.contains_key(&ask) {
+    /// The JSON string that takes a link's place; `None` when it stays as it is.
+    fn replacement(&self, link: &Link, base: &str) -> Option<(Range<usize>, String)> {
+        let (mut text, mut from) = (String::with_capacity(link.text.len()), 0);
+        for part in &link.parts {
+            let Some(named) = self.named(part) else { continue };
+            let former = &link.text[part.range.clone()];
+            let own = former.strip_prefix(base).and_then(|rest| rest.strip_prefix('/'));
+            if !link.is_reference && own == Some(&named) {
                 continue;
             }
-            let key = conditional_target(submission, snapshot, decisions, ask, &mut made)
-                .map_err(|fault| placed(submission, at, fault))?;
-            asks.insert(ask, key);
+            text.push_str(&link.text[from..part.range.start]);
+            text.push_str(&named);
+            from = part.range.end;
+        }
+        if from == 0 {
+            return None;
+        }
+        text.push_str(&link.text[from..]);
+        let mut json = Vec::with_capacity(text.len() + 2);
+        write_json_string(&text, &mut json);
+        Some((link.span.clone(), String::from_utf8(json).expect("JSON of a text is text")))
+    }
+
+    /// The reference that takes the place of one part.
+    fn named(&self, part: &LinkPart) -> Option<String> {
+        match part.target {
+            LinkTarget::Step(step) => {
+                let (key, version) = self.steps[step].as_ref()?;
+                Some(match part.versioned {
+                    true => format!("{key}/_history/{version}"),
+                    false => key.to_string(),
+                })
+            }
+            LinkTarget::Ask(ask) => self.asks.get(&ask).map(ToString::to_string),
         }
     }
-    Ok(Targets { steps, asks })
 }
 
-/// The one resource that a conditional reference means: in the registry, or made by this transaction.
-fn conditional_target<'s>(
-    submission: &'s Submission,
-    snapshot: &Snapshot,
-    decisions: &[Decision],
-    ask: usize,
-    made: &mut HashMap<ResourceType, Candidates<'s>>,
-) -> Answered<ResourceKey> {
-    let (resource_type, query) = snapshot.query(ask).expect("a conditional reference has criteria");
-    let known = snapshot.matches(ask).iter().cloned();
-    let mut found: BTreeSet<ResourceId> = known.collect();
-    let candidates = made
-        .entry(resource_type)
-        .or_insert_with(|| made_here(submission, decisions, resource_type));
-    let made = candidates.matching(query).ok_or_else(|| {
-        let text = "too many conditional references; refer to entries by their fullUrl";
-        Fault::new(FaultKind::Unprocessable, text)
-    })?;
-    found.extend(made);
-    let mut found = found.into_iter();
-    match (found.next(), found.next()) {
-        (Some(id), None) => Ok(ResourceKey { resource_type, id }),
-        (None, _) => Err(Fault::new(
-            FaultKind::PreconditionFailed,
-            format!("a conditional reference to {} matches nothing", resource_type.name()),
-        )),
-        (Some(_), Some(_)) => Err(Fault::new(
-            FaultKind::PreconditionFailed,
-            format!("a conditional reference to {} matches several", resource_type.name()),
-        )),
+/// What drafts are made from.
+struct Drafting<'p> {
+    submission: &'p Submission,
+    plan: &'p Plan,
+    targets: Targets,
+    /// Contents that updates would replace.
+    before: HashMap<usize, Unchanged>,
+    index_key: IndexKey,
+}
+
+impl Drafting<'_> {
+    /// Drafts all versions, in the order of the standard; updates that change nothing become
+    /// [`Decision::Unchanged`].
+    fn all(mut self, decisions: &mut [Decision]) -> Answered<Vec<Draft>> {
+        let resources = self.submission.resources();
+        let mut order = order_of_standard(self.submission);
+        order.retain(|at| matches!(decisions[*at], Decision::Write { .. }));
+        let drafted = work::each(&order, |at| {
+            self.one(*at, &decisions[*at], resources[*at])
+                .map_err(|fault| placed(self.submission, *at, fault))
+        });
+        let mut drafts = Vec::with_capacity(order.len());
+        for (at, draft) in order.into_iter().zip(drafted) {
+            match (draft?, self.before.remove(&at)) {
+                (None, Some(before)) => decisions[at] = Decision::Unchanged(Box::new(before)),
+                (draft, _) => drafts.extend(draft),
+            }
+        }
+        Ok(drafts)
     }
-}
 
-/// Resources of a type that the running transaction writes.
-fn made_here<'s>(
-    submission: &'s Submission,
-    decisions: &[Decision],
-    wanted: ResourceType,
-) -> Candidates<'s> {
-    let made = submission.resources().into_iter().zip(decisions).filter_map(|(node, decision)| {
-        let Decision::Write { key, action, .. } = decision else { return None };
-        let wanted = key.resource_type == wanted && *action != Action::Delete;
-        Some((wanted.then(|| key.id.clone())?, node?))
-    });
-    Candidates::of(wanted, made, &submission.base)
-}
-
-fn draft_all(
-    submission: &Submission,
-    plan: &Plan,
-    decisions: &[Decision],
-    targets: &Targets,
-    index_key: &IndexKey,
-) -> Answered<Vec<Draft>> {
-    let resources = submission.resources();
-    let mut order: Vec<usize> = (0..decisions.len())
-        .filter(|at| matches!(decisions[*at], Decision::Write { .. }))
-        .collect();
-    order.sort_by_key(|at| step_of_standard(&submission.operations[*at].verb));
-    let drafts = work::each(&order, |at| {
-        let replacements = replacements(plan, targets, *at);
-        draft(*at, &decisions[*at], resources[*at], &replacements, &submission.base, index_key)
-            .map_err(|fault| placed(submission, *at, fault))
-    });
-    drafts.into_iter().collect()
-}
-
-/// DELETE, POST, PUT (FHIR R4 http.html#trules).
-fn step_of_standard(verb: &Verb) -> u8 {
-    match verb {
-        Verb::Delete { .. } | Verb::DeleteWhere { .. } => 0,
-        Verb::Create { .. } => 1,
-        Verb::Update { .. } | Verb::UpdateWhere { .. } => 2,
-        Verb::Read { .. } => 3,
-    }
-}
-
-fn replacements(plan: &Plan, targets: &Targets, at: usize) -> Replacements {
-    let links = plan.steps[at].links.iter();
-    links
-        .filter_map(|link| {
-            let key = match link.target {
-                LinkTarget::Step(step) => targets.steps[step].as_ref(),
-                LinkTarget::Ask(ask) => targets.asks.get(&ask),
-            };
-            // Types and ids hold no character that JSON escapes.
-            key.map(|key| (link.span.clone(), format!("\"{key}\"")))
-        })
-        .collect()
-}
-
-fn draft(
-    operation: usize,
-    decision: &Decision,
-    node: Option<Node<'_>>,
-    replacements: &Replacements,
-    base: &str,
-    index_key: &IndexKey,
-) -> Answered<Draft> {
-    let Decision::Write { key, previous, action, .. } = decision else {
-        return Err(Fault::new(FaultKind::Internal, "only writes are drafted"));
-    };
-    let draft = |template| Draft {
-        operation,
-        key: key.clone(),
-        previous: *previous,
-        action: *action,
-        template: Some(template),
-        rows: IndexRows::default(),
-        patients: Vec::new(),
-        sort_us: None,
-    };
-    let Some(node) = node.filter(|_| *action != Action::Delete) else {
-        return Ok(draft(tombstone(key)));
-    };
-    let template = Template::prepare(node, &key.id, replacements);
-    if template.filled_bytes_max() > CONTENT_BYTES_MAX {
-        return Err(Fault::new(FaultKind::TooLarge, "the resource is too large"));
-    }
-    if replacements.is_empty() {
+    /// The draft of one version; `None` when it would say what is stored already.
+    fn one(
+        &self,
+        operation: usize,
+        decision: &Decision,
+        node: Option<Node<'_>>,
+    ) -> Answered<Option<Draft>> {
+        let Decision::Write { key, previous, action, .. } = decision else {
+            return Err(Fault::new(FaultKind::Internal, "only writes are drafted"));
+        };
+        let draft = |template| Draft {
+            operation,
+            key: key.clone(),
+            previous: *previous,
+            action: *action,
+            template: Some(template),
+            rows: IndexRows::default(),
+            patients: Vec::new(),
+            sort_us: None,
+        };
+        let Some(node) = node.filter(|_| *action != Action::Delete) else {
+            return Ok(Some(draft(tombstone(key))));
+        };
+        let base = &self.submission.base;
+        let links = self.plan.steps[operation].links.iter();
+        let replacements: Vec<_> =
+            links.filter_map(|link| self.targets.replacement(link, base)).collect();
+        let template = Template::prepare(node, &key.id, &replacements);
+        if template.filled_bytes_max() > CONTENT_BYTES_MAX {
+            return Err(Fault::new(FaultKind::TooLarge, "the resource is too large"));
+        }
+        if self.changes_nothing(operation, node, &template, replacements.is_empty()) {
+            return Ok(None);
+        }
+        if replacements.is_empty() {
+            let mut draft = draft(template);
+            index(&mut draft, node, base, &self.index_key);
+            return Ok(Some(draft));
+        }
+        // Index and compartments follow the references as they will be stored.
+        let bytes = template.fill(VersionId::FIRST, Instant::from_micros(0));
+        let rewritten = Tree::parse(bytes).map_err(Fault::invalid)?;
         let mut draft = draft(template);
-        index(&mut draft, node, base, index_key);
-        return Ok(draft);
+        index(&mut draft, rewritten.root(), base, &self.index_key);
+        Ok(Some(draft))
     }
-    // Index and compartments follow the references as they will be stored.
-    let bytes = template.fill(VersionId::FIRST, Instant::from_micros(0));
-    let rewritten = Tree::parse(bytes).map_err(Fault::invalid)?;
-    let mut draft = draft(template);
-    index(&mut draft, rewritten.root(), base, index_key);
-    Ok(draft)
+
+    /// True when the content, as it would be stored, is what is stored (FHIR R4 http.html#update leaves it to the
+    /// server whether that makes a version; one without a change is only noise in history).
+    fn changes_nothing(
+        &self,
+        operation: usize,
+        node: Node<'_>,
+        template: &Template,
+        as_sent: bool,
+    ) -> bool {
+        let Some(before) = self.before.get(&operation) else { return false };
+        if self.targets.versioned.contains(&operation) {
+            return false;
+        }
+        let Ok(stored) = Tree::parse(before.body.to_vec()) else { return false };
+        if as_sent && body_id(node).is_some_and(|id| id == before.key.id) {
+            return same_content(node, stored.root());
+        }
+        let filled = Tree::parse(template.fill(before.version, before.updated));
+        filled.is_ok_and(|filled| same_content(filled.root(), stored.root()))
+    }
 }
 
 fn index(draft: &mut Draft, node: Node<'_>, base: &str, index_key: &IndexKey) {
@@ -318,6 +301,7 @@ async fn assemble(
         new_keys,
         idempotency: submission.idempotency.clone(),
         access: None,
+        reads: submission.reads.clone(),
     };
     Ok(Prepared { set, made_keys, decisions, contents, patients })
 }
@@ -376,11 +360,4 @@ fn compartments(draft: &Draft) -> Vec<String> {
         return vec![String::new()];
     }
     draft.patients.iter().map(|id| format!("Patient/{id}")).collect()
-}
-
-fn placed(submission: &Submission, at: usize, fault: Fault) -> Fault {
-    match submission.place(&submission.operations[at]) {
-        Some(place) => fault.at(&place),
-        None => fault,
-    }
 }

@@ -1,19 +1,25 @@
-//! The registry's answers to a plan's lookups, verified, and what they make of each operation.
+//! The registry's answers to a plan's lookups, verified.
 //!
 //! One `Store::resolve` for each permit in the plan (nearly always one); what was asked and answered
-//! becomes the write set's dependencies, which the writer checks again.
-//! Not here: the lookups themselves (`plan`), the writes (`prepare`).
+//! becomes the write set's dependencies, which the writer checks again. What criteria matched is asked by key, too:
+//! a match that changes before the commit makes the set stale.
+//! Not here: the lookups themselves (`plan`), what they lead to (`decide`).
 
-use fhir::{ResourceId, ResourceKey, ResourceType, Tree, VersionId};
-use policy::{Permit, Visibility};
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use fhir::{Instant, ResourceId, ResourceKey, ResourceType, Tree, VersionId, VersionKey};
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use policy::Permit;
 use registry::page::StoredVersion;
 use registry::write_set::{Action, Dependency, Match, MatchOutcome};
 
 use crate::app::App;
 use crate::condition::{self, Verdict};
+use crate::decide::Decision;
 use crate::error::{Answered, Fault, FaultKind};
-use crate::plan::{Ask, Plan, Step};
-use crate::submission::{Operation, Submission, Verb};
+use crate::plan::{Ask, Plan};
+use crate::submission::{Submission, Verb};
 
 /// Answers to the lookups of one preparation.
 pub(crate) struct Snapshot {
@@ -21,30 +27,23 @@ pub(crate) struct Snapshot {
     found: Vec<MatchOutcome>,
     /// For criteria: the matches that hold on their own bytes.
     verified: Vec<Vec<ResourceId>>,
+    /// Last lookup of each key.
+    keys: HashMap<ResourceKey, usize>,
 }
 
-/// What is to happen for one operation.
+/// A resource as it is, which an update would not change.
 #[derive(Clone, Debug)]
-pub(crate) enum Decision {
-    /// A version is made.
-    Write {
-        /// Whose.
-        key: ResourceKey,
-        /// Version that is current.
-        previous: Option<VersionId>,
-        /// What makes it.
-        action: Action,
-        /// HTTP status of the answer.
-        status: u16,
-    },
-    /// A conditional create found its resource.
-    Exists(ResourceKey),
-    /// The same conditional create stands earlier in the transaction.
-    SameAs(usize),
-    /// There is nothing to delete.
-    Nothing,
-    /// A read, answered after the commit.
-    Read,
+pub(crate) struct Unchanged {
+    /// Whose.
+    pub(crate) key: ResourceKey,
+    /// Current version.
+    pub(crate) version: VersionId,
+    /// When it was made.
+    pub(crate) updated: Instant,
+    /// Its bytes.
+    pub(crate) body: Bytes,
+    /// Patients in whose compartments it is.
+    pub(crate) patients: Vec<ResourceId>,
 }
 
 impl Snapshot {
@@ -53,10 +52,18 @@ impl Snapshot {
     /// # Errors
     /// 503 when it does not answer, 400 for criteria it does not do.
     pub(crate) async fn take(app: &App, plan: &Plan, submission: &Submission) -> Answered<Self> {
-        let mut snapshot = Self { asks: Vec::new(), found: Vec::new(), verified: Vec::new() };
-        snapshot.ask(app, plan.asks.clone(), &submission.base).await?;
+        let mut snapshot = Self {
+            asks: Vec::new(),
+            found: Vec::new(),
+            verified: Vec::new(),
+            keys: HashMap::new(),
+        };
+        snapshot.ask(app, plan.asks.clone()).await?;
         let further = snapshot.matched_keys(plan, submission);
-        snapshot.ask(app, further, &submission.base).await?;
+        snapshot.ask(app, further).await?;
+        for at in 0..plan.asks.len() {
+            snapshot.verified[at] = snapshot.verify(app, at, &submission.base).await?;
+        }
         Ok(snapshot)
     }
 
@@ -72,12 +79,12 @@ impl Snapshot {
             .collect()
     }
 
-    /// Verified matches of a lookup by criteria.
+    /// Verified matches of a lookup by criteria, at most [`registry::search::MATCHES_MAX`].
     pub(crate) fn matches(&self, ask: usize) -> &[ResourceId] {
         &self.verified[ask]
     }
 
-    /// Type of a lookup by criteria.
+    /// Type and text of a lookup by criteria.
     pub(crate) fn query(&self, ask: usize) -> Option<(ResourceType, &str)> {
         match &self.asks[ask].asked {
             Match::Query(resource_type, query) => Some((*resource_type, query)),
@@ -85,10 +92,23 @@ impl Snapshot {
         }
     }
 
-    async fn ask(&mut self, app: &App, asks: Vec<Ask>, base: &str) -> Answered<()> {
+    /// Current version of a resource and whether that is a tombstone; `None` when it is absent or hidden.
+    pub(crate) fn version(&self, key: &ResourceKey) -> Option<(VersionId, bool)> {
+        match self.found[*self.keys.get(key)?] {
+            MatchOutcome::Key(found) => found,
+            MatchOutcome::Hidden | MatchOutcome::Query(_) => None,
+        }
+    }
+
+    async fn ask(&mut self, app: &App, asks: Vec<Ask>) -> Answered<()> {
         let first = self.asks.len();
         self.found.resize(first + asks.len(), MatchOutcome::Hidden);
         self.verified.resize(first + asks.len(), Vec::new());
+        for (at, ask) in (first..).zip(&asks) {
+            if let Match::Key(key) = &ask.asked {
+                self.keys.insert(key.clone(), at);
+            }
+        }
         self.asks.extend(asks);
         let mut open: Vec<usize> = (first..self.asks.len()).collect();
         while let Some(at) = open.first() {
@@ -102,208 +122,156 @@ impl Snapshot {
             }
             open = others;
         }
-        for at in first..self.asks.len() {
-            self.verified[at] = self.verify(app, at, base).await?;
-        }
         Ok(())
     }
 
+    /// Matches of criteria whose bytes, at the version that the commit will check, do not say otherwise.
     async fn verify(&self, app: &App, at: usize, base: &str) -> Answered<Vec<ResourceId>> {
-        let (Match::Query(rt, query), MatchOutcome::Query(ids)) =
+        let (Match::Query(of, query), MatchOutcome::Query(ids)) =
             (&self.asks[at].asked, &self.found[at])
         else {
             return Ok(Vec::new());
         };
         let mut verified = Vec::new();
         for id in ids {
-            let key = ResourceKey { resource_type: *rt, id: id.clone() };
-            if holds(app, &self.asks[at].permit, &key, query, base).await? {
+            let key = ResourceKey::new(*of, id.clone());
+            let met = match self.keys.get(&key).map(|ask| &self.found[*ask]) {
+                Some(MatchOutcome::Key(Some((version, false)))) => {
+                    let version = VersionKey { key, version: *version };
+                    holds(app, &self.asks[at].permit, &version, query, base).await?
+                }
+                // Whoever may not write it must not make another one instead.
+                Some(MatchOutcome::Hidden) => true,
+                // Gone since: the dependency on the criteria is stale then.
+                _ => false,
+            };
+            if met {
                 verified.push(id.clone());
             }
         }
         Ok(verified)
     }
 
-    /// Current versions of what conditional updates and deletions matched.
+    /// Current versions of whatever criteria matched: under the permit of the operation that will touch it, if one
+    /// will, else under that of the lookup.
     fn matched_keys(&self, plan: &Plan, submission: &Submission) -> Vec<Ask> {
-        let pairs = submission.operations.iter().zip(&plan.steps);
-        pairs
-            .filter_map(|(operation, step)| {
-                let key = self.matched_key(operation, step)?;
-                Some(Ask { permit: step.permit.clone(), asked: Match::Key(key) })
-            })
-            .collect()
-    }
-
-    fn matched_key(&self, operation: &Operation, step: &Step) -> Option<ResourceKey> {
-        let resource_type = match &operation.verb {
-            Verb::UpdateWhere { resource_type, .. } | Verb::DeleteWhere { resource_type, .. } => {
-                *resource_type
+        let mut permits: HashMap<usize, &Permit> = HashMap::new();
+        for (operation, step) in submission.operations.iter().zip(&plan.steps) {
+            if let (Verb::UpdateWhere { .. } | Verb::DeleteWhere { .. }, Some(ask)) =
+                (&operation.verb, step.condition)
+            {
+                permits.insert(ask, &step.permit);
             }
-            _ => return None,
-        };
-        match self.matches(step.condition?) {
-            [id] => Some(ResourceKey { resource_type, id: id.clone() }),
-            _ => None,
         }
-    }
-
-    /// What becomes of an operation.
-    ///
-    /// # Errors
-    /// 404, 405 or 412, as the preconditions say.
-    pub(crate) fn decide(&self, operation: &Operation, step: &Step) -> Answered<Decision> {
-        match &operation.verb {
-            Verb::Create { resource_type, if_none_exist } => {
-                let new = step.new_key.clone().expect("a create has a new key");
-                match (if_none_exist, step.condition.map(|ask| self.matches(ask))) {
-                    (None, _) | (Some(_), None | Some([])) => Ok(Decision::Write {
-                        key: new,
-                        previous: None,
-                        action: Action::Create,
-                        status: 201,
-                    }),
-                    (Some(_), Some([id])) => {
-                        let key = ResourceKey { resource_type: *resource_type, id: id.clone() };
-                        Ok(Decision::Exists(key))
-                    }
-                    (Some(_), Some(_)) => Err(several("If-None-Exist")),
+        let mut further = Vec::new();
+        for (at, found) in self.found.iter().enumerate() {
+            let (MatchOutcome::Query(ids), Some((of, _))) = (found, self.query(at)) else {
+                continue;
+            };
+            let permit = permits.get(&at).copied().unwrap_or(&self.asks[at].permit);
+            for id in ids {
+                let key = ResourceKey::new(of, id.clone());
+                if !self.keys.contains_key(&key) {
+                    further.push(Ask { permit: permit.clone(), asked: Match::Key(key) });
                 }
             }
-            Verb::Update { key, if_match, only_new } => {
-                self.update(key, *if_match, *only_new, step, step.current)
-            }
-            Verb::UpdateWhere { if_match, .. } => self.update_where(operation, step, *if_match),
-            Verb::Delete { key, if_match } => self.delete(key, *if_match, step.current),
-            Verb::DeleteWhere { .. } => {
-                let condition = step.condition.expect("it has criteria");
-                match self.matched_key(operation, step) {
-                    Some(key) => self.delete(&key, None, self.position(&key)),
-                    None if self.matches(condition).is_empty() => Ok(Decision::Nothing),
-                    None => Err(several("the criteria")),
-                }
-            }
-            Verb::Read { .. } => Ok(Decision::Read),
         }
-    }
-
-    fn update_where(
-        &self,
-        operation: &Operation,
-        step: &Step,
-        if_match: Option<VersionId>,
-    ) -> Answered<Decision> {
-        let condition = step.condition.expect("it has criteria");
-        let new = step.new_key.as_ref().expect("it has a key of its own");
-        match self.matched_key(operation, step) {
-            Some(key) => self.update(&key, if_match, false, step, self.position(&key)),
-            None if self.matches(condition).is_empty() => {
-                self.update(new, if_match, false, step, step.current)
-            }
-            None => Err(several("the criteria")),
-        }
-    }
-
-    fn update(
-        &self,
-        key: &ResourceKey,
-        if_match: Option<VersionId>,
-        only_new: bool,
-        step: &Step,
-        current: Option<usize>,
-    ) -> Answered<Decision> {
-        let write = |previous, status| Decision::Write {
-            key: key.clone(),
-            previous,
-            action: Action::Update,
-            status,
-        };
-        match self.current(current) {
-            MatchOutcome::Key(Some((version, deleted))) => {
-                expect_version(if_match, *version)?;
-                if only_new && !deleted {
-                    let text = "the resource exists already";
-                    return Err(Fault::new(FaultKind::PreconditionFailed, text));
-                }
-                Ok(write(Some(*version), if *deleted { 201 } else { 200 }))
-            }
-            // Who sees a compartment only gets the same answer for what is hidden and what is absent.
-            _ if *step.permit.visibility() != Visibility::Everything => Err(Fault::not_found()),
-            _ if if_match.is_some() => {
-                Err(Fault::new(FaultKind::PreconditionFailed, "the resource does not exist"))
-            }
-            _ if !step.permit.update_as_create() => Err(Fault::new(
-                FaultKind::MethodNotAllowed,
-                "this caller may not choose the id of a new resource",
-            )),
-            _ => Ok(write(None, 201)),
-        }
-    }
-
-    fn delete(
-        &self,
-        key: &ResourceKey,
-        if_match: Option<VersionId>,
-        current: Option<usize>,
-    ) -> Answered<Decision> {
-        match self.current(current) {
-            MatchOutcome::Key(Some((version, false))) => {
-                expect_version(if_match, *version)?;
-                Ok(Decision::Write {
-                    key: key.clone(),
-                    previous: Some(*version),
-                    action: Action::Delete,
-                    status: 204,
-                })
-            }
-            _ if if_match.is_some() => {
-                Err(Fault::new(FaultKind::PreconditionFailed, "the resource does not exist"))
-            }
-            _ => Ok(Decision::Nothing),
-        }
-    }
-
-    fn current(&self, ask: Option<usize>) -> &MatchOutcome {
-        ask.map_or(&MatchOutcome::Hidden, |ask| &self.found[ask])
-    }
-
-    fn position(&self, key: &ResourceKey) -> Option<usize> {
-        self.asks.iter().rposition(|ask| matches!(&ask.asked, Match::Key(asked) if asked == key))
+        further
     }
 }
 
-/// The current version of a resource that a lookup named.
+impl Unchanged {
+    /// A stored version whose content was opened.
+    pub(crate) fn of(app: &App, stored: StoredVersion, body: Bytes) -> Self {
+        let patients = app.payloads.patients(&stored);
+        let StoredVersion { key, version, updated, .. } = stored;
+        Self { key, version, updated, body, patients }
+    }
+}
+
+/// Contents of what updates would replace, by operation: an update that changes nothing makes no version.
+///
+/// # Errors
+/// 503 when they cannot be read.
+pub(crate) async fn contents_before(
+    app: &App,
+    plan: &Plan,
+    decisions: &[Decision],
+) -> Answered<HashMap<usize, Unchanged>> {
+    let mut reads = Vec::new();
+    for (at, decision) in decisions.iter().enumerate() {
+        if let Decision::Write {
+            key,
+            previous: Some(version),
+            action: Action::Update,
+            status: 200,
+        } = decision
+        {
+            let version = VersionKey { key: key.clone(), version: *version };
+            reads.push(content_before(app, &plan.steps[at].permit, at, version).boxed());
+        }
+    }
+    let mut reads = futures::stream::iter(reads).buffer_unordered(READS_PARALLEL_MAX);
+    let (mut found, mut left) = (HashMap::new(), BEFORE_BYTES_MAX);
+    while let Some(read) = reads.try_next().await? {
+        let Some((at, before)) = read else { continue };
+        // Beyond the budget an update makes a version, changed or not.
+        if let Some(rest) = left.checked_sub(before.body.len()) {
+            left = rest;
+            found.insert(at, before);
+        }
+    }
+    Ok(found)
+}
+
+async fn content_before(
+    app: &App,
+    permit: &Permit,
+    at: usize,
+    version: VersionKey,
+) -> Answered<Option<(usize, Unchanged)>> {
+    let stored = app.store.vread(permit, &version).await?;
+    let Some(stored) = stored.filter(|stored| !stored.is_tombstone()) else { return Ok(None) };
+    match app.payloads.open(&stored).await {
+        Ok(body) => Ok(Some((at, Unchanged::of(app, stored, body)))),
+        // Erased content can be replaced; it is equal to nothing.
+        Err(fault) if fault.kind == FaultKind::Deleted => Ok(None),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// One version that a decision names.
 ///
 /// # Errors
 /// 503; 404 when it vanished meanwhile.
-pub(crate) async fn current(
+pub(crate) async fn at_version(
     app: &App,
     permit: &Permit,
-    key: &ResourceKey,
+    version: &VersionKey,
 ) -> Answered<StoredVersion> {
-    let stored = app.store.read(permit, key).await?;
+    let stored = app.store.vread(permit, version).await?;
     stored.filter(|stored| !stored.is_tombstone()).ok_or_else(Fault::not_found)
 }
 
 async fn holds(
     app: &App,
     permit: &Permit,
-    key: &ResourceKey,
+    version: &VersionKey,
     query: &str,
     base: &str,
 ) -> Answered<bool> {
-    let known = (key.to_string(), query.to_owned());
+    let known = (version.to_string(), query.to_owned());
     if app.verified.contains_key(&known) {
         return Ok(true);
     }
-    let Some(stored) = app.store.read(permit, key).await? else { return Ok(false) };
+    let Some(stored) = app.store.vread(permit, version).await? else { return Ok(false) };
     if stored.is_tombstone() {
         return Ok(false);
     }
     let body = app.payloads.open(&stored).await?;
-    let tree = Tree::parse(body.to_vec()).map_err(|_| broken(key))?;
-    let verdict = condition::holds(query, tree.root(), key.resource_type, base);
-    if verdict == Verdict::Fails {
+    let of = version.key.resource_type;
+    let tree = Tree::parse(body.to_vec()).map_err(|_| broken(&version.key))?;
+    if condition::holds(query, tree.root(), of, base) == Verdict::Fails {
         tracing::warn!("a conditional match did not hold on its own bytes and was left out");
         return Ok(false);
     }
@@ -316,16 +284,6 @@ fn broken(key: &ResourceKey) -> Fault {
     Fault::new(FaultKind::Internal, "a stored resource is damaged")
 }
 
-fn expect_version(if_match: Option<VersionId>, version: VersionId) -> Answered<()> {
-    match if_match {
-        Some(expected) if expected != version => {
-            let text = format!("the resource is at version {version}, not {expected}");
-            Err(Fault::new(FaultKind::PreconditionFailed, text))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn several(what: &str) -> Fault {
-    Fault::new(FaultKind::PreconditionFailed, format!("{what}: several resources match"))
-}
+const READS_PARALLEL_MAX: usize = 16;
+/// Contents that one preparation keeps to compare updates with, in bytes.
+const BEFORE_BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -1,19 +1,20 @@
 //! What comes in: one interaction or one transaction, decoded but not yet decided.
 //!
-//! Stages: `Submission → WriteSet → Committed` (STYLE section 4). Decoding is the strict read and the
-//! grammar of bundle entries; it asks nothing of the registry. Large documents are read off the I/O thread.
-//! Not here: permits, conditions, references (`plan`, `ingest`).
+//! Stages: `Submission → WriteSet → Committed` (STYLE section 4). Decoding is the strict read; it asks nothing of the registry. Large documents are read off the I/O thread.
+//! Not here: the grammar of bundle entries (`entry`), permits, conditions, references (`plan`, `ingest`).
 
 use std::sync::Arc;
 
 use fhir::{
-    BatchRead, Bundle, BundleKind, Entry, EntryRequest, Issue, Method, Node, ReadLimits,
-    ResourceId, ResourceKey, ResourceType, Tree, VersionId,
+    BatchRead, Bundle, BundleKind, Issue, Node, ReadLimits, ResourceId, ResourceKey, ResourceType,
+    Tree, VersionId,
 };
+use registry::reading::Asked;
 use registry::write_set::Idempotency;
 
+use crate::entry::ReadEntry;
 use crate::error::{Answered, Fault, FaultKind};
-use crate::limits::{BUNDLE_ENTRIES_MAX, CRITERIA_BYTES_MAX, PREPARE_INLINE_BYTES_MAX};
+use crate::limits::{BUNDLE_ENTRIES_MAX, PREPARE_INLINE_BYTES_MAX};
 use crate::work;
 
 /// A unit that is committed whole or not at all.
@@ -30,6 +31,8 @@ pub struct Submission {
     pub(crate) request_id: String,
     /// The message's identity, and the answer to repeat for it.
     pub(crate) idempotency: Option<Idempotency>,
+    /// What a transaction reads once it has written: one for each [`Verb::Read`], in their order.
+    pub(crate) reads: Vec<Asked>,
 }
 
 /// One interaction of a submission.
@@ -84,12 +87,24 @@ pub enum Verb {
         resource_type: ResourceType,
         /// Criteria; at most one may match.
         query: String,
+        /// Version that must be current.
+        if_match: Option<VersionId>,
     },
-    /// `GET` inside a bundle, answered after the writes.
-    Read {
-        /// URL relative to the base.
-        url: String,
-    },
+    /// `GET` or `HEAD` inside a bundle, answered after the writes.
+    Read(ReadEntry),
+}
+
+impl Verb {
+    /// Type of the resource that it stores; `None` for what stores none.
+    pub(crate) fn makes(&self) -> Option<ResourceType> {
+        match self {
+            Self::Create { resource_type, .. } | Self::UpdateWhere { resource_type, .. } => {
+                Some(*resource_type)
+            }
+            Self::Update { key, .. } => Some(key.resource_type),
+            Self::Delete { .. } | Self::DeleteWhere { .. } | Self::Read(_) => None,
+        }
+    }
 }
 
 /// A bundle that was posted to the base.
@@ -128,6 +143,7 @@ impl Submission {
             base: base.to_owned(),
             request_id: request_id.to_owned(),
             idempotency: None,
+            reads: Vec::new(),
         })
     }
 
@@ -143,6 +159,7 @@ impl Submission {
             base: base.to_owned(),
             request_id: request_id.to_owned(),
             idempotency: None,
+            reads: Vec::new(),
         })
     }
 
@@ -160,7 +177,15 @@ impl Submission {
             base: base.to_owned(),
             request_id: request_id.to_owned(),
             idempotency: None,
+            reads: Vec::new(),
         }
+    }
+
+    /// Gives each read of a transaction its permit.
+    #[must_use]
+    pub fn reading(mut self, reads: Vec<Asked>) -> Self {
+        self.reads = reads;
+        self
     }
 
     /// Makes a repetition of (sender, control id) answer the same bytes and change nothing.
@@ -245,107 +270,15 @@ fn placed(at: usize, issues: Vec<Issue>) -> impl Iterator<Item = Issue> {
     Fault::invalid(issues).at(&place).issues.into_iter()
 }
 
-impl Operation {
-    fn of(entry: &Entry<'_>, base: &str) -> Answered<Self> {
-        let place = format!("Bundle.entry[{}]", entry.index);
-        let verb = verb_of(entry, base).map_err(|fault| fault.at(&place))?;
-        if let Some(node) = entry.resource {
-            check_body(&verb, node).map_err(|fault| fault.at(&place))?;
-        }
-        Ok(Self {
-            verb,
-            entry: entry.index,
-            full_url: entry.full_url.as_deref().map(str::to_owned),
-        })
-    }
-}
-
-fn verb_of(entry: &Entry<'_>, base: &str) -> Answered<Verb> {
-    let Some(request) = &entry.request else {
-        return Err(Fault::new(
-            FaultKind::Invalid,
-            "an entry of a batch or transaction needs a request",
-        ));
-    };
-    let url = relative(&request.url, base);
-    let (path, query) = url.split_once('?').unwrap_or((url, ""));
-    let needs_body = || match entry.resource {
-        Some(_) => Ok(()),
-        None => Err(Fault::new(FaultKind::Invalid, "this method needs a resource")),
-    };
-    match request.method {
-        Method::Post => {
-            needs_body()?;
-            let if_none_exist = request.if_none_exist.as_deref().map(criteria).transpose()?;
-            Ok(Verb::Create { resource_type: type_of(path)?, if_none_exist })
-        }
-        Method::Put => {
-            needs_body()?;
-            put(path, query, request)
-        }
-        Method::Delete if path.contains('/') => {
-            Ok(Verb::Delete { key: key_of(path)?, if_match: if_match(request)? })
-        }
-        Method::Delete => {
-            Ok(Verb::DeleteWhere { resource_type: type_of(path)?, query: criteria(query)? })
-        }
-        Method::Get | Method::Head => Ok(Verb::Read { url: url.to_owned() }),
-        Method::Patch => {
-            Err(Fault::new(FaultKind::Unsupported, "PATCH is not offered in bundles yet"))
-        }
-    }
-}
-
-fn put(path: &str, query: &str, request: &EntryRequest<'_>) -> Answered<Verb> {
-    if path.contains('/') {
-        let only_new = request.if_none_match.as_deref() == Some("*");
-        return Ok(Verb::Update { key: key_of(path)?, if_match: if_match(request)?, only_new });
-    }
-    let if_match = if_match(request)?;
-    Ok(Verb::UpdateWhere { resource_type: type_of(path)?, query: criteria(query)?, if_match })
-}
-
-/// URL of an entry without our base or a leading slash.
-fn relative<'u>(url: &'u str, base: &str) -> &'u str {
-    url.strip_prefix(base).unwrap_or(url).trim_start_matches('/')
-}
-
-fn type_of(path: &str) -> Answered<ResourceType> {
-    ResourceType::parse(path)
-        .ok_or_else(|| Fault::new(FaultKind::Invalid, "the request's url names no resource type"))
-}
-
-fn key_of(path: &str) -> Answered<ResourceKey> {
-    ResourceKey::parse(path)
-        .map_err(|_| Fault::new(FaultKind::Invalid, "the request's url names no resource"))
-}
-
-fn criteria(query: &str) -> Answered<String> {
-    let query = query.rsplit_once('?').map_or(query, |(_, query)| query);
-    if query.is_empty() || query.len() > CRITERIA_BYTES_MAX {
-        return Err(Fault::new(
-            FaultKind::Invalid,
-            "conditional interactions need search criteria",
-        ));
-    }
-    Ok(query.to_owned())
-}
-
-fn if_match(request: &EntryRequest<'_>) -> Answered<Option<VersionId>> {
-    request.if_match.as_deref().map(VersionId::parse_etag).transpose().map_err(|_| {
-        Fault::new(FaultKind::Invalid, "ifMatch must name one version, such as W/\"3\"")
-    })
-}
-
 /// Type and id of the body against those of the URL.
-fn check_body(verb: &Verb, resource: Node<'_>) -> Answered<()> {
+pub(crate) fn check_body(verb: &Verb, resource: Node<'_>) -> Answered<()> {
     let name = resource.get("resourceType").and_then(Node::as_str).unwrap_or_default();
     let (wanted, id) = match verb {
         Verb::Create { resource_type, .. } | Verb::UpdateWhere { resource_type, .. } => {
             (*resource_type, None)
         }
         Verb::Update { key, .. } => (key.resource_type, Some(&key.id)),
-        Verb::Delete { .. } | Verb::DeleteWhere { .. } | Verb::Read { .. } => return Ok(()),
+        Verb::Delete { .. } | Verb::DeleteWhere { .. } | Verb::Read(_) => return Ok(()),
     };
     if name != wanted.name() {
         let text = format!("the body is not the {} that the URL names", wanted.name());

@@ -43,7 +43,8 @@ pub async fn delete_where(call: Call, path: Path<String>) -> Reply {
             "DELETE needs an id or search criteria",
         ));
     }
-    let verb = Verb::DeleteWhere { resource_type, query };
+    let if_match = etag::if_match(&call.http)?;
+    let verb = Verb::DeleteWhere { resource_type, query, if_match };
     let submission = Submission::single(verb, None, &call.base(), &call.request_id).await?;
     let written = only(call.submit(submission, &principal).await?)?;
     Ok(reply::deleted(written.version))

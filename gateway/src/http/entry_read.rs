@@ -1,69 +1,162 @@
-//! `GET` inside a bundle: reads and searches, each with its own permit and access record.
+//! `GET` and `HEAD` inside a bundle: reads, histories and searches, each with its own permit and access record.
 //!
+//! In a transaction they are answered by its commit (`registry::reading`), in a batch each for itself. `ifNoneMatch` and
+//! `ifModifiedSince` answer 304 (FHIR R4 bundle.html#Bundle.entry.request).
 //! Not here: the interactions' own routes (`read`, `vread`, `search`).
 
 use bytes::Bytes;
+use fhir::{ResourceType, Subset};
 use policy::{AccessRequest, Permit, Principal};
+use registry::page::HistoryScope;
+use registry::reading::{Asked, Reading, Reply};
+use registry::search::SearchQuery;
 
 use super::call::{Call, refusal, resource_key, resource_type};
-use super::search;
-use super::transaction::EntryAnswer;
+use super::transaction::{EntryAnswer, status_line};
 use super::vread::version_key;
+use super::{history, message_tasks, part, search};
 use crate::access::{self, Access};
+use crate::entry::ReadEntry;
 use crate::error::{Answered, Fault, FaultKind};
+use crate::ingest;
 use crate::telemetry::metrics::Interaction;
 
-/// Answers one entry.
+/// A read of a bundle that the caller may do.
+pub(super) struct Planned {
+    /// What the registry is asked.
+    pub(super) asked: Asked,
+    entry: ReadEntry,
+    access: Access,
+    shown: Shown,
+}
+
+/// How the answer is shown.
+enum Shown {
+    /// Resources, whole or in part.
+    Resources(Option<Subset>),
+    /// The searchset of a query.
+    Search(Box<SearchQuery>),
+}
+
+/// Answers one entry of a batch.
 ///
 /// # Errors
 /// As the interaction itself.
-pub(super) async fn read(call: &Call, url: &str, principal: &Principal) -> Answered<EntryAnswer> {
-    let (path, query) = url.split_once('?').unwrap_or((url, ""));
-    let steps: Vec<&str> = path.split('/').collect();
-    match steps[..] {
-        [name, id, "_history", version] => version_of(call, name, id, version, principal).await,
-        [name, id] => current(call, name, id, principal).await,
-        [name] => {
-            let resource_type = resource_type(name)?;
-            let body = search::searchset(call, resource_type, query, principal).await?;
-            Ok(found(body, None))
+pub(super) async fn read(
+    call: &Call,
+    entry: &ReadEntry,
+    principal: &Principal,
+) -> Answered<EntryAnswer> {
+    let (path, query) = entry.url.split_once('?').unwrap_or((&entry.url, ""));
+    if !path.contains('/') && path != "_history" {
+        let body = search::searchset(call, resource_type(path)?, query, principal).await?;
+        return Ok(EntryAnswer::found(200, None, (!entry.head).then_some(body)));
+    }
+    let planned = plan(call, entry, principal).await?;
+    let replies = call.app.store.read_together(vec![planned.asked.clone()]).await?;
+    match replies.map(|mut replies| replies.pop()) {
+        Ok(Some(reply)) => planned.answer(call, reply).await,
+        Ok(None) => Err(Fault::new(FaultKind::Internal, "the read has no answer")),
+        Err(unread) => {
+            let fault = ingest::fault_of_read(unread.cause);
+            access::record(&call.app, planned.access.refused(fault.status())).await?;
+            Err(fault)
         }
-        _ => Err(Fault::new(FaultKind::Unsupported, "bundles read, vread and search only")),
     }
 }
 
-async fn current(
-    call: &Call,
-    name: &str,
-    id: &str,
-    principal: &Principal,
-) -> Answered<EntryAnswer> {
-    let key = resource_key(name, id)?;
-    let request = AccessRequest::Read(key.clone());
-    let permit = permit(call, principal, &request).await?;
-    let found_version = call.app.store.read(&permit, &key).await?;
-    answer(call, Access::of(principal, Interaction::Read, &call.request_id).on(key), found_version)
-        .await
-}
-
-async fn version_of(
-    call: &Call,
-    name: &str,
-    id: &str,
-    version: &str,
-    principal: &Principal,
-) -> Answered<EntryAnswer> {
-    let key = version_key(name, id, version)?;
-    let request = AccessRequest::Vread(key.clone());
-    let permit = permit(call, principal, &request).await?;
-    let found_version = call.app.store.vread(&permit, &key).await?;
-    let access = Access::of(principal, Interaction::Vread, &call.request_id)
-        .on(key.key)
-        .version(key.version);
-    answer(call, access, found_version).await
-}
-
 /// Leave for an entry; a denial is recorded as that of a request of its own.
+///
+/// # Errors
+/// 400, 403, 404, and 501 for what bundles do not read.
+pub(super) async fn plan(
+    call: &Call,
+    entry: &ReadEntry,
+    principal: &Principal,
+) -> Answered<Planned> {
+    let (path, query) = entry.url.split_once('?').unwrap_or((&entry.url, ""));
+    let steps: Vec<&str> = path.split('/').collect();
+    match steps[..] {
+        [name, id, "_history", version] => {
+            let key = version_key(name, id, version)?;
+            let permit = permit(call, principal, &AccessRequest::Vread(key.clone())).await?;
+            let access = Access::of(principal, Interaction::Vread, &call.request_id)
+                .on(key.key.clone())
+                .version(key.version);
+            let part = part::of(query, Interaction::Vread, Some(key.key.resource_type))?;
+            let asked = Asked { permit, reading: Reading::Version(key) };
+            Ok(Planned { asked, entry: entry.clone(), access, shown: Shown::Resources(part) })
+        }
+        [name, "_history"] => {
+            let scope = HistoryScope::Type(resource_type(name)?);
+            plan_history(call, entry, scope, query, principal).await
+        }
+        [name, id] => {
+            let key = resource_key(name, id)?;
+            let permit = permit(call, principal, &AccessRequest::Read(key.clone())).await?;
+            let access = Access::of(principal, Interaction::Read, &call.request_id).on(key.clone());
+            let part = part::of(query, Interaction::Read, Some(key.resource_type))?;
+            let asked = Asked { permit, reading: Reading::Current(key) };
+            Ok(Planned { asked, entry: entry.clone(), access, shown: Shown::Resources(part) })
+        }
+        [name, id, "_history"] => {
+            let scope = HistoryScope::Instance(resource_key(name, id)?);
+            plan_history(call, entry, scope, query, principal).await
+        }
+        ["_history"] => plan_history(call, entry, HistoryScope::System, query, principal).await,
+        [name] => plan_search(call, entry, resource_type(name)?, query, principal).await,
+        _ => {
+            let text = "bundles read, vread, list history and search within a type only";
+            Err(Fault::new(FaultKind::Unsupported, text))
+        }
+    }
+}
+
+async fn plan_history(
+    call: &Call,
+    entry: &ReadEntry,
+    scope: HistoryScope,
+    query: &str,
+    principal: &Principal,
+) -> Answered<Planned> {
+    history::expect_versions(&scope)?;
+    let access = Access::of(principal, Interaction::History, &call.request_id).query(query);
+    let (request, access, of) = match &scope {
+        HistoryScope::Instance(key) => {
+            let request = AccessRequest::HistoryInstance(key.clone());
+            (request, access.on(key.clone()), Some(key.resource_type))
+        }
+        HistoryScope::Type(of) => (AccessRequest::HistoryType(*of), access.of_type(*of), Some(*of)),
+        HistoryScope::System => (AccessRequest::HistorySystem, access, None),
+    };
+    let permit = permit(call, principal, &request).await?;
+    let shown = Shown::Resources(part::of(query, Interaction::History, of)?);
+    let reading = Reading::History(history::parse(call, scope, query)?);
+    Ok(Planned { asked: Asked { permit, reading }, entry: entry.clone(), access, shown })
+}
+
+async fn plan_search(
+    call: &Call,
+    entry: &ReadEntry,
+    of: ResourceType,
+    query: &str,
+    principal: &Principal,
+) -> Answered<Planned> {
+    let request = AccessRequest::Search(of);
+    let narrowed = message_tasks::narrowed(principal, request.clone());
+    if of == ResourceType::AUDIT_EVENT || narrowed == AccessRequest::MessageTasks {
+        let text = "this search does not go into a transaction; send it in a batch or by itself";
+        return Err(Fault::new(FaultKind::Unsupported, text));
+    }
+    let permit = permit(call, principal, &request).await?;
+    let access = Access::of(principal, Interaction::Search, &call.request_id);
+    let access = access.of_type(of).query(query);
+    let query = search::parse(call, of, query)?;
+    let asked = Asked { permit, reading: Reading::Search(Box::new(query.clone())) };
+    let shown = Shown::Search(Box::new(query));
+    Ok(Planned { asked, entry: entry.clone(), access, shown })
+}
+
 async fn permit(call: &Call, principal: &Principal, request: &AccessRequest) -> Answered<Permit> {
     match policy::decide(principal, request) {
         Ok(permit) => Ok(permit),
@@ -74,35 +167,64 @@ async fn permit(call: &Call, principal: &Principal, request: &AccessRequest) -> 
     }
 }
 
-async fn answer(
-    call: &Call,
-    access: Access,
-    stored: Option<registry::page::StoredVersion>,
-) -> Answered<EntryAnswer> {
-    let Some(stored) = stored else {
-        access::record(&call.app, access.refused(404)).await?;
-        return Err(Fault::not_found());
-    };
-    if stored.is_tombstone() {
-        access::record(&call.app, access.refused(410)).await?;
-        return Err(super::reply::gone());
+impl Planned {
+    /// The entry of the answer, recorded.
+    ///
+    /// # Errors
+    /// 503 when the access cannot be recorded, or the content not be had.
+    pub(super) async fn answer(self, call: &Call, reply: Reply) -> Answered<EntryAnswer> {
+        let Self { asked, entry, mut access, shown } = self;
+        match (reply, shown) {
+            (Reply::Version(stored), Shown::Resources(part)) => {
+                if matches!(asked.reading, Reading::Current(_)) {
+                    access = access.version(stored.version);
+                }
+                let body = call.app.payloads.open(&stored).await?;
+                access::record(&call.app, access.seeing(&call.app.payloads, &stored)).await?;
+                let fresh = entry.is_fresh(stored.version, stored.updated);
+                let body = part::cut(part.as_ref(), body, true);
+                let body = (!fresh && !entry.head).then_some(body);
+                let status = if fresh { 304 } else { 200 };
+                Ok(EntryAnswer::found(status, Some((&call.base(), &stored)), body))
+            }
+            (Reply::Search(page), Shown::Search(query)) => {
+                let versions: Vec<_> = page.hits.iter().map(|hit| hit.version.clone()).collect();
+                call.app.payloads.fetch(&versions).await?;
+                let body = search::render(call, &query, &page, &mut access).await?;
+                access::record(&call.app, access).await?;
+                let body = (!entry.head).then(|| Bytes::from(body));
+                Ok(EntryAnswer::found(200, None, body))
+            }
+            (Reply::History(page), Shown::Resources(part)) => {
+                let (path, query) = entry.url.split_once('?').unwrap_or((&entry.url, ""));
+                let own = format!("{}/{path}", call.base());
+                let shown = (own.as_str(), query, part.as_ref());
+                let body = history::render(call, shown, &page, &mut access).await?;
+                access::record(&call.app, access).await?;
+                let body = (!entry.head).then(|| Bytes::from(body));
+                Ok(EntryAnswer::found(200, None, body))
+            }
+            _ => Err(Fault::new(FaultKind::Internal, "the read has another answer")),
+        }
     }
-    let body = call.app.payloads.open(&stored).await?;
-    access::record(&call.app, access.seeing(&call.app.payloads, &stored)).await?;
-    Ok(found(body, Some((&call.base(), &stored))))
 }
 
-fn found(body: Bytes, of: Option<(&str, &registry::page::StoredVersion)>) -> EntryAnswer {
-    let mut response = "{\"status\":\"200 OK\"".to_owned();
-    if let Some((_, stored)) = of {
-        let (version, updated) = (stored.version, stored.updated);
-        response
-            .push_str(&format!(",\"etag\":\"W/\\\"{version}\\\"\",\"lastModified\":\"{updated}\""));
-    }
-    response.push('}');
-    EntryAnswer {
-        full_url: of.map(|(base, stored)| format!("{base}/{}", stored.key)),
-        resource: Some(body),
-        response: response.into_bytes(),
+impl EntryAnswer {
+    /// What a read found, of this version.
+    fn found(
+        status: u16,
+        of: Option<(&str, &registry::page::StoredVersion)>,
+        resource: Option<Bytes>,
+    ) -> Self {
+        let mut response = format!("{{\"status\":\"{}\"", status_line(status));
+        if let Some((_, stored)) = of {
+            let (version, updated) = (stored.version, stored.updated);
+            response.push_str(&format!(
+                ",\"etag\":\"W/\\\"{version}\\\"\",\"lastModified\":\"{updated}\""
+            ));
+        }
+        response.push('}');
+        let full_url = of.map(|(base, stored)| format!("{base}/{}", stored.key));
+        Self { full_url, resource, response: response.into_bytes() }
     }
 }

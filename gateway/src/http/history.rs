@@ -5,9 +5,9 @@
 //! Not here: `_list`, which is refused.
 
 use actix_web::web::Path;
-use fhir::{Instant, ResourceType, TimeRange};
+use fhir::{Instant, ResourceType, Subset, TimeRange};
 use policy::AccessRequest;
-use registry::page::{Cursor, HistoryQuery, HistoryScope};
+use registry::page::{Cursor, HistoryPage, HistoryQuery, HistoryScope};
 
 use super::bundle::{self, Method};
 use super::call::{Call, resource_key, resource_type};
@@ -49,7 +49,7 @@ async fn history(call: Call, scope: HistoryScope, request: AccessRequest) -> Rep
     let call = call.as_interaction(Interaction::History)?;
     let (principal, permit) = call.permit(&request).await?;
     expect_versions(&scope)?;
-    let query = parse(&call, scope)?;
+    let query = parse(&call, scope, call.http.query_string())?;
     let page = call.app.store.history(&permit, &query).await?;
     let mut access = Access::of(&principal, Interaction::History, &call.request_id)
         .query(call.http.query_string());
@@ -62,35 +62,52 @@ async fn history(call: Call, scope: HistoryScope, request: AccessRequest) -> Rep
     } else if let HistoryScope::Type(resource_type) = &query.scope {
         access = access.of_type(*resource_type);
     }
-    let base = call.base();
     let own = format!("{}{}", call.root(), call.http.path());
+    let shown = (own.as_str(), call.http.query_string(), call.part.as_ref());
+    let body = render(&call, shown, &page, &mut access).await?;
+    access::record(&call.app, access).await?;
+    Ok(reply::json(&call, 200, body))
+}
+
+/// The bundle of a page under its own URL and query, its resources whole or in part; what it shows is noted for the
+/// access record.
+///
+/// # Errors
+/// 503 when a content cannot be had.
+pub(super) async fn render(
+    call: &Call,
+    (own, query, part): (&str, &str, Option<&Subset>),
+    page: &HistoryPage,
+    access: &mut Access,
+) -> Answered<Vec<u8>> {
+    let base = call.base();
     let mut out = bundle::Writer::new("history", page.total);
-    out.link("self", &with_query(&own, call.http.query_string()));
-    let counts = part::only_counts(call.http.query_string());
+    out.link("self", &with_query(own, query));
+    let counts = part::only_counts(query);
     if counts && page.total.is_none() {
         let text = "these versions are too many to be counted; _summary=count is for fewer";
         return Err(Fault::new(FaultKind::Invalid, text));
     }
     if let Some(next) = page.next.as_ref().filter(|_| !counts) {
-        out.link("next", &next_link(&own, call.http.query_string(), next));
+        out.link("next", &next_link(own, query, next));
     }
     for stored in page.versions.iter().filter(|_| !counts) {
         let body = match stored.is_tombstone() {
             true => None,
-            false => {
-                Some(part::cut(call.part.as_ref(), call.app.payloads.open(stored).await?, true))
-            }
+            false => Some(part::cut(part, call.app.payloads.open(stored).await?, true)),
         };
         access.saw(&call.app.payloads, stored);
         out.version(&base, stored, body.as_deref(), Method::of(stored.action));
         out.expect_bounded()?;
     }
-    access::record(&call.app, access).await?;
-    Ok(reply::json(&call, 200, out.finish()))
+    Ok(out.finish())
 }
 
 /// Accesses are rendered from the journal and never change: they have no versions.
-fn expect_versions(scope: &HistoryScope) -> Answered<()> {
+///
+/// # Errors
+/// 501.
+pub(super) fn expect_versions(scope: &HistoryScope) -> Answered<()> {
     let of = match scope {
         HistoryScope::Instance(key) => key.resource_type,
         HistoryScope::Type(of) => *of,
@@ -103,12 +120,16 @@ fn expect_versions(scope: &HistoryScope) -> Answered<()> {
     Ok(())
 }
 
-fn parse(call: &Call, scope: HistoryScope) -> Answered<HistoryQuery> {
+/// What the parameters of a history ask for.
+///
+/// # Errors
+/// 400.
+pub(super) fn parse(call: &Call, scope: HistoryScope, text: &str) -> Answered<HistoryQuery> {
     let limits = &call.app.config.search;
     let count = limits.count_default;
     let mut query = HistoryQuery { scope, since: None, at: None, count, cursor: None };
     let mut seen = Vec::new();
-    for (name, value) in registry::search::pairs(call.http.query_string())? {
+    for (name, value) in registry::search::pairs(text)? {
         let wrong = || Fault::new(FaultKind::Invalid, format!("{name} is malformed"));
         match name.as_str() {
             "_count" => {

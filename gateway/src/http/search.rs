@@ -7,7 +7,7 @@
 use actix_web::web::{Path, Payload};
 use bytes::Bytes;
 use fhir::{Issue, IssueType, OperationOutcome, ResourceType, Severity};
-use policy::{AccessRequest, Permit, Principal};
+use policy::{AccessRequest, Principal};
 use registry::page::{HitMode, Page};
 use registry::search::{ParseOptions, SearchQuery, pairs, parse_pairs};
 
@@ -102,12 +102,20 @@ pub(super) async fn searchset(
     let mut access = Access::of(principal, Interaction::Search, &call.request_id)
         .of_type(resource_type)
         .query(query);
-    let body = render(call, &permit, &parsed, &page, &mut access).await?;
+    let body = render(call, &parsed, &page, &mut access).await?;
     access::record(&call.app, access).await?;
     Ok(body.into())
 }
 
-fn parse(call: &Call, resource_type: ResourceType, query: &str) -> Answered<SearchQuery> {
+/// A query with this request's options and the site's limits.
+///
+/// # Errors
+/// 400.
+pub(super) fn parse(
+    call: &Call,
+    resource_type: ResourceType,
+    query: &str,
+) -> Answered<SearchQuery> {
     let base = call.base();
     let options = ParseOptions {
         base_url: &base,
@@ -127,9 +135,12 @@ fn parse(call: &Call, resource_type: ResourceType, query: &str) -> Answered<Sear
     Ok(parsed)
 }
 
-async fn render(
+/// The searchset of a page; what it shows is noted for the access record.
+///
+/// # Errors
+/// 503 when a content cannot be had.
+pub(super) async fn render(
     call: &Call,
-    _permit: &Permit,
     query: &SearchQuery,
     page: &Page,
     access: &mut Access,

@@ -1,7 +1,7 @@
 //! `POST [base]`: batch and transaction (FHIR R4 http.html#transaction).
 //!
 //! A transaction is one submission, all or nothing; a batch is one submission an entry, each for itself, several
-//! at a time. Reads inside either are answered after the writes. Responses stand in the order of the entries.
+//! at a time. The reads of a transaction are answered by its commit, after its writes. Responses stand in the order of the entries.
 //! Not here: the order of writes and the references between entries (`plan`, `prepare`).
 
 use std::cell::Cell;
@@ -52,23 +52,45 @@ async fn transaction(
     principal: &Principal,
 ) -> Reply {
     let submission = Submission::transaction(posted, base, &call.request_id)?;
-    let verbs: Vec<Verb> =
-        submission.operations().iter().map(|operation| operation.verb.clone()).collect();
-    let outcome = call.submit(submission, principal).await?;
+    let mut verbs = Vec::with_capacity(submission.operations().len());
+    for operation in submission.operations() {
+        verbs.push(match &operation.verb {
+            Verb::Read(read) => {
+                let planned = entry_read::plan(call, read, principal).await;
+                Some(planned.map_err(|fault| place(&submission, operation, fault))?)
+            }
+            _ => None,
+        });
+    }
+    let asked = verbs.iter().flatten().map(|read| read.asked.clone()).collect();
+    let outcome = call.submit(submission.reading(asked), principal).await?;
     let left = Cell::new(ANSWER_BYTES_MAX);
+    let mut replies = outcome.replies.into_iter();
     let mut out = Writer::new("transaction-response", None);
-    for (verb, written) in verbs.iter().zip(&outcome.entries) {
-        let answer = match verb {
-            // The writes are durable: a read that is refused must not make them look undone.
-            Verb::Read { url } => match read_within(call, url, principal, &left).await {
-                Ok(answer) => answer,
-                Err(fault) => EntryAnswer::refused(&fault, &call.request_id),
-            },
-            _ => EntryAnswer::of(written, base, call),
+    for (read, written) in verbs.into_iter().zip(&outcome.entries) {
+        let answer = match (read, left.get()) {
+            (None, _) => EntryAnswer::of(written, base, call),
+            (Some(_), 0) => EntryAnswer::refused(&full(), &call.request_id),
+            (Some(read), _) => {
+                let answer = match replies.next() {
+                    Some(reply) => read.answer(call, reply).await,
+                    None => Err(Fault::new(FaultKind::Internal, "the read has no answer")),
+                };
+                // The writes are durable: an answer that cannot leave must not make them look undone.
+                let answer = answer.and_then(|answer| counted(answer, &left));
+                answer.unwrap_or_else(|fault| EntryAnswer::refused(&fault, &call.request_id))
+            }
         };
         answer.write(&mut out);
     }
     Ok(reply::json(call, 200, out.finish()))
+}
+
+fn place(submission: &Submission, operation: &Operation, fault: Fault) -> Fault {
+    match submission.place(operation) {
+        Some(place) => fault.at(&place),
+        None => fault,
+    }
 }
 
 async fn batch(call: &Call, posted: PostedBundle, base: &str, principal: &Principal) -> Reply {
@@ -107,8 +129,13 @@ async fn try_one(
     left: &Cell<usize>,
 ) -> Answered<EntryAnswer> {
     let operation = operation?;
-    if let Verb::Read { url } = &operation.verb {
-        return read_within(call, url, principal, left).await;
+    if let Verb::Read(read) = &operation.verb {
+        if left.get() == 0 {
+            return Err(full());
+        }
+        let answer = entry_read::read(call, read, principal).await;
+        let place = format!("Bundle.entry[{}]", operation.entry);
+        return answer.map_err(|fault| fault.at(&place)).and_then(|answer| counted(answer, left));
     }
     let submission =
         Submission::batch_entry(Arc::clone(document), operation, base, &call.request_id);
@@ -116,25 +143,16 @@ async fn try_one(
     Ok(EntryAnswer::of(&super::create::only(outcome)?, base, call))
 }
 
-/// A read of an entry, refused once the reads before it have filled the answer.
-async fn read_within(
-    call: &Call,
-    url: &str,
-    principal: &Principal,
-    left: &Cell<usize>,
-) -> Answered<EntryAnswer> {
-    let full = || {
-        let text = "the answer is full; read this entry in a request of its own";
-        Fault::new(FaultKind::Invalid, text)
-    };
-    if left.get() == 0 {
-        return Err(full());
-    }
-    let answer = entry_read::read(call, url, principal).await?;
+/// An answer, refused once those before it have filled the bundle.
+fn counted(answer: EntryAnswer, left: &Cell<usize>) -> Answered<EntryAnswer> {
     let bytes = answer.resource.as_ref().map_or(0, bytes::Bytes::len);
     let fits = left.get().checked_sub(bytes);
     left.set(fits.unwrap_or(0));
     fits.map(|_| answer).ok_or_else(full)
+}
+
+fn full() -> Fault {
+    Fault::new(FaultKind::Invalid, "the answer is full; read this entry in a request of its own")
 }
 
 /// One entry of the response.
@@ -190,7 +208,7 @@ impl EntryAnswer {
     }
 }
 
-fn status_line(status: u16) -> String {
+pub(super) fn status_line(status: u16) -> String {
     let reason = actix_web::http::StatusCode::from_u16(status)
         .ok()
         .and_then(|status| status.canonical_reason())

@@ -55,7 +55,9 @@ async fn a_conditional_update_makes_changes_and_a_conditional_delete_removes() {
     let path = "/Patient?identifier=urn:mrn|7";
 
     let made = site.put(path, &identified("7")).await.expect(201).json();
-    let changed = site.put(path, &identified("7")).await.expect(200).json();
+    let mut changed = identified("7");
+    changed["active"] = json!(true);
+    let changed = site.put(path, &changed).await.expect(200).json();
     site.delete(path).await.expect(204);
     site.delete(path).await.expect(204);
 

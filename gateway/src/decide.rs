@@ -1,0 +1,395 @@
+//! What becomes of each operation, decided in the order in which the standard applies them.
+//!
+//! DELETE, POST, PUT and PATCH (FHIR R4 http.html section 3.1.0.11.2); within a step those with criteria come last, so
+//! that the order of the entries does not matter. Criteria are asked of the registry's snapshot, less what the
+//! transaction has deleted, plus what it has made so far. Conditional references come last and see all of it.
+//! Not here: the registry's answers (`snapshot`), the versions that are made (`prepare`).
+
+use std::collections::HashMap;
+
+use fhir::{Node, ResourceKey, ResourceType, VersionId};
+use policy::Visibility;
+use registry::search::MATCHES_MAX;
+use registry::write_set::Action;
+
+use crate::condition::Candidates;
+use crate::error::{Answered, Fault, FaultKind};
+use crate::plan::{Plan, Step};
+use crate::snapshot::{Snapshot, Unchanged};
+use crate::submission::{Operation, Submission, Verb, body_id};
+
+/// What is to happen for one operation.
+#[derive(Clone, Debug)]
+pub(crate) enum Decision {
+    /// A version is made.
+    Write {
+        /// Whose.
+        key: ResourceKey,
+        /// Version that is current.
+        previous: Option<VersionId>,
+        /// What makes it.
+        action: Action,
+        /// HTTP status of the answer.
+        status: u16,
+    },
+    /// An update says what is stored already, so no version is made.
+    Unchanged(Box<Unchanged>),
+    /// A conditional create found its resource, at this version.
+    Exists(ResourceKey, VersionId),
+    /// A conditional create found what another operation of the transaction makes.
+    SameAs(usize),
+    /// There is nothing to delete.
+    Nothing,
+    /// A read, answered after the writes.
+    Read,
+}
+
+/// The decisions, and what can be asked of them.
+pub(crate) struct Decided<'s> {
+    submission: &'s Submission,
+    plan: &'s Plan,
+    snapshot: &'s Snapshot,
+    nodes: Vec<Option<Node<'s>>>,
+    list: Vec<Option<Decision>>,
+    /// Which operation writes a resource.
+    writers: HashMap<ResourceKey, usize>,
+    made: HashMap<ResourceType, Candidates<'s>>,
+}
+
+/// At which point of the transaction criteria are asked.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum View {
+    /// Before updates: what one will change still is what it was.
+    BeforeUpdates,
+    /// Once everything is written.
+    After,
+}
+
+/// What criteria mean.
+enum Found {
+    Nothing,
+    /// A resource that the transaction has not touched.
+    Stored(ResourceKey),
+    /// What this operation makes.
+    Made(usize),
+    Several,
+}
+
+/// Decides all operations.
+///
+/// # Errors
+/// The first that cannot be done, with its place: 400, 404, 405, 412, 422.
+pub(crate) fn decide<'s>(
+    submission: &'s Submission,
+    plan: &'s Plan,
+    snapshot: &'s Snapshot,
+) -> Answered<Decided<'s>> {
+    let mut decided = Decided {
+        submission,
+        plan,
+        snapshot,
+        nodes: submission.resources(),
+        list: vec![None; plan.steps.len()],
+        writers: HashMap::new(),
+        made: HashMap::new(),
+    };
+    for at in order_of_standard(submission) {
+        let (operation, step) = (&submission.operations[at], &plan.steps[at]);
+        let decision = decided.one(at, operation, step);
+        let decision = decision.map_err(|fault| placed(submission, at, fault))?;
+        decided.note(at, decision)?;
+    }
+    Ok(decided)
+}
+
+/// Operations in the order in which they are applied.
+pub(crate) fn order_of_standard(submission: &Submission) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..submission.operations.len()).collect();
+    order.sort_by_key(|at| match &submission.operations[*at].verb {
+        Verb::Delete { .. } | Verb::DeleteWhere { .. } => 0,
+        Verb::Create { if_none_exist: None, .. } => 1,
+        Verb::Create { if_none_exist: Some(_), .. } => 2,
+        Verb::Update { .. } => 3,
+        Verb::UpdateWhere { .. } => 4,
+        Verb::Read(_) => 5,
+    });
+    order
+}
+
+/// A fault of an operation, with the place of its entry.
+pub(crate) fn placed(submission: &Submission, at: usize, fault: Fault) -> Fault {
+    match submission.place(&submission.operations[at]) {
+        Some(place) => fault.at(&place),
+        None => fault,
+    }
+}
+
+impl Decided<'_> {
+    /// All decisions, in the order of the operations.
+    pub(crate) fn into_list(self) -> Vec<Decision> {
+        self.list.into_iter().map(|one| one.expect("each operation was decided")).collect()
+    }
+
+    /// The resource that a reference to an operation's entry names, with the version it has after the transaction.
+    pub(crate) fn target(&self, at: usize) -> Option<(ResourceKey, VersionId)> {
+        match self.list[at].as_ref()? {
+            Decision::Write { action: Action::Delete, .. } => None,
+            Decision::Write { key, previous, .. } => Some((key.clone(), next(*previous))),
+            Decision::Exists(key, version) => Some((key.clone(), *version)),
+            Decision::SameAs(other) => self.target(*other),
+            Decision::Unchanged(_) | Decision::Nothing | Decision::Read => None,
+        }
+    }
+
+    /// The one resource that a conditional reference means once everything is written.
+    ///
+    /// # Errors
+    /// 412 when there is none or several, 422 when that cannot be told.
+    pub(crate) fn referred(&mut self, ask: usize) -> Answered<ResourceKey> {
+        let (of, _) = self.snapshot.query(ask).expect("a conditional reference has criteria");
+        let refused = |how: &str| {
+            let text = format!("a conditional reference to {} matches {how}", of.name());
+            Fault::new(FaultKind::PreconditionFailed, text)
+        };
+        match self.find(ask, View::After)? {
+            Found::Stored(key) => Ok(key),
+            Found::Made(at) => Ok(self.target(at).expect("what was made has a key").0),
+            Found::Nothing => Err(refused("nothing")),
+            Found::Several => Err(refused("several")),
+        }
+    }
+
+    fn note(&mut self, at: usize, decision: Decision) -> Answered<()> {
+        if let Decision::Write { key, .. } = &decision
+            && let Some(first) = self.writers.insert(key.clone(), at)
+        {
+            return Err(self.twice(first, at));
+        }
+        self.list[at] = Some(decision);
+        Ok(())
+    }
+
+    /// A transaction that writes one resource twice is refused as a whole.
+    fn twice(&self, first: usize, second: usize) -> Fault {
+        let place = |at: usize| self.submission.place(&self.submission.operations[at]);
+        let (first, second) = (place(first).unwrap_or_default(), place(second).unwrap_or_default());
+        let text = format!(
+            "{first} and {second} write the same resource, which a transaction may do once"
+        );
+        let fault = Fault::new(FaultKind::Invalid, text);
+        let mut both = fault.clone().at(&first);
+        both.issues.extend(fault.at(&second).issues);
+        both
+    }
+
+    fn one(&mut self, at: usize, operation: &Operation, step: &Step) -> Answered<Decision> {
+        match &operation.verb {
+            Verb::Create { .. } => self.create(step),
+            Verb::Update { key, if_match, only_new } => {
+                self.update(key, *if_match, *only_new, step)
+            }
+            Verb::UpdateWhere { if_match, .. } => self.update_where(at, step, *if_match),
+            Verb::Delete { key, if_match } => self.delete(key, *if_match),
+            Verb::DeleteWhere { resource_type, if_match, .. } => {
+                let condition = step.condition.expect("it has criteria");
+                match self.snapshot.matches(condition) {
+                    [] => Ok(nothing(*if_match)?),
+                    [id] => self.delete(&ResourceKey::new(*resource_type, id.clone()), *if_match),
+                    _ => Err(several("the criteria")),
+                }
+            }
+            Verb::Read(_) => Ok(Decision::Read),
+        }
+    }
+
+    fn create(&mut self, step: &Step) -> Answered<Decision> {
+        let found = step.condition.map(|ask| self.find(ask, View::BeforeUpdates)).transpose()?;
+        match found {
+            None | Some(Found::Nothing) => Ok(Decision::Write {
+                key: step.new_key.clone().expect("a create has a new key"),
+                previous: None,
+                action: Action::Create,
+                status: 201,
+            }),
+            Some(Found::Stored(key)) => match self.snapshot.version(&key) {
+                Some((version, false)) => Ok(Decision::Exists(key, version)),
+                // It went between two lookups: the commit finds that out, and this is prepared again.
+                _ => Err(Fault::new(FaultKind::Busy, "the match was just deleted; retry")),
+            },
+            Some(Found::Made(other)) => Ok(Decision::SameAs(other)),
+            Some(Found::Several) => Err(several("ifNoneExist")),
+        }
+    }
+
+    fn update_where(
+        &mut self,
+        at: usize,
+        step: &Step,
+        if_match: Option<VersionId>,
+    ) -> Answered<Decision> {
+        let condition = step.condition.expect("it has criteria");
+        let new = step.new_key.as_ref().expect("it has a key of its own");
+        match self.find(condition, View::BeforeUpdates)? {
+            Found::Nothing => self.update(new, if_match, false, step),
+            Found::Stored(key) => {
+                let own = self.nodes[at].and_then(body_id);
+                if own.is_some_and(|own| own != key.id) {
+                    let text = "the body has another id than the resource that matches";
+                    return Err(Fault::new(FaultKind::Invalid, text));
+                }
+                self.update(&key, if_match, false, step)
+            }
+            Found::Made(other) => Err(self.twice(other, at)),
+            Found::Several => Err(several("the criteria")),
+        }
+    }
+
+    fn update(
+        &self,
+        key: &ResourceKey,
+        if_match: Option<VersionId>,
+        only_new: bool,
+        step: &Step,
+    ) -> Answered<Decision> {
+        let write = |previous, status| Decision::Write {
+            key: key.clone(),
+            previous,
+            action: Action::Update,
+            status,
+        };
+        match self.snapshot.version(key) {
+            Some((version, deleted)) => {
+                expect_version(if_match, version)?;
+                if only_new && !deleted {
+                    let text = "the resource exists already";
+                    return Err(Fault::new(FaultKind::PreconditionFailed, text));
+                }
+                Ok(write(Some(version), if deleted { 201 } else { 200 }))
+            }
+            // Who sees a compartment only gets the same answer for what is hidden and what is absent.
+            None if *step.permit.visibility() != Visibility::Everything => Err(Fault::not_found()),
+            None if if_match.is_some() => Err(no_such()),
+            None if !step.permit.update_as_create() => Err(Fault::new(
+                FaultKind::MethodNotAllowed,
+                "this caller may not choose the id of a new resource",
+            )),
+            None => Ok(write(None, 201)),
+        }
+    }
+
+    fn delete(&self, key: &ResourceKey, if_match: Option<VersionId>) -> Answered<Decision> {
+        match self.snapshot.version(key) {
+            Some((version, false)) => {
+                expect_version(if_match, version)?;
+                Ok(Decision::Write {
+                    key: key.clone(),
+                    previous: Some(version),
+                    action: Action::Delete,
+                    status: 204,
+                })
+            }
+            _ => nothing(if_match),
+        }
+    }
+
+    /// What criteria find at this point: stored and still there, or made so far.
+    fn find(&mut self, ask: usize, view: View) -> Answered<Found> {
+        let (of, query) = self.snapshot.query(ask).expect("criteria were asked");
+        let known = self.snapshot.matches(ask);
+        let mut left: Vec<ResourceKey> =
+            known.iter().map(|id| ResourceKey::new(of, id.clone())).collect();
+        left.retain(|key| match self.writers.get(key) {
+            Some(writer) => view == View::BeforeUpdates && !self.deletes(*writer),
+            None => true,
+        });
+        if left.len() < 2 && left.len() < known.len() && known.len() >= MATCHES_MAX {
+            // The registry tells of no more than so many, and too few of them still count.
+            return Ok(Found::Several);
+        }
+        let mut made = self.made_matching(of, query)?;
+        made.retain(|at| self.target(*at).is_none_or(|(key, _)| !left.contains(&key)));
+        Ok(match (left.pop(), left.is_empty(), &made[..]) {
+            (None, _, []) => Found::Nothing,
+            (Some(key), true, []) => Found::Stored(key),
+            (None, _, [only]) => Found::Made(*only),
+            _ => Found::Several,
+        })
+    }
+
+    fn deletes(&self, at: usize) -> bool {
+        matches!(self.list[at], Some(Decision::Write { action: Action::Delete, .. }))
+    }
+
+    /// Operations that have made a resource which meets the criteria.
+    fn made_matching(&mut self, of: ResourceType, query: &str) -> Answered<Vec<usize>> {
+        let (list, nodes) = (&self.list, &self.nodes);
+        let id_of = |at: usize| match &list[at] {
+            Some(Decision::Write { key, action, .. }) if *action != Action::Delete => Some(&key.id),
+            _ => None,
+        };
+        if self.writers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (operations, base) = (&self.submission.operations, &self.submission.base);
+        let candidates = self.made.entry(of).or_insert_with(|| {
+            let makes = |at: &usize| operations[*at].verb.makes() == Some(of);
+            let those = (0..operations.len()).filter(makes);
+            Candidates::of(of, those.filter_map(|at| Some((at, nodes[at]?))), base)
+        });
+        let Some(matched) = candidates.matching(query, id_of) else {
+            let text = "too many criteria about resources of the same transaction; \
+                        refer to entries by their fullUrl";
+            return Err(Fault::new(FaultKind::Unprocessable, text));
+        };
+        if !matched.unknown.is_empty() {
+            return self.same_criteria(&matched.unknown, of, query);
+        }
+        Ok(matched.holds)
+    }
+
+    /// Where the bytes do not tell: the same criteria have led to one of these before, or it cannot be said.
+    fn same_criteria(
+        &self,
+        among: &[usize],
+        of: ResourceType,
+        query: &str,
+    ) -> Answered<Vec<usize>> {
+        let asked =
+            |at: usize| self.plan.steps[at].condition.and_then(|ask| self.snapshot.query(ask));
+        match among.iter().find(|at| asked(**at) == Some((of, query))) {
+            Some(first) => Ok(vec![*first]),
+            None => Err(Fault::new(
+                FaultKind::Unprocessable,
+                "whether a resource of the same transaction meets these criteria cannot be told; \
+                 use its identifier, or refer to its entry by the fullUrl",
+            )),
+        }
+    }
+}
+
+/// Version that follows.
+pub(crate) fn next(previous: Option<VersionId>) -> VersionId {
+    previous.map_or(VersionId::FIRST, VersionId::next)
+}
+
+fn nothing(if_match: Option<VersionId>) -> Answered<Decision> {
+    if if_match.is_some() { Err(no_such()) } else { Ok(Decision::Nothing) }
+}
+
+fn no_such() -> Fault {
+    Fault::new(FaultKind::PreconditionFailed, "the resource does not exist")
+}
+
+fn expect_version(if_match: Option<VersionId>, version: VersionId) -> Answered<()> {
+    match if_match {
+        Some(expected) if expected != version => {
+            let text = format!("the resource is at version {version}, not {expected}");
+            Err(Fault::new(FaultKind::PreconditionFailed, text))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn several(what: &str) -> Fault {
+    Fault::new(FaultKind::PreconditionFailed, format!("{what}: several resources match"))
+}

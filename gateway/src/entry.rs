@@ -1,0 +1,275 @@
+//! One entry of a batch or transaction as an operation: its method, URL and preconditions.
+//!
+//! Spec: FHIR R4 bundle.html#Bundle.entry.request, http.html section 3.1.0.11. A precondition that does not go with
+//! the method is refused: to leave it out would do more than the client asked for.
+//! Not here: the shape of the bundle (`fhir::Bundle`), what the operations lead to (`plan`, `decide`).
+
+use fhir::{Entry, EntryRequest, Instant, Method, Node, ResourceKey, ResourceType, VersionId};
+
+use crate::error::{Answered, Fault, FaultKind};
+use crate::limits::CRITERIA_BYTES_MAX;
+use crate::submission::{Operation, Verb, check_body};
+
+/// A read that stands in a bundle.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ReadEntry {
+    /// URL relative to the base.
+    pub url: String,
+    /// `HEAD`: the answer has no resource.
+    pub head: bool,
+    /// As the header `If-None-Match`.
+    pub if_none_match: Option<String>,
+    /// As the header `If-Modified-Since`.
+    pub if_modified_since: Option<Instant>,
+}
+
+impl ReadEntry {
+    /// True when the client's copy is as new as this version: 304. `ifNoneMatch` wins (RFC 9110 §13.2.2).
+    pub fn is_fresh(&self, version: VersionId, updated: Instant) -> bool {
+        if let Some(tags) = &self.if_none_match {
+            let mut tags = tags.split(',').map(str::trim);
+            return tags.any(|tag| tag == "*" || VersionId::parse_etag(tag) == Ok(version));
+        }
+        self.if_modified_since.is_some_and(|since| updated <= since)
+    }
+}
+
+impl Operation {
+    /// Takes an entry apart.
+    ///
+    /// # Errors
+    /// 400 or 501 with the entry's place.
+    pub(crate) fn of(entry: &Entry<'_>, base: &str) -> Answered<Self> {
+        let place = format!("Bundle.entry[{}]", entry.index);
+        let verb = verb_of(entry, base).map_err(|fault| match fault.issues[0].expression {
+            None => fault.at(&place),
+            Some(_) => fault.at_entry(&place),
+        })?;
+        if let Some(node) = entry.resource {
+            check_body(&verb, node).map_err(|fault| fault.at(&place))?;
+        }
+        let full_url = entry.full_url.as_deref().map(str::to_owned);
+        Ok(Self { verb, entry: entry.index, full_url })
+    }
+}
+
+fn verb_of(entry: &Entry<'_>, base: &str) -> Answered<Verb> {
+    let Some(request) = &entry.request else {
+        let text = "an entry of a batch or transaction needs a request with method and url";
+        return Err(Fault::new(FaultKind::Invalid, text));
+    };
+    let url = relative(&request.url, base)?;
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    if path.contains('$') {
+        return Err(unsupported("operations are not offered in bundles", "request.url"));
+    }
+    expect_fitting(request)?;
+    match request.method {
+        Method::Post => {
+            needs_resource(entry.resource)?;
+            let if_none_exist = request.if_none_exist.as_deref().map(criteria).transpose()?;
+            Ok(Verb::Create { resource_type: type_of(path)?, if_none_exist })
+        }
+        Method::Put => {
+            needs_resource(entry.resource)?;
+            put(path, query, request)
+        }
+        Method::Delete => delete(path, query, request),
+        Method::Get | Method::Head => Ok(Verb::Read(read(url, request)?)),
+        // The one place that a PATCH of a bundle has to become a verb of its own.
+        Method::Patch => Err(unsupported("PATCH is not offered in bundles yet", "request.method")),
+    }
+}
+
+fn put(path: &str, query: &str, request: &EntryRequest<'_>) -> Answered<Verb> {
+    let only_new = match request.if_none_match.as_deref() {
+        None => false,
+        Some("*") => true,
+        Some(_) => return Err(invalid("ifNoneMatch of a PUT must be *", "request.ifNoneMatch")),
+    };
+    let if_match = if_match(request)?;
+    if path.contains('/') {
+        expect_no_query(query)?;
+        return Ok(Verb::Update { key: key_of(path)?, if_match, only_new });
+    }
+    if only_new {
+        return Err(invalid("ifNoneMatch goes with a PUT to an id", "request.ifNoneMatch"));
+    }
+    Ok(Verb::UpdateWhere { resource_type: type_of(path)?, query: criteria(query)?, if_match })
+}
+
+fn delete(path: &str, query: &str, request: &EntryRequest<'_>) -> Answered<Verb> {
+    let if_match = if_match(request)?;
+    if path.contains('/') {
+        expect_no_query(query)?;
+        return Ok(Verb::Delete { key: key_of(path)?, if_match });
+    }
+    Ok(Verb::DeleteWhere { resource_type: type_of(path)?, query: criteria(query)?, if_match })
+}
+
+fn read(url: &str, request: &EntryRequest<'_>) -> Answered<ReadEntry> {
+    let since = request.if_modified_since.as_deref().map(Instant::parse).transpose();
+    Ok(ReadEntry {
+        url: url.to_owned(),
+        head: request.method == Method::Head,
+        if_none_match: request.if_none_match.as_deref().map(str::to_owned),
+        if_modified_since: since.map_err(|_| {
+            invalid("ifModifiedSince must be an instant", "request.ifModifiedSince")
+        })?,
+    })
+}
+
+/// Refuses preconditions that say nothing about this method.
+fn expect_fitting(request: &EntryRequest<'_>) -> Answered<()> {
+    use Method::{Delete, Get, Head, Patch, Post, Put};
+    let given = [
+        ("ifMatch", request.if_match.is_some(), &[Put, Patch, Delete][..]),
+        ("ifNoneMatch", request.if_none_match.is_some(), &[Get, Head, Put][..]),
+        ("ifModifiedSince", request.if_modified_since.is_some(), &[Get, Head][..]),
+        ("ifNoneExist", request.if_none_exist.is_some(), &[Post][..]),
+    ];
+    for (name, is_given, methods) in given {
+        if is_given && !methods.contains(&request.method) {
+            let text = format!("{name} does not go with this method");
+            return Err(invalid(&text, &format!("request.{name}")));
+        }
+    }
+    Ok(())
+}
+
+fn needs_resource(resource: Option<Node<'_>>) -> Answered<()> {
+    match resource {
+        Some(_) => Ok(()),
+        None => Err(invalid("this method needs a resource", "resource")),
+    }
+}
+
+/// URL of an entry without our base or a leading slash.
+fn relative<'u>(url: &'u str, base: &str) -> Answered<&'u str> {
+    if let Some(below) = url.strip_prefix(base)
+        && (below.is_empty() || below.starts_with(['/', '?']))
+    {
+        return Ok(below.trim_start_matches('/'));
+    }
+    if url.starts_with("http://") || url.starts_with("https://") {
+        return Err(invalid("the url is not below the base of this server", "request.url"));
+    }
+    Ok(url.trim_start_matches('/'))
+}
+
+fn type_of(path: &str) -> Answered<ResourceType> {
+    ResourceType::parse(path)
+        .ok_or_else(|| invalid("the request's url names no resource type", "request.url"))
+}
+
+fn key_of(path: &str) -> Answered<ResourceKey> {
+    ResourceKey::parse(path)
+        .map_err(|_| invalid("the request's url names no resource", "request.url"))
+}
+
+fn expect_no_query(query: &str) -> Answered<()> {
+    match query {
+        "" => Ok(()),
+        _ => Err(invalid("the url of one resource takes no parameters", "request.url")),
+    }
+}
+
+fn criteria(query: &str) -> Answered<String> {
+    let query = query.rsplit_once('?').map_or(query, |(_, query)| query);
+    if query.is_empty() || query.len() > CRITERIA_BYTES_MAX {
+        return Err(invalid("conditional interactions need search criteria", "request"));
+    }
+    Ok(query.to_owned())
+}
+
+fn if_match(request: &EntryRequest<'_>) -> Answered<Option<VersionId>> {
+    request
+        .if_match
+        .as_deref()
+        .map(VersionId::parse_etag)
+        .transpose()
+        .map_err(|_| invalid("ifMatch must name one version, such as W/\"3\"", "request.ifMatch"))
+}
+
+fn invalid(text: &str, at: &str) -> Fault {
+    Fault::new(FaultKind::Invalid, text).placed(at)
+}
+
+fn unsupported(text: &str, at: &str) -> Fault {
+    Fault::new(FaultKind::Unsupported, text).placed(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use fhir::{Bundle, Tree};
+
+    use super::*;
+
+    const BASE: &str = "http://host/fhir";
+
+    fn operation(entry: &str) -> Answered<Verb> {
+        let text = format!(r#"{{"resourceType":"Bundle","type":"batch","entry":[{entry}]}}"#);
+        let tree = Tree::parse(text.into()).unwrap();
+        let bundle = Bundle::read(&tree).unwrap();
+        Operation::of(&bundle.entries[0], BASE).map(|operation| operation.verb)
+    }
+
+    fn get(url: &str) -> Answered<Verb> {
+        operation(&format!(r#"{{"request":{{"method":"GET","url":"{url}"}}}}"#))
+    }
+
+    #[test]
+    fn urls_may_be_relative_begin_with_a_slash_or_with_the_base() {
+        for url in ["Patient/1", "/Patient/1", "http://host/fhir/Patient/1"] {
+            let Ok(Verb::Read(read)) = get(url) else { panic!("{url}") };
+            assert_eq!(read.url, "Patient/1");
+        }
+    }
+
+    #[test]
+    fn a_url_of_another_server_is_refused_with_its_place() {
+        for url in ["http://host/fhirX/Patient/1", "https://other/fhir/Patient/1"] {
+            let fault = get(url).unwrap_err();
+            assert_eq!(fault.status(), 400);
+            let place = fault.issues[0].expression.as_deref();
+            assert_eq!(place, Some("Bundle.entry[0].request.url"), "{url}");
+        }
+    }
+
+    #[test]
+    fn preconditions_that_do_not_go_with_the_method_are_refused() {
+        for (method, name) in [
+            ("POST", "ifMatch"),
+            ("POST", "ifNoneMatch"),
+            ("PUT", "ifNoneExist"),
+            ("PUT", "ifModifiedSince"),
+            ("DELETE", "ifNoneMatch"),
+            ("GET", "ifMatch"),
+        ] {
+            let entry = format!(
+                r#"{{"resource":{{"resourceType":"Patient","id":"1"}},"request":{{"method":"{method}","url":"Patient/1","{name}":"x"}}}}"#
+            );
+            let fault = operation(&entry).unwrap_err();
+            let place = format!("Bundle.entry[0].request.{name}");
+            assert_eq!(fault.issues[0].expression.as_deref(), Some(&*place), "{method}");
+        }
+    }
+
+    #[test]
+    fn a_copy_is_fresh_by_its_tag_or_its_time_and_the_tag_wins() {
+        let version = VersionId::new(3).unwrap();
+        let updated = Instant::parse("2026-01-01T00:00:00Z").unwrap();
+        let read = |tag: Option<&str>, since: Option<&str>| ReadEntry {
+            url: String::new(),
+            head: false,
+            if_none_match: tag.map(str::to_owned),
+            if_modified_since: since.map(|text| Instant::parse(text).unwrap()),
+        };
+
+        assert!(read(Some("W/\"2\", W/\"3\""), None).is_fresh(version, updated));
+        assert!(!read(Some("W/\"2\""), Some("2027-01-01T00:00:00Z")).is_fresh(version, updated));
+        assert!(read(None, Some("2026-01-01T00:00:00Z")).is_fresh(version, updated));
+        assert!(!read(None, Some("2025-12-31T23:59:59Z")).is_fresh(version, updated));
+        assert!(!read(None, None).is_fresh(version, updated));
+    }
+}
