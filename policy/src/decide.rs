@@ -9,7 +9,7 @@
 //! | patient | `patient/`, `user/`: `r` and `s` only | own compartment, accesses to it |
 //! | system | `system/` | everything; messages with `c` and `u` on all types |
 //! | auditor | `user/`, `system/`: `r` and `s` of `AuditEvent` only | accesses, receipts, metrics |
-//! | operator | none | the operator's plane, metrics, the Tasks of messages that were not applied |
+//! | operator | none | the operator's plane, metrics, how a search is answered, the Tasks of messages that were not applied |
 //!
 //! Accesses (`AuditEvent`) are for auditors and the patient concerned; nobody writes them.
 //! Not here: the table's rows as code (`role`), compartments of a resource (`fhir`), how visibility is rendered (`registry`).
@@ -48,9 +48,15 @@ pub fn decide(principal: &Principal, request: &AccessRequest) -> Result<Permit, 
             types: TypeSet::one(ResourceType::TASK),
             ..Reach::NOWHERE.permit(principal)
         }),
-        AccessRequest::Operate | AccessRequest::Observe | AccessRequest::MessageTasks => {
-            Err(Deny::Forbidden(Reason::Role))
-        }
+        AccessRequest::Explain if principal.has_role(Role::Operator) => Ok(Permit {
+            visibility: Visibility::Everything,
+            types: data_types(),
+            ..Reach::NOWHERE.permit(principal)
+        }),
+        AccessRequest::Operate
+        | AccessRequest::Observe
+        | AccessRequest::MessageTasks
+        | AccessRequest::Explain => Err(Deny::Forbidden(Reason::Role)),
         AccessRequest::Read(key) | AccessRequest::HistoryInstance(key) => {
             reach.instance(principal, Right::Read, key)
         }
@@ -61,6 +67,7 @@ pub fn decide(principal: &Principal, request: &AccessRequest) -> Result<Permit, 
         AccessRequest::SearchSystem | AccessRequest::HistorySystem => {
             reach.on_all(principal, Right::Search)
         }
+        AccessRequest::SearchTypes(types) => reach.on_types(principal, types),
         AccessRequest::Create(rt) => reach.create(principal, *rt),
         AccessRequest::Update(key) => reach.update(principal, key),
         AccessRequest::Patch(key) => reach.patch(principal, key),
@@ -211,6 +218,18 @@ impl Reach {
         rt: ResourceType,
     ) -> Result<Permit, Deny> {
         self.on(principal, &[right], &TypeSet::one(rt))
+    }
+
+    /// Leave to search several types together, at the widest level that has them all.
+    fn on_types(&self, principal: &Principal, types: &TypeSet) -> Result<Permit, Deny> {
+        if types.is_empty() {
+            return Err(Deny::Forbidden(why_not(principal, Right::Search, None)));
+        }
+        let permit = self.on(principal, &[Right::Search], types)?;
+        if !permit.types.contains_all(types) {
+            return Err(Deny::Forbidden(Reason::Role));
+        }
+        Ok(permit)
     }
 
     /// Leave on every type that holds data.

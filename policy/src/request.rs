@@ -5,6 +5,8 @@
 
 use fhir::{ResourceKey, ResourceType, VersionKey};
 
+use crate::predicate::TypeSet;
+
 /// One interaction with the gateway.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum AccessRequest {
@@ -24,6 +26,8 @@ pub enum AccessRequest {
     Search(ResourceType),
     /// Search in all types.
     SearchSystem,
+    /// Search in these types together: a search below the base or in a compartment.
+    SearchTypes(TypeSet),
     /// `POST` of a new resource.
     Create(ResourceType),
     /// `PUT`, also as create.
@@ -46,6 +50,8 @@ pub enum AccessRequest {
     Ledger,
     /// Screens and commands of the operator.
     Operate,
+    /// How a search would be answered (`$explain`): statements and rough numbers, no values and no contents.
+    Explain,
     /// What the gateway says of itself: metrics and checks in detail.
     Observe,
     /// Read or search of the Tasks that the gateway makes of messages it did not apply. Whoever asks this shows

@@ -17,7 +17,7 @@ use crate::page::{
     CompartmentPage, CompartmentQuery, HistoryPage, HistoryQuery, Page, StoredVersion,
 };
 use crate::reading::{Asked, Reply, Unread};
-use crate::search::SearchQuery;
+use crate::search::{Explanation, SearchQuery};
 use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
 
 /// What both engines do. All methods may be called concurrently from any runtime.
@@ -82,6 +82,13 @@ pub trait Store: Send + Sync + 'static {
         &self,
         asked: Vec<Asked>,
     ) -> BoxFuture<'_, Result<Result<Vec<Reply>, Unread>, ReadError>>;
+
+    /// How the first page of a search is answered, without values, ids or contents.
+    fn explain<'a>(
+        &'a self,
+        permit: &'a Permit,
+        query: &'a SearchQuery,
+    ) -> BoxFuture<'a, Result<Explanation, ReadError>>;
 
     /// What preparation needs to know, in one snapshot: for each [`Match`] the current state.
     /// The answers become the set's `depends`, which `commit` checks again.

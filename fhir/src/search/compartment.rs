@@ -30,6 +30,21 @@ pub fn compartment_params(
     lines.binary_search_by_key(&at, |line| line.0).map_or(&[], |found| &lines[found].1)
 }
 
+/// The types that may be in a compartment of that type, itself among them; none if there is no such compartment.
+pub fn compartment_members(compartment: ResourceType) -> impl Iterator<Item = ResourceType> {
+    let is_member = move |of: &ResourceType| {
+        !compartment_params(compartment, *of).is_empty()
+            || *of == compartment && is_in_own_compartment(*of)
+    };
+    ResourceType::all().filter(is_member)
+}
+
+/// Whether resources of the type have compartments; each is in its own.
+#[must_use]
+pub fn is_in_own_compartment(of: ResourceType) -> bool {
+    ResourceType::all().any(|member| !compartment_params(of, member).is_empty())
+}
+
 /// Ids of the patients in whose compartments the resource is, each once, in document order.
 ///
 /// `key` is what the resource has or will have: a Patient is in its own compartment.
@@ -211,5 +226,12 @@ mod tests {
             assert!(!compartment_params(compartment, ResourceType::OBSERVATION).is_empty());
         }
         assert!(compartment_params(ResourceType::OBSERVATION, ResourceType::PATIENT).is_empty());
+        let compartments: Vec<_> =
+            ResourceType::all().filter(|of| is_in_own_compartment(*of)).collect();
+        let names: Vec<_> = compartments.iter().map(|of| of.name()).collect();
+        assert_eq!(names, ["Device", "Encounter", "Patient", "Practitioner", "RelatedPerson"]);
+        assert_eq!(compartment_members(ResourceType::PATIENT).count(), 66);
+        assert!(compartment_members(ResourceType::ENCOUNTER).any(|of| of.name() == "Encounter"));
+        assert_eq!(compartment_members(ResourceType::OBSERVATION).count(), 0);
     }
 }

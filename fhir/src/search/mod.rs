@@ -25,7 +25,9 @@ mod value;
 pub use compare::{
     SearchPrefix, approximate_dates, approximate_number, date_matches, number_matches,
 };
-pub use compartment::{compartment_params, patient_compartment};
+pub use compartment::{
+    compartment_members, compartment_params, is_in_own_compartment, patient_compartment,
+};
 pub use decimal::NumberRange;
 pub use fold::fold;
 pub use param::{

@@ -7,9 +7,9 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use fhir::{Instant, ParamKind, ResourceType};
+use fhir::{Instant, ParamKind, ResourceType, is_in_own_compartment};
 use moka::sync::Cache;
-use registry::search::{SupportedParam, supported};
+use registry::search::{SupportedParam, leads_to, supported};
 use serde_json::{Value, json};
 
 use super::call::Call;
@@ -77,7 +77,13 @@ fn statement(base: &str, date: Instant) -> Value {
             "resource": ResourceType::all().map(resource).collect::<Vec<Value>>(),
             "interaction": [
                 {"code": "transaction"}, {"code": "batch"}, {"code": "history-system"},
+                {"code": "search-system"},
             ],
+            "searchParam": common().iter().map(param).collect::<Vec<Value>>(),
+            "compartment": ResourceType::all()
+                .filter(|of| is_in_own_compartment(*of))
+                .map(|of| format!("http://hl7.org/fhir/CompartmentDefinition/{}", of.name().to_lowercase()))
+                .collect::<Vec<String>>(),
         }],
     })
 }
@@ -121,6 +127,7 @@ fn resource(resource_type: ResourceType) -> Value {
         "conditionalDelete": if is_kept { "not-supported" } else { "single" },
         "referencePolicy": ["literal", "local"],
         "searchInclude": includes(resource_type),
+        "searchRevInclude": revincludes(resource_type),
         "searchParam": params,
     });
     let mut operations = operation::stated(resource_type);
@@ -137,6 +144,24 @@ fn includes(resource_type: ResourceType) -> Vec<String> {
     std::iter::once("*".to_owned())
         .chain(references.map(|one| format!("{}:{}", resource_type.name(), one.param.code)))
         .collect()
+}
+
+/// Every reference of any type that may lead here, as `_revinclude` takes it.
+fn revincludes(to: ResourceType) -> Vec<String> {
+    let data = ResourceType::all().filter(|of| *of != ResourceType::AUDIT_EVENT);
+    let named = data.flat_map(|of| {
+        let params = supported(of).into_iter().map(|one| one.param);
+        let leading = params.filter(move |param| leads_to(param, to));
+        leading.map(move |param| format!("{}:{}", of.name(), param.code))
+    });
+    std::iter::once("*".to_owned()).chain(named).collect()
+}
+
+/// Parameters that every type has, for searches in several.
+fn common() -> Vec<SupportedParam> {
+    let mut common = supported(ResourceType::BASIC);
+    common.retain(|one| one.param.base.is_none());
+    common
 }
 
 fn param(supported: &SupportedParam) -> Value {

@@ -9,12 +9,12 @@ use fhir::{ResourceType, Subset};
 use policy::{AccessRequest, Permit, Principal};
 use registry::page::HistoryScope;
 use registry::reading::{Asked, Reading, Reply};
-use registry::search::SearchQuery;
+use registry::search::{SearchQuery, SearchTarget};
 
 use super::call::{Call, refusal, resource_key, resource_type};
 use super::transaction::{EntryAnswer, status_line};
 use super::vread::version_key;
-use super::{history, message_tasks, part, search};
+use super::{history, message_tasks, part, search, search_compartment};
 use crate::access::{self, Access};
 use crate::entry::ReadEntry;
 use crate::error::{Answered, Fault, FaultKind};
@@ -35,7 +35,7 @@ enum Shown {
     /// Resources, whole or in part.
     Resources(Option<Subset>),
     /// The searchset of a query.
-    Search(Box<SearchQuery>),
+    Search(Box<(SearchTarget, SearchQuery)>),
 }
 
 /// Answers one entry of a batch.
@@ -48,8 +48,8 @@ pub(super) async fn read(
     principal: &Principal,
 ) -> Answered<EntryAnswer> {
     let (path, query) = entry.url.split_once('?').unwrap_or((&entry.url, ""));
-    if !path.contains('/') && path != "_history" {
-        let body = search::searchset(call, resource_type(path)?, query, principal).await?;
+    if let Some(target) = search_target(path)? {
+        let body = search::searchset(call, &target, query, principal).await?;
         return Ok(EntryAnswer::found(200, None, (!entry.head).then_some(body)));
     }
     let planned = plan(call, entry, principal).await?;
@@ -104,11 +104,13 @@ pub(super) async fn plan(
             plan_history(call, entry, scope, query, principal).await
         }
         ["_history"] => plan_history(call, entry, HistoryScope::System, query, principal).await,
-        [name] => plan_search(call, entry, resource_type(name)?, query, principal).await,
-        _ => {
-            let text = "bundles read, vread, list history and search within a type only";
-            Err(Fault::new(FaultKind::Unsupported, text))
-        }
+        _ => match search_target(path)? {
+            Some(target) => plan_search(call, entry, target, query, principal).await,
+            None => {
+                let text = "bundles read, vread, list history and search only";
+                Err(Fault::new(FaultKind::Unsupported, text))
+            }
+        },
     }
 }
 
@@ -138,23 +140,36 @@ async fn plan_history(
 async fn plan_search(
     call: &Call,
     entry: &ReadEntry,
-    of: ResourceType,
+    target: SearchTarget,
     query: &str,
     principal: &Principal,
 ) -> Answered<Planned> {
-    let request = AccessRequest::Search(of);
-    let narrowed = message_tasks::narrowed(principal, request.clone());
-    if of == ResourceType::AUDIT_EVENT || narrowed == AccessRequest::MessageTasks {
+    let request = search::requested(principal, &target, query)?;
+    let journal = target.one_type() == Some(ResourceType::AUDIT_EVENT);
+    if journal || request == AccessRequest::MessageTasks {
         let text = "this search does not go into a transaction; send it in a batch or by itself";
         return Err(Fault::new(FaultKind::Unsupported, text));
     }
     let permit = permit(call, principal, &request).await?;
     let access = Access::of(principal, Interaction::Search, &call.request_id);
-    let access = access.of_type(of).query(query);
-    let query = search::parse(call, of, query)?;
+    let access = search::recorded(access, &target, query);
+    let query = search::parse(call, &target, query)?;
     let asked = Asked { permit, reading: Reading::Search(Box::new(query.clone())) };
-    let shown = Shown::Search(Box::new(query));
+    let shown = Shown::Search(Box::new((target, query)));
     Ok(Planned { asked, entry: entry.clone(), access, shown })
+}
+
+/// What a path searches; `None` when it is something else.
+fn search_target(path: &str) -> Answered<Option<SearchTarget>> {
+    let steps: Vec<&str> = path.split('/').collect();
+    Ok(match steps[..] {
+        [""] => Some(SearchTarget::System),
+        [name] if name != "_history" => Some(SearchTarget::Type(resource_type(name)?)),
+        [name, id, member] if !member.starts_with('_') => {
+            Some(search_compartment::target(name, id, member)?)
+        }
+        _ => None,
+    })
 }
 
 async fn permit(call: &Call, principal: &Principal, request: &AccessRequest) -> Answered<Permit> {
@@ -187,10 +202,11 @@ impl Planned {
                 let status = if fresh { 304 } else { 200 };
                 Ok(EntryAnswer::found(status, Some((&call.base(), &stored)), body))
             }
-            (Reply::Search(page), Shown::Search(query)) => {
+            (Reply::Search(page), Shown::Search(searched)) => {
+                let (target, query) = *searched;
                 let versions: Vec<_> = page.hits.iter().map(|hit| hit.version.clone()).collect();
                 call.app.payloads.fetch(&versions).await?;
-                let body = search::render(call, &query, &page, &mut access).await?;
+                let body = search::render(call, &target, &query, &page, &mut access).await?;
                 access::record(&call.app, access).await?;
                 let body = (!entry.head).then(|| Bytes::from(body));
                 Ok(EntryAnswer::found(200, None, body))

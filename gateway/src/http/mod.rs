@@ -12,6 +12,7 @@ pub mod create;
 pub mod delete;
 pub mod entry_read;
 pub mod etag;
+pub mod explain;
 pub mod guard;
 pub mod health;
 pub mod history;
@@ -27,6 +28,8 @@ pub mod read;
 pub mod receipt;
 pub mod reply;
 pub mod search;
+pub mod search_compartment;
+pub mod search_system;
 pub mod server;
 pub mod shape;
 pub mod terminology;
@@ -66,11 +69,12 @@ pub fn routes(config: &mut ServiceConfig) {
 fn fhir(config: &mut ServiceConfig) {
     let of_type = "/{type:[A-Z][A-Za-z]*}";
     let of_id = format!("{of_type}/{{id}}");
+    let of_members = format!("{of_id}/{{member:[A-Z][A-Za-z]*|\\*}}");
     let of_version = format!("{of_id}/_history/{{version}}");
     for base in ["", "/"] {
         config.service(place(
             base,
-            [(GET, to(search::search_system)), (POST, to(transaction::post))],
+            [(GET, to(search_system::search)), (POST, to(transaction::post))],
         ));
     }
     config
@@ -79,7 +83,18 @@ fn fhir(config: &mut ServiceConfig) {
         .service(place("/_history", [(GET, to(history::of_system))]))
         .configure(terminology::routes)
         .configure(operation::routes)
+        .service(place("/_search", [(POST, to(search_system::search_by_post))]))
         .service(place(&format!("{of_type}/_search"), [(POST, to(search::search_by_post))]))
+        .service(place(
+            &format!("{of_id}/_search"),
+            [(POST, to(search_compartment::search_all_by_post))],
+        ))
+        .service(place(
+            &format!("{of_members}/_search"),
+            [(POST, to(search_compartment::search_by_post))],
+        ))
+        .service(place(&of_members, [(GET, to(search_compartment::search))]))
+        .service(place(&format!("{of_type}/$explain"), [(GET, to(explain::explain))]))
         .service(place(&format!("{of_type}/_history"), [(GET, to(history::of_type))]))
         .service(place(
             of_type,

@@ -2,14 +2,15 @@
 //!
 //! Hits are the stored bytes, concatenated. `self` echoes what was applied, `next` and `previous` carry an opaque
 //! cursor. What was ignored is reported in the bundle. The access record is durable before the body leaves.
-//! Not here: what a parameter means (`registry::search`).
+//! Not here: what a parameter means (`registry::search`), the paths of other searches (`search_system`,
+//! `search_compartment`).
 
 use actix_web::web::{Path, Payload};
 use bytes::Bytes;
 use fhir::{Issue, IssueType, OperationOutcome, ResourceType, Severity};
-use policy::{AccessRequest, Principal};
+use policy::{AccessRequest, Principal, TypeSet};
 use registry::page::{HitMode, Page};
-use registry::search::{ParseOptions, SearchQuery, pairs, parse_pairs};
+use registry::search::{ParseOptions, SearchQuery, SearchTarget, pairs, parse_at};
 
 use super::bundle::Writer;
 use super::call::{Call, refusal, resource_type};
@@ -26,12 +27,8 @@ use crate::telemetry::metrics::Interaction;
 /// # Errors
 /// 400, 401, 403, 503.
 pub async fn search(call: Call, path: Path<String>) -> Reply {
-    let call = call.as_interaction(Interaction::Search)?;
-    let resource_type = resource_type(&path)?;
-    let principal = call.principal().await?;
-    let query = call.http.query_string().to_owned();
-    let body = searchset(&call, resource_type, &query, &principal).await?;
-    Ok(reply::json(&call, 200, body))
+    let target = SearchTarget::Type(resource_type(&path)?);
+    answer(call, &target).await
 }
 
 /// The same with parameters in a form; those of the URL count too.
@@ -39,8 +36,22 @@ pub async fn search(call: Call, path: Path<String>) -> Reply {
 /// # Errors
 /// As [`search`], and 415 for another form.
 pub async fn search_by_post(call: Call, path: Path<String>, payload: Payload) -> Reply {
+    let target = SearchTarget::Type(resource_type(&path)?);
+    answer_form(call, &target, payload).await
+}
+
+/// Answers a search with the parameters of the URL.
+pub(super) async fn answer(call: Call, target: &SearchTarget) -> Reply {
+    let call = call.as_interaction(Interaction::Search)?;
+    let principal = call.principal().await?;
+    let query = call.http.query_string().to_owned();
+    let body = searchset(&call, target, &query, &principal).await?;
+    Ok(reply::json(&call, 200, body))
+}
+
+/// Answers a search with the parameters of a form and of the URL.
+pub(super) async fn answer_form(call: Call, target: &SearchTarget, payload: Payload) -> Reply {
     let mut call = call.as_interaction(Interaction::Search)?;
-    let resource_type = resource_type(&path)?;
     let principal = call.principal().await?;
     let media = call.http.headers().get("content-type").and_then(|value| value.to_str().ok());
     let is_form = media.is_none_or(|media| media.starts_with("application/x-www-form-urlencoded"));
@@ -53,17 +64,8 @@ pub async fn search_by_post(call: Call, path: Path<String>, payload: Payload) ->
         .map_err(|_| Fault::new(FaultKind::Invalid, "the form is not UTF-8"))?;
     let query = [call.http.query_string(), form.trim()].join("&");
     call.shown_as(&query)?;
-    let body = searchset(&call, resource_type, query.trim_matches('&'), &principal).await?;
+    let body = searchset(&call, target, query.trim_matches('&'), &principal).await?;
     Ok(reply::json(&call, 200, body))
-}
-
-/// Search in all types: not offered yet.
-///
-/// # Errors
-/// 501, always.
-pub async fn search_system(call: Call) -> Reply {
-    let _ = call.permit(&AccessRequest::SearchSystem).await?;
-    Err(Fault::new(FaultKind::Unsupported, "search names one type: GET [base]/[type]?…"))
 }
 
 /// The searchset for a query, recorded.
@@ -72,14 +74,14 @@ pub async fn search_system(call: Call) -> Reply {
 /// As [`search`].
 pub(super) async fn searchset(
     call: &Call,
-    resource_type: ResourceType,
+    target: &SearchTarget,
     query: &str,
     principal: &Principal,
 ) -> Answered<Bytes> {
-    if resource_type == ResourceType::AUDIT_EVENT {
+    if *target == SearchTarget::Type(ResourceType::AUDIT_EVENT) {
         return audit::searchset(call, query, principal).await;
     }
-    let request = message_tasks::narrowed(principal, AccessRequest::Search(resource_type));
+    let request = requested(principal, target, query)?;
     let permit = match policy::decide(principal, &request) {
         Ok(permit) => permit,
         Err(deny) => {
@@ -95,27 +97,62 @@ pub(super) async fn searchset(
         }
         _ => query,
     };
-    let parsed = parse(call, resource_type, query)?;
+    let parsed = parse(call, target, query)?;
     let page = call.app.store.search(&permit, &parsed).await?;
     let versions: Vec<_> = page.hits.iter().map(|hit| hit.version.clone()).collect();
     call.app.payloads.fetch(&versions).await?;
-    let mut access = Access::of(principal, Interaction::Search, &call.request_id)
-        .of_type(resource_type)
-        .query(query);
-    let body = render(call, &parsed, &page, &mut access).await?;
+    let access = Access::of(principal, Interaction::Search, &call.request_id);
+    let mut access = recorded(access, target, query);
+    let body = render(call, target, &parsed, &page, &mut access).await?;
     access::record(&call.app, access).await?;
     Ok(body.into())
 }
 
-/// A query with this request's options and the site's limits.
+/// An access that names what is searched.
+pub(super) fn recorded(access: Access, target: &SearchTarget, query: &str) -> Access {
+    let access = access.query(query);
+    let access = match target.one_type() {
+        Some(of) => access.of_type(of),
+        None => access,
+    };
+    match target {
+        SearchTarget::Compartment { owner, .. } => access.on(owner.clone()),
+        _ => access,
+    }
+}
+
+/// What is asked of the policy. Types that are named must all be permitted; of those that are not, the caller sees the
+/// ones that a search of their own would show.
+pub(super) fn requested(
+    principal: &Principal,
+    target: &SearchTarget,
+    query: &str,
+) -> Answered<AccessRequest> {
+    let may = |of: &ResourceType| policy::decide(principal, &AccessRequest::Search(*of)).is_ok();
+    let types = match target.named_types(&pairs(query)?)? {
+        Some(types) => types,
+        None => {
+            let data = ResourceType::all().filter(|of| *of != ResourceType::AUDIT_EVENT);
+            let mut all: TypeSet = data.filter(may).collect();
+            // Within a compartment there are no groups, even for a caller who may search them elsewhere.
+            if policy::decide(principal, &AccessRequest::SearchTypes(all)).is_err() {
+                all = all.difference(&TypeSet::one(ResourceType::GROUP));
+            }
+            return Ok(AccessRequest::SearchTypes(all));
+        }
+    };
+    let refused = types.iter().find(|of| !may(of));
+    Ok(match (refused, &types[..]) {
+        (_, [of]) | (Some(of), _) => message_tasks::narrowed(principal, AccessRequest::Search(*of)),
+        (None, several) => AccessRequest::SearchTypes(several.iter().copied().collect()),
+    })
+}
+
+/// What the query asks for, with the configured sizes of pages.
 ///
 /// # Errors
-/// 400.
-pub(super) fn parse(
-    call: &Call,
-    resource_type: ResourceType,
-    query: &str,
-) -> Answered<SearchQuery> {
+/// 400, naming the parameter.
+pub(super) fn parse(call: &Call, target: &SearchTarget, query: &str) -> Answered<SearchQuery> {
     let base = call.base();
     let options = ParseOptions {
         base_url: &base,
@@ -125,9 +162,9 @@ pub(super) fn parse(
     };
     let limits = &call.app.config.search;
     let pairs = pairs(query)?;
-    part::of_pairs(&pairs, Interaction::Search, Some(resource_type))?;
+    part::of_pairs(&pairs, Interaction::Search, target.one_type())?;
     let has_count = pairs.iter().any(|(name, _)| name == "_count");
-    let mut parsed = parse_pairs(resource_type, pairs, &options)?;
+    let mut parsed = parse_at(target, pairs, &options)?;
     if !has_count && parsed.count > 0 {
         parsed.count = limits.count_default;
     }
@@ -141,13 +178,17 @@ pub(super) fn parse(
 /// 503 when a content cannot be had.
 pub(super) async fn render(
     call: &Call,
+    target: &SearchTarget,
     query: &SearchQuery,
     page: &Page,
     access: &mut Access,
 ) -> Answered<Vec<u8>> {
     let base = call.base();
-    let own = format!("{base}/{}", query.resource_type.name());
-    let part = part::of_pairs(&query.applied, Interaction::Search, Some(query.resource_type))?;
+    let own = match &*query.path {
+        "" => base.clone(),
+        path => format!("{base}/{path}"),
+    };
+    let part = part::of_pairs(&query.applied, Interaction::Search, target.one_type())?;
     let link = |query: String| {
         if query.is_empty() { own.clone() } else { format!("{own}?{query}") }
     };

@@ -23,6 +23,7 @@ mod process;
 mod receipt;
 mod sealing;
 mod search;
+mod search_wide;
 mod serial;
 mod site;
 mod terminology;

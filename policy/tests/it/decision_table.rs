@@ -83,10 +83,10 @@ fn table(caller: Caller, words: &[Word], request: &AccessRequest) -> Expected {
     let is_patient = caller.role == Role::Patient;
     match request {
         AccessRequest::Capability | AccessRequest::Ledger => Nothing,
-        AccessRequest::Operate if caller.role == Role::Operator => Nothing,
-        AccessRequest::Observe if [Role::Operator, Role::Auditor].contains(&caller.role) => Nothing,
-        AccessRequest::MessageTasks if caller.role == Role::Operator => All,
-        AccessRequest::Operate | AccessRequest::Observe | AccessRequest::MessageTasks => Forbidden,
+        AccessRequest::Operate
+        | AccessRequest::Observe
+        | AccessRequest::MessageTasks
+        | AccessRequest::Explain => operating(caller, request),
         AccessRequest::Read(key) | AccessRequest::HistoryInstance(key) => {
             instance(on('r', key.resource_type.name()), key)
         }
@@ -99,6 +99,10 @@ fn table(caller: Caller, words: &[Word], request: &AccessRequest) -> Expected {
         }
         AccessRequest::Search(rt) | AccessRequest::HistoryType(rt) | AccessRequest::Match(rt) => {
             of_type(on('s', rt.name()), rt.name())
+        }
+        AccessRequest::SearchTypes(types) => {
+            let levels: Vec<_> = types.iter().map(|rt| (rt.name(), on('s', rt.name()))).collect();
+            together(levels.into_iter())
         }
         AccessRequest::AuditRead => on('s', "AuditEvent"),
         AccessRequest::SearchSystem | AccessRequest::HistorySystem => on('s', "*"),
@@ -126,6 +130,22 @@ fn table(caller: Caller, words: &[Word], request: &AccessRequest) -> Expected {
             operation_table(caller, words, *operation, target)
         }
     }
+}
+
+fn operating(caller: Caller, request: &AccessRequest) -> Expected {
+    match request {
+        AccessRequest::Observe if caller.role == Role::Auditor => Nothing,
+        _ if caller.role != Role::Operator => Forbidden,
+        AccessRequest::MessageTasks | AccessRequest::Explain => All,
+        _ => Nothing,
+    }
+}
+
+/// The least of the levels holds for all, so a group is only seen where all are.
+fn together<'a>(types: impl Iterator<Item = (&'a str, Expected)> + Clone) -> Expected {
+    let least = types.clone().map(|(_, level)| level).min().unwrap_or(Forbidden);
+    let has_group = types.clone().any(|(name, _)| name == "Group");
+    if has_group { of_type(least, "Group") } else { least }
 }
 
 /// The widest level at which any one right on the type is granted.

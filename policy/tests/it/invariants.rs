@@ -86,7 +86,8 @@ proptest! {
         words in any_words(),
     ) {
         let principal = principal(caller, &words);
-        for request in requests() {
+        // What `$explain` tells holds nothing of any resource: it may look at all.
+        for request in requests().into_iter().filter(|one| *one != AccessRequest::Explain) {
             let Ok(permit) = decide(&principal, &request) else { continue };
             let own_type = type_of(&request);
             for rt in permit.types().iter().filter(|rt| Some(*rt) != own_type) {

@@ -1,7 +1,7 @@
 //! Scopes written out by hand, so that the tests do not lean on the parser they test.
 
 use fhir::{ResourceId, ResourceKey, ResourceType, VersionId, VersionKey};
-use policy::{AccessRequest, Operation, OperationTarget, Principal, Role};
+use policy::{AccessRequest, Operation, OperationTarget, Principal, Role, TypeSet};
 
 /// One scope with its meaning.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -105,7 +105,21 @@ pub(crate) fn requests() -> Vec<AccessRequest> {
         AccessRequest::Operate,
         AccessRequest::Observe,
         AccessRequest::MessageTasks,
+        AccessRequest::Explain,
     ];
+    let types = |names: &[&str]| -> TypeSet {
+        names.iter().filter_map(|name| ResourceType::parse(name)).collect()
+    };
+    requests.extend(
+        [
+            types(&[]),
+            types(&["Observation"]),
+            types(&["Patient", "Observation"]),
+            types(&["Observation", "Group"]),
+            types(&["Patient", "AuditEvent"]),
+        ]
+        .map(AccessRequest::SearchTypes),
+    );
     let keys = [
         "Patient/own",
         "Patient/other",

@@ -15,8 +15,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::fence::{self, Fence};
 use super::options::PostgresOptions;
 use super::readers::{Readers, snapshot};
-use super::writer::Writer;
-use super::{access_outbox, compartment, history, migrate, read, reading, sealed};
+use super::writer::open_and_write;
+use super::{access_outbox, compartment, history, read, reading, sealed};
 use crate::check::Checks;
 use crate::error::{CommitError, OpenError, ReadError, SequencerError};
 use crate::hash::IndexKey;
@@ -26,7 +26,7 @@ use crate::page::{
     CompartmentPage, CompartmentQuery, HistoryPage, HistoryQuery, Page, StoredVersion,
 };
 use crate::reading::{Asked, Reply, Unread};
-use crate::search::{self, SearchQuery};
+use crate::search::{self, Explanation, SearchQuery};
 use crate::store::Store;
 use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
 
@@ -98,25 +98,6 @@ impl PostgresStore {
             Err(mpsc::error::TrySendError::Full(_)) => async { Err(CommitError::Busy) }.boxed(),
             Err(mpsc::error::TrySendError::Closed(_)) => async move { ended() }.boxed(),
         }
-    }
-}
-
-/// The life of the writer's thread: schema first, then the queue.
-async fn open_and_write(
-    options: PostgresOptions,
-    outbox: Arc<Notify>,
-    fence: Arc<Fence>,
-    queue: mpsc::Receiver<Job>,
-    opened: oneshot::Sender<Result<IndexKey, OpenError>>,
-) {
-    let connect = options.writer();
-    let (connect, index_key) = match (connect, migrate::migrate(&options).await) {
-        (Ok(connect), Ok(index_key)) => (connect, index_key),
-        (Err(error), _) | (_, Err(error)) => return drop(opened.send(Err(error))),
-    };
-    if opened.send(Ok(index_key.clone())).is_ok() {
-        let clock = options.clock;
-        Writer { conn: None, connect, index_key, clock, outbox, fence }.run(queue).await;
     }
 }
 
@@ -255,6 +236,24 @@ impl Store for PostgresStore {
             async move {
                 snapshot(conn, async |conn| Ok(reading::reply_all(conn, &asked.0, &asked.1).await))
                     .await
+            }
+            .boxed()
+        })
+    }
+
+    fn explain<'a>(
+        &'a self,
+        permit: &'a Permit,
+        query: &'a SearchQuery,
+    ) -> BoxFuture<'a, Result<Explanation, ReadError>> {
+        let asked = Arc::new((self.index_key.clone(), permit.clone(), query.clone()));
+        self.readers.run(move |conn| {
+            let asked = Arc::clone(&asked);
+            async move {
+                snapshot(conn, async |mut conn| {
+                    search::explain(&asked.2, &asked.1, &asked.0, &mut conn).await
+                })
+                .await
             }
             .boxed()
         })

@@ -12,15 +12,16 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::commit::{Group, Numbers, SetError};
 use super::fence::Fence;
 use super::known::Known;
+use super::options::PostgresOptions;
 use super::pending::Pending;
-use super::{access_outbox, sealed};
+use super::{access_outbox, migrate, sealed};
 use crate::clock::Clock;
-use crate::error::CommitError;
+use crate::error::{CommitError, OpenError};
 use crate::hash::IndexKey;
 use crate::job::{Answer, GROUP_WRITES_MAX, Job, Outcome};
 
@@ -32,6 +33,25 @@ pub(super) struct Writer {
     pub(super) clock: Clock,
     pub(super) outbox: Arc<Notify>,
     pub(super) fence: Arc<Fence>,
+}
+
+/// The life of the writer's thread: schema first, then the queue.
+pub(super) async fn open_and_write(
+    options: PostgresOptions,
+    outbox: Arc<Notify>,
+    fence: Arc<Fence>,
+    queue: mpsc::Receiver<Job>,
+    opened: oneshot::Sender<Result<IndexKey, OpenError>>,
+) {
+    let connect = options.writer();
+    let (connect, index_key) = match (connect, migrate::migrate(&options).await) {
+        (Ok(connect), Ok(index_key)) => (connect, index_key),
+        (Err(error), _) | (_, Err(error)) => return drop(opened.send(Err(error))),
+    };
+    if opened.send(Ok(index_key.clone())).is_ok() {
+        let clock = options.clock;
+        Writer { conn: None, connect, index_key, clock, outbox, fence }.run(queue).await;
+    }
 }
 
 impl Writer {

@@ -307,6 +307,10 @@ pub(super) fn arms(condition: &Condition) -> Option<Vec<Arm>> {
         Condition::Index { params, keys, not: false } => {
             Some(params.iter().flat_map(|param| index_arms(*param, keys)).collect())
         }
+        Condition::Any(several) => {
+            let each = several.iter().map(arms).collect::<Option<Vec<_>>>();
+            each.map(|arms| arms.into_iter().flatten().collect())
+        }
         _ => None,
     }
 }

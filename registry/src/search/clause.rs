@@ -11,16 +11,16 @@ use crate::page::Cursor;
 /// One search, as parsed.
 #[derive(Clone, Debug)]
 pub struct SearchQuery {
-    /// Type that is searched.
-    pub resource_type: ResourceType,
-    /// All must hold.
-    pub filters: Vec<Filter>,
+    /// Path below the base URL: `Observation`, `Patient/1/*`, empty for all types.
+    pub path: String,
+    /// One for each type that is searched; their matches stand in one order.
+    pub legs: Vec<Leg>,
+    /// Nobody named the types: those that the caller may not search are left out.
+    pub implied: bool,
     /// `_include`.
     pub includes: Vec<Include>,
     /// `_revinclude`.
     pub revincludes: Vec<Include>,
-    /// `_sort`; empty for the default order (newest first by the type's clinical date).
-    pub sort: Vec<SortKey>,
     /// Matches a page; 0 asks for the total only.
     pub count: u32,
     /// `_total`.
@@ -33,6 +33,18 @@ pub struct SearchQuery {
     pub applied: Vec<(String, String)>,
     /// Names that were left out, to be reported in the bundle.
     pub ignored: Vec<String>,
+}
+
+/// A search in one type.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leg {
+    /// Type that is searched.
+    pub resource_type: ResourceType,
+    /// All must hold.
+    pub filters: Vec<Filter>,
+    /// `_sort`; empty for the default order (newest first by the type's clinical date). All legs have keys of
+    /// the same kinds and directions.
+    pub sort: Vec<SortKey>,
 }
 
 /// How exact `Bundle.total` must be.
@@ -86,6 +98,8 @@ pub enum Filter {
         /// What it must pass.
         filter: Box<Filter>,
     },
+    /// One of these passes.
+    Any(Vec<Filter>),
 }
 
 /// Tests by the kind of the parameter; one must pass.
@@ -223,12 +237,14 @@ pub enum UriTest {
 /// `_include` or `_revinclude`: `Source:param[:Target]`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Include {
-    /// Type that holds the reference.
-    pub source: ResourceType,
+    /// Type that holds the reference; `None` for any (`*`).
+    pub source: Option<ResourceType>,
     /// Index parameters of the reference; empty for `*` (all references of the source).
     pub params: Vec<u16>,
     /// Only targets of this type.
     pub target: Option<ResourceType>,
+    /// `:iterate`: starts from what was included too.
+    pub iterate: bool,
 }
 
 /// One key of `_sort`.
@@ -251,4 +267,6 @@ pub enum SortBy {
     LastUpdated,
     /// Lowest (or, descending, highest) value of an ordered parameter.
     Value(Table, Vec<u16>),
+    /// Lowest (or, descending, highest) id of the visible resources that are referred to; of this type only.
+    Target(Vec<u16>, Option<ResourceType>),
 }

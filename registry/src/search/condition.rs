@@ -37,8 +37,10 @@ pub(super) enum Condition {
         among: Option<Vec<i64>>,
         inner: Box<Condition>,
     },
-    /// The resource refers by `params` to its patient, who passes `inner`; too many do to list them.
-    OfPatient { params: Vec<u16>, inner: Box<Condition> },
+    /// The resource refers by `params` to one of a type with its condition; too many pass it to list them.
+    Refers { params: Vec<u16>, targets: Vec<(ResourceType, Condition)> },
+    /// One of these.
+    Any(Vec<Condition>),
 }
 
 /// What rows of an index table must hold; alternatives. No key at all never matches.
@@ -112,6 +114,11 @@ impl Condition {
     /// The condition of index rows that the tests mean.
     pub(super) fn of_tests(params: &[u16], tests: &Tests, not: bool, key: &IndexKey) -> Self {
         Self::Index { params: params.to_vec(), keys: Keys::of(tests, key), not }
+    }
+
+    /// Whether the rows that can pass are known, though each must still be probed.
+    pub(super) fn is_among(&self) -> bool {
+        matches!(self, Self::ReferredBy { among: Some(_), .. })
     }
 
     /// Codes that a resource must have one of to pass, if the condition is about the parameter.

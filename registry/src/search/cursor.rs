@@ -121,7 +121,7 @@ fn read(body: &[u8]) -> Option<Start> {
 /// What the cursor is bound to: the search without the size of its pages.
 fn tag(body: &[u8], query: &SearchQuery, key: &IndexKey) -> Vec<u8> {
     let body = URL_SAFE_NO_PAD.encode(body);
-    let mut parts = vec![query.resource_type.name(), &body];
+    let mut parts = vec![query.path.as_str(), &body];
     for (name, value) in query.applied.iter().filter(|(name, _)| !FREE.contains(&name.as_str())) {
         parts.extend([name.as_str(), value.as_str()]);
     }

@@ -116,6 +116,10 @@ fn resources() -> Vec<Json> {
             let other = format!("Patient/p{}", (at + 1) % 6);
             observation["performer"] = json!([{"reference": other}]);
         }
+        if at > 0 {
+            let member = format!("Observation/x{}", at / 2);
+            observation["hasMember"] = json!([{"reference": member}]);
+        }
         if at % 7 == 0 {
             observation["subject"] = json!({"reference": "Group/g"});
         }
@@ -132,4 +136,12 @@ const QUERIES: &[&str] = &[
     "Patient?_has:Observation:patient:code=c1",
     "Patient?_has:Observation:performer:status=final",
     "Patient?_has:Observation:subject:date=ge2012&gender=male",
+    "Observation?subject.gender=female",
+    "Observation?has-member.subject:Patient.gender=female",
+    "Observation?has-member.has-member.status:not=amended",
+    "Observation?has-member.code=c1&status=final",
+    "Observation?_has:Observation:has-member:patient.gender=male",
+    "Patient?_has:Observation:patient:_has:Observation:has-member:status=amended",
+    "Patient?_has:Observation:patient:has-member.code=c2&gender=male",
+    "Patient?_id=p1,p2,p3&_has:Observation:patient:has-member.subject:Patient._id=p0,p1,p2,p3,p4,p5",
 ];

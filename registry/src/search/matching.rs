@@ -30,7 +30,7 @@ pub(super) struct Matching<'a> {
 
 /// The chosen leads.
 pub(super) struct Plan {
-    leads: Vec<Lead>,
+    pub(super) leads: Vec<Lead>,
     /// Few enough rows to be sorted whole in any order.
     pub(super) small: bool,
 }
@@ -81,6 +81,28 @@ impl Matching<'_> {
             }
             None => self.streamed(fallback.unwrap_or_else(Candidate::whole_type), connection).await,
         }
+    }
+
+    /// Whether an index leads to at most `most` rows that hold all matches.
+    pub(super) async fn is_small<C: Connection>(
+        &self,
+        most: usize,
+        connection: &mut C,
+    ) -> Result<bool, ReadError> {
+        let mut candidates = candidates(self.of, self.conditions, self.scope, false);
+        if self.conditions.is_empty() {
+            candidates = vec![Candidate::whole_type()];
+        }
+        for candidate in candidates {
+            let size = match candidate.known_size() {
+                Some(size) => size,
+                None => self.size_up_to(&candidate.leads, most + 1, connection).await?,
+            };
+            if size <= most {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// A long list of codes or targets without those that nobody has: one statement, a seek each.
@@ -157,9 +179,13 @@ impl Matching<'_> {
             return self.walked(&walk, order, after, count, connection).await;
         }
         let mut found: Vec<Place> = Vec::new();
-        for lead in &plan.leads {
+        for headed in self.by_heads(plan, order, after, connection).await? {
             let until = found.get(count.wrapping_sub(1)).cloned();
             let until = until.filter(|_| order.is_default());
+            if until.as_ref().is_some_and(|until| headed.is_beyond(until, order)) {
+                break;
+            }
+            let lead = headed.lead;
             self.run(lead, order, after.cloned(), until.as_ref(), count, &mut found, connection)
                 .await?;
             if plan.leads.len() > 1 {
@@ -260,7 +286,7 @@ impl Matching<'_> {
         self.probes(sql, lead);
     }
 
-    fn bounds(sql: &mut Sql<'_>, lead: &Lead) {
+    pub(super) fn bounds(sql: &mut Sql<'_>, lead: &Lead) {
         if let Some(SortDate { bounds: (from, below), .. }) = &lead.sort_date {
             sql.push(" and d.nsort >= ").int(*from).push(" and d.nsort < ").int(*below);
         }

@@ -10,15 +10,20 @@ mod clause;
 mod codes;
 mod condition;
 mod cursor;
+mod explain;
 mod hits;
+mod include;
 #[cfg(test)]
 mod limit_tests;
 mod matching;
+mod merge;
 mod order;
 mod page;
 mod parse;
 mod parse_chain;
 mod parse_filter;
+mod parse_include;
+mod parse_sort;
 mod parse_value;
 mod plan;
 #[cfg(test)]
@@ -30,24 +35,27 @@ mod row_test;
 mod scope;
 mod sql;
 mod supported;
+mod target;
 #[cfg(test)]
 mod visibility_tests;
 mod walk;
 
 pub use ask::{Cell, Connection, Row};
 pub use clause::{
-    DateTest, Filter, Include, NumberTest, QuantityTest, ReferenceTest, Rest, SearchQuery, SortBy,
-    SortKey, StringTest, Table, Tests, TokenTest, Total, UriTest,
+    DateTest, Filter, Include, Leg, NumberTest, QuantityTest, ReferenceTest, Rest, SearchQuery,
+    SortBy, SortKey, StringTest, Table, Tests, TokenTest, Total, UriTest,
 };
 pub use codes::{ANSWER_CODES_MAX, CodeAnswer, CodeQuestion, CodeSets, code_questions};
-pub use hits::INCLUDES_MAX;
+pub use explain::{ExplainedLeg, ExplainedStatement, Explanation, Rows, explain};
+pub use include::{INCLUDE_ROUNDS_MAX, INCLUDES_MAX};
 pub use page::{MATCHES_MAX, matching_ids, run};
-pub use parse::{
-    COUNT_DEFAULT, COUNT_MAX, CURSOR, ParseOptions, SORT_KEYS_MAX, parse, parse_pairs,
-};
+pub use parse::{COUNT_DEFAULT, COUNT_MAX, CURSOR, ParseOptions, parse, parse_at, parse_pairs};
+pub use parse_chain::{CHAIN_DEPTH_MAX, CHAIN_LEGS_MAX, leads_to};
 pub use parse_filter::OR_VALUES_MAX;
+pub use parse_sort::SORT_KEYS_MAX;
 pub(crate) use plan::code_param;
 pub use query_string::{pairs, render};
 pub use resolve::{CHAIN_TARGETS_MAX, HAS_SOURCES_MAX};
 pub use sql::{Bind, Dialect, Statement};
 pub use supported::{SupportedParam, supported};
+pub use target::SearchTarget;

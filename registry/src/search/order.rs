@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use super::arm::sort_column;
 use super::ask::{Cell, Row, int};
 use super::clause::{SortBy, SortKey, Table};
-use super::probe::{name, with_wide};
+use super::probe::{name, param_of, with_wide};
 use super::sql::{Bind, Sql};
 
 /// How results are ordered.
@@ -149,6 +149,20 @@ fn key_expression(sql: &mut Sql<'_>, key: &SortKey) {
             }
             with_wide(sql, "p", params);
             sql.push(")");
+        }
+        SortBy::Target(params, only) => {
+            let pick = if key.descending { "max" } else { "min" };
+            let (p, q) = (sql.alias("p"), sql.alias("q"));
+            sql.push(&format!("(select {pick}({q}.id) from search_reference {p}"));
+            sql.indexed_by("search_reference_by_rid").push(&format!(" cross join resource {q}"));
+            sql.indexed_by("resource_by_khash").push(&format!(" where {p}.rid = d.rid and "));
+            param_of(sql, &p, params);
+            sql.push(&format!(" and {p}.code_hash = 0 and {q}.khash = {p}.target_hash"));
+            sql.push(&format!(" and {q}.deleted = 0"));
+            if let Some(only) = only {
+                sql.push(&format!(" and {q}.type = ")).int(only.code());
+            }
+            sql.visible_of_any_type(&q).push(")");
         }
     }
 }

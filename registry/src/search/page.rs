@@ -1,17 +1,25 @@
 //! One page of a search, and the ids that a conditional query finds.
+//!
+//! A search in several types is one search a type, in the same order: a place compares across types, as rows have
+//! numbers of their own. Each leg brings a page, and the first of all are the page.
+
+use std::collections::HashMap;
 
 use fhir::{ResourceId, ResourceType};
 use policy::Permit;
 
-use super::ask::Connection;
-use super::clause::{SearchQuery, Total};
+use super::ask::{Connection, int};
+use super::clause::{Leg, SearchQuery, Total};
+use super::condition::Condition;
 use super::cursor::{self, Start};
 use super::hits::{self, Loaded};
+use super::include;
 use super::matching::{Matching, Plan};
 use super::order::{Order, Place};
 use super::parse::{ParseOptions, parse};
 use super::resolve::{Limits, Resolver};
 use super::scope::Scope;
+use super::sql::{Bind, Sql};
 use crate::error::ReadError;
 use crate::hash::IndexKey;
 use crate::page::{Cursor, Hit, HitMode, Page};
@@ -38,32 +46,37 @@ pub(super) async fn run_within<C: Connection>(
     key: &IndexKey,
     connection: &mut C,
 ) -> Result<Page, ReadError> {
-    let of = query.resource_type;
     let scope = Scope::resolve(permit, key, connection).await?;
-    scope.require(of)?;
     let resolver = Resolver { scope: &scope, key, limits };
-    let conditions = resolver.conditions(of, &query.filters, connection).await?;
-    let matching = Matching { of, conditions: &conditions, scope: &scope };
-    let streamable = Order::of(&query.sort).is_default();
-    let plan = matching.plan(streamable, connection).await?;
+    let legs = conditions(query, &resolver, connection).await?;
+    let planned = plans(&legs, &scope, connection).await?;
+    page(query, &planned, &scope, key, connection).await
+}
+
+/// The page that planned legs make.
+pub(super) async fn page<C: Connection>(
+    query: &SearchQuery,
+    planned: &[Planned<'_>],
+    scope: &Scope,
+    key: &IndexKey,
+    connection: &mut C,
+) -> Result<Page, ReadError> {
     if query.count == 0 {
-        let total = matching.count(&plan, None, connection).await?;
+        let total = count(planned, None, connection).await?;
         return Ok(Page { total: Some(total), ..Page::default() });
     }
     let start = match &query.cursor {
         Some(cursor) => Some(cursor::open(cursor, query, key)?),
         None => None,
     };
-    let slice = slice(query, &matching, &plan, start.as_ref(), connection).await?;
-    let total = total(query, &matching, &plan, &slice, start.is_none(), connection).await?;
-    let rids: Vec<_> = slice.places.iter().map(|place| place.rid).collect();
-    let matches = hits::load(of, &rids, &scope, connection).await?;
-    let (includes, revincludes) = (&query.includes, &query.revincludes);
-    let included = hits::included(of, &matches, includes, revincludes, &scope, connection).await?;
+    let slice = slice(query, planned, start.as_ref(), connection).await?;
+    let total = total(query, planned, &slice, start.is_none(), connection).await?;
+    let matches = load(&slice, scope, connection).await?;
+    let included = include::included(&matches, query, scope, connection).await?;
     let hit = |mode: HitMode| move |loaded: Loaded| Hit { mode, version: loaded.version };
     let matches = matches.into_iter().map(hit(HitMode::Match));
-    let link = |place: Option<&Place>, backwards: bool| -> Option<Cursor> {
-        let start = Start { place: place?.clone(), backwards };
+    let link = |place: Option<&(ResourceType, Place)>, backwards: bool| -> Option<Cursor> {
+        let start = Start { place: place?.1.clone(), backwards };
         Some(cursor::seal(&start, query, key))
     };
     Ok(Page {
@@ -74,26 +87,99 @@ pub(super) async fn run_within<C: Connection>(
     })
 }
 
+/// The conditions of each leg that the caller may search and that may find something.
+pub(super) async fn conditions<'a, C: Connection>(
+    query: &'a SearchQuery,
+    resolver: &Resolver<'_>,
+    connection: &mut C,
+) -> Result<Vec<(&'a Leg, Vec<Condition>)>, ReadError> {
+    let mut permitted = Vec::with_capacity(query.legs.len());
+    for leg in &query.legs {
+        match resolver.scope.require(leg.resource_type) {
+            Ok(()) => permitted.push(leg),
+            Err(_) if query.implied => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if permitted.is_empty() {
+        return Err(ReadError::Forbidden("searching is not permitted in any type".into()));
+    }
+    if permitted.len() > 1 {
+        let existing = existing(&permitted, resolver.scope, connection).await?;
+        permitted.retain(|leg| existing.contains(&i64::from(leg.resource_type.code())));
+    }
+    let mut legs = Vec::with_capacity(permitted.len());
+    for leg in permitted {
+        let of = leg.resource_type;
+        legs.push((leg, resolver.conditions(of, &leg.filters, connection).await?));
+    }
+    Ok(legs)
+}
+
+/// Codes of the types that have a visible resource.
+async fn existing<C: Connection>(
+    legs: &[&Leg],
+    scope: &Scope,
+    connection: &mut C,
+) -> Result<Vec<i64>, ReadError> {
+    let mut sql = Sql::new(C::DIALECT, scope);
+    let types = legs.iter().map(|leg| i64::from(leg.resource_type.code())).collect();
+    sql.push("select j.value").each(Bind::Ints(types));
+    sql.push(" where exists (select 1 from resource r").indexed_by("resource_by_type");
+    sql.push(" where r.type = j.value and r.deleted = 0").visible_whatever("r").push(")");
+    let rows = connection.ask(sql.finish()).await?;
+    Ok(rows.iter().map(|row| int(row, 0)).collect())
+}
+
+/// One leg, ready to be asked.
+pub(super) struct Planned<'a> {
+    pub(super) order: Order,
+    pub(super) matching: Matching<'a>,
+    pub(super) plan: Plan,
+}
+
+/// Chooses what leads each leg.
+pub(super) async fn plans<'a, C: Connection>(
+    legs: &'a [(&'a Leg, Vec<Condition>)],
+    scope: &'a Scope,
+    connection: &mut C,
+) -> Result<Vec<Planned<'a>>, ReadError> {
+    let mut planned = Vec::with_capacity(legs.len());
+    for (leg, conditions) in legs {
+        let matching = Matching { of: leg.resource_type, conditions, scope };
+        let order = Order::of(&leg.sort);
+        let plan = matching.plan(order.is_default(), connection).await?;
+        planned.push(Planned { order, matching, plan });
+    }
+    Ok(planned)
+}
+
 /// The places of one page.
 struct Slice {
-    places: Vec<Place>,
+    places: Vec<(ResourceType, Place)>,
     more_before: bool,
     more_after: bool,
 }
 
 async fn slice<C: Connection>(
     query: &SearchQuery,
-    matching: &Matching<'_>,
-    plan: &Plan,
+    legs: &[Planned<'_>],
     start: Option<&Start>,
     connection: &mut C,
 ) -> Result<Slice, ReadError> {
-    let order = Order::of(&query.sort);
     let backwards = start.is_some_and(|start| start.backwards);
-    let order = if backwards { order.turned() } else { order };
     let count = usize::try_from(query.count).unwrap_or(usize::MAX);
     let after = start.map(|start| &start.place);
-    let mut places = matching.places(plan, &order, after, count + 1, connection).await?;
+    let mut places: Vec<(ResourceType, Place)> = Vec::new();
+    for leg in legs {
+        let order = if backwards { leg.order.turned() } else { leg.order.clone() };
+        let found = leg.matching.places(&leg.plan, &order, after, count + 1, connection).await?;
+        places.extend(found.into_iter().map(|place| (leg.matching.of, place)));
+        if legs.len() > 1 {
+            places.sort_by(|(_, a), (_, b)| order.compare(a, b));
+            places.truncate(count + 1);
+        }
+    }
     let more = places.len() > count;
     places.truncate(count);
     if backwards {
@@ -103,11 +189,34 @@ async fn slice<C: Connection>(
     Ok(Slice { places, more_before: start.is_some(), more_after: more })
 }
 
+/// The versions at these places, type by type, put back in order.
+async fn load<C: Connection>(
+    slice: &Slice,
+    scope: &Scope,
+    connection: &mut C,
+) -> Result<Vec<Loaded>, ReadError> {
+    let mut by_type: Vec<(ResourceType, Vec<i64>)> = Vec::new();
+    for (of, place) in &slice.places {
+        match by_type.iter_mut().find(|(known, _)| known == of) {
+            Some((_, rids)) => rids.push(place.rid),
+            None => by_type.push((*of, vec![place.rid])),
+        }
+    }
+    if let [(of, rids)] = &by_type[..] {
+        return hits::load(*of, rids, scope, connection).await;
+    }
+    let mut loaded = HashMap::new();
+    for (of, rids) in by_type {
+        let found = hits::load(of, &rids, scope, connection).await?;
+        loaded.extend(found.into_iter().map(|one| (one.rid, one)));
+    }
+    Ok(slice.places.iter().filter_map(|(_, place)| loaded.remove(&place.rid)).collect())
+}
+
 /// The total, as exact as asked, or where it costs next to nothing.
 async fn total<C: Connection>(
     query: &SearchQuery,
-    matching: &Matching<'_>,
-    plan: &Plan,
+    legs: &[Planned<'_>],
     slice: &Slice,
     first: bool,
     connection: &mut C,
@@ -119,13 +228,30 @@ async fn total<C: Connection>(
         return Ok(u64::try_from(slice.places.len()).ok());
     }
     if query.total == Total::Accurate {
-        return matching.count(plan, None, connection).await.map(Some);
+        return count(legs, None, connection).await.map(Some);
     }
-    if !plan.counts_cheaply(matching.conditions.len()) {
+    let is_cheap = |leg: &Planned<'_>| leg.plan.counts_cheaply(leg.matching.conditions.len());
+    if legs.len() > CHEAP_LEGS_MAX || !legs.iter().all(is_cheap) {
         return Ok(None);
     }
-    let total = matching.count(plan, Some(CHEAP_TOTAL_MAX), connection).await?;
+    let total = count(legs, Some(CHEAP_TOTAL_MAX), connection).await?;
     Ok((total < CHEAP_TOTAL_MAX).then_some(total))
+}
+
+/// Number of matches of all legs; counting stops at `most`.
+async fn count<C: Connection>(
+    legs: &[Planned<'_>],
+    most: Option<u64>,
+    connection: &mut C,
+) -> Result<u64, ReadError> {
+    let mut total = 0;
+    for leg in legs {
+        total += leg.matching.count(&leg.plan, most, connection).await?;
+        if most.is_some_and(|most| total >= most) {
+            break;
+        }
+    }
+    Ok(total)
 }
 
 /// At most [`MATCHES_MAX`] ids of the resources that match a conditional query, ascending.
@@ -141,12 +267,13 @@ pub async fn matching_ids<C: Connection>(
 ) -> Result<Vec<ResourceId>, ReadError> {
     let options = ParseOptions { base_url: "", lenient: false, now_us: 0, codes: None };
     let query = parse(of, query, &options)?;
-    if query.filters.is_empty() || !query.ignored.is_empty() {
+    let filters = &query.legs[0].filters;
+    if filters.is_empty() || !query.ignored.is_empty() {
         return Err(ReadError::Invalid("a conditional query must name known parameters".into()));
     }
     let scope = Scope::resolve(permit, key, connection).await?;
     let resolver = Resolver { scope: &scope, key, limits: Limits::default() };
-    let conditions = resolver.conditions(of, &query.filters, connection).await?;
+    let conditions = resolver.conditions(of, filters, connection).await?;
     let matching = Matching { of, conditions: &conditions, scope: &scope };
     let plan = matching.plan(true, connection).await?;
     let order = Order::of(&[]);
@@ -163,3 +290,5 @@ pub async fn matching_ids<C: Connection>(
 pub const MATCHES_MAX: usize = 16;
 /// Totals up to which a total that nobody asked for is counted.
 const CHEAP_TOTAL_MAX: u64 = 250;
+/// Types of a search up to which a total that nobody asked for is counted.
+const CHEAP_LEGS_MAX: usize = 8;

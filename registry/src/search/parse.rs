@@ -3,16 +3,20 @@
 //! Spec: FHIR R4 search § 3.1.1.4 to 3.1.1.6. An unknown name is refused unless it starts with `_` or the
 //! client asked for lenient handling; then it is ignored and reported. What the executor cannot do is
 //! refused by name, never skipped. `self` repeats what is applied ([`SearchQuery::self_query`]).
-//! Not here: values and modifiers of filters (`parse_filter`), the cursor's inside (`cursor`).
+//! Not here: which types are searched (`target`), values and modifiers of filters (`parse_filter`), chains
+//! (`parse_chain`), includes (`parse_include`), sorting (`parse_sort`), the cursor's inside (`cursor`).
 
-use fhir::{ParamKind, ResourceType, search_param};
+use std::cell::Cell;
 
-use super::clause::{Include, SearchQuery, SortBy, SortKey, Table, Total};
+use fhir::ResourceType;
+
+use super::clause::{SearchQuery, Total};
 use super::codes::CodeSets;
+use super::parse_chain::{CHAIN_LEGS_MAX, Hops};
 use super::parse_filter::{self, Context};
-use super::query_string;
+use super::target::SearchTarget;
+use super::{parse_include, parse_sort, query_string};
 use crate::error::ReadError;
-use crate::index::param::{index_params, sort_index_param};
 use crate::page::Cursor;
 
 /// How a query is read.
@@ -28,7 +32,7 @@ pub struct ParseOptions<'a> {
     pub codes: Option<&'a dyn CodeSets>,
 }
 
-/// Reads a query string or form body.
+/// Reads a query string or form body of a search in one type.
 ///
 /// # Errors
 /// [`ReadError::Invalid`], [`ReadError::Unsupported`] or [`ReadError::TooCostly`], naming the parameter.
@@ -40,7 +44,7 @@ pub fn parse(
     parse_pairs(of, query_string::pairs(query)?, options)
 }
 
-/// Reads decoded pairs, such as those of a query string and a form body together.
+/// Reads decoded pairs of a search in one type.
 ///
 /// # Errors
 /// As [`parse`].
@@ -49,12 +53,25 @@ pub fn parse_pairs(
     pairs: Vec<(String, String)>,
     options: &ParseOptions<'_>,
 ) -> Result<SearchQuery, ReadError> {
+    parse_at(&SearchTarget::Type(of), pairs, options)
+}
+
+/// Reads decoded pairs of a search anywhere, such as those of a query string and a form body together.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_at(
+    target: &SearchTarget,
+    pairs: Vec<(String, String)>,
+    options: &ParseOptions<'_>,
+) -> Result<SearchQuery, ReadError> {
+    let (legs, implied) = target.legs(&pairs)?;
     let mut query = SearchQuery {
-        resource_type: of,
-        filters: Vec::new(),
+        path: target.path(),
+        legs,
+        implied,
         includes: Vec::new(),
         revincludes: Vec::new(),
-        sort: Vec::new(),
         count: COUNT_DEFAULT,
         total: Total::default(),
         summary: None,
@@ -62,14 +79,18 @@ pub fn parse_pairs(
         applied: Vec::new(),
         ignored: Vec::new(),
     };
+    let left = Cell::new(CHAIN_LEGS_MAX);
+    let hops = Hops::start(&left);
+    let ParseOptions { base_url, now_us, codes, .. } = *options;
+    let context = Context { base_url, now_us, codes, hops };
     for (name, value) in pairs {
-        match apply(&mut query, &name, &value, options) {
+        match apply(&mut query, target, &name, &value, &context) {
             Ok(Applied::Kept) => query.applied.push((name, value)),
-            Ok(Applied::Cursor) => {}
-            Ok(Applied::Unknown) if options.lenient || name.starts_with('_') => {
+            Ok(Applied::Elsewhere) => {}
+            Ok(Applied::Unknown(_)) if options.lenient || name.starts_with('_') => {
                 query.ignored.push(name);
             }
-            Ok(Applied::Unknown) => {
+            Ok(Applied::Unknown(of)) => {
                 return Err(ReadError::Invalid(format!("{of} has no search parameter {name:?}")));
             }
             Err(ReadError::Unsupported(_)) if options.lenient => query.ignored.push(name),
@@ -86,64 +107,88 @@ pub fn parse_pairs(
 }
 
 impl SearchQuery {
-    /// Query of the `self` link: what was applied, encoded, without the cursor.
+    /// Query of the `self` link: what was applied, encoded, with the size of the page, without the cursor.
     pub fn self_query(&self) -> String {
-        query_string::render(&self.applied)
+        query_string::render(&self.repeated())
     }
 
     /// Query of the page that starts at `cursor`.
     pub fn page_query(&self, cursor: &Cursor) -> String {
-        let mut pairs = self.applied.clone();
+        let mut pairs = self.repeated();
         pairs.push((CURSOR.to_owned(), cursor.encode()));
         query_string::render(&pairs)
+    }
+
+    fn repeated(&self) -> Vec<(String, String)> {
+        let mut pairs = self.applied.clone();
+        if self.summary.as_deref() != Some("count") {
+            pairs.retain(|(name, _)| name != "_count");
+            pairs.push(("_count".to_owned(), self.count.to_string()));
+        }
+        pairs
     }
 }
 
 enum Applied {
     Kept,
-    Cursor,
-    Unknown,
+    /// It counts, but is no part of the query that links repeat.
+    Elsewhere,
+    /// The type does not know it.
+    Unknown(ResourceType),
 }
 
 fn apply(
     query: &mut SearchQuery,
+    target: &SearchTarget,
     name: &str,
     value: &str,
-    options: &ParseOptions<'_>,
+    context: &Context<'_>,
 ) -> Result<Applied, ReadError> {
-    let of = query.resource_type;
     match name {
         "_count" => query.count = count(value)?,
         "_total" => query.total = total(value)?,
-        "_sort" => query.sort = sort_keys(of, value)?,
+        "_sort" => parse_sort::apply(&mut query.legs, value)?,
         "_summary" => {
             query.summary = Some(summary(value)?);
         }
-        "_include" => query.includes.push(include(of, value, true)?),
-        "_revinclude" => query.revincludes.push(include(of, value, false)?),
+        "_type" if target.takes_types() => {}
         // How hits are shown is the caller's matter; links repeat it.
         "_format" | "_pretty" | "_elements" => {}
         "_contained" if value == "false" => {}
         CURSOR => {
             let cursor = Cursor::decode(value);
             query.cursor = Some(cursor.ok_or_else(|| invalid("_cursor is not one of ours"))?);
-            return Ok(Applied::Cursor);
+            return Ok(Applied::Elsewhere);
         }
         _ if REFUSED.contains(&name) => {
             return Err(ReadError::Unsupported(format!("{name} is not supported")));
         }
-        _ if name.starts_with("_include:") || name.starts_with("_revinclude:") => {
-            return Err(ReadError::Unsupported(format!("{name}: only one level is supported")));
-        }
-        _ => {
-            let ParseOptions { base_url, now_us, codes, .. } = *options;
-            let context = Context { base_url, now_us, codes };
-            match parse_filter::filter(of, name, value, &context)? {
-                Some(filter) => query.filters.push(filter),
-                None => return Ok(Applied::Unknown),
-            }
+        _ if parse_include::apply(query, name, value)? => {}
+        _ => return filter(query, target, name, value, context),
+    }
+    Ok(Applied::Kept)
+}
+
+/// One filter, read for every type that is searched.
+fn filter(
+    query: &mut SearchQuery,
+    target: &SearchTarget,
+    name: &str,
+    value: &str,
+    context: &Context<'_>,
+) -> Result<Applied, ReadError> {
+    if name.starts_with("_has:") && !target.is_one_type() {
+        let text = format!("{name}: only a search in one type, [base]/[type]?_has:…, takes _has");
+        return Err(ReadError::Unsupported(text));
+    }
+    let mut filters = Vec::with_capacity(query.legs.len());
+    for leg in &query.legs {
+        match parse_filter::filter(leg.resource_type, name, value, context)? {
+            Some(filter) => filters.push(filter),
+            None => return Ok(Applied::Unknown(leg.resource_type)),
         }
     }
+    query.legs.iter_mut().zip(filters).for_each(|(leg, filter)| leg.filters.push(filter));
     Ok(Applied::Kept)
 }
 
@@ -152,11 +197,11 @@ fn count(value: &str) -> Result<u32, ReadError> {
     Ok(count.min(COUNT_MAX))
 }
 
+/// The exact number is an estimate too, and the only one that tells no more than the caller may see.
 fn total(value: &str) -> Result<Total, ReadError> {
     match value {
         "none" => Ok(Total::None),
-        "estimate" => Ok(Total::Cheap),
-        "accurate" => Ok(Total::Accurate),
+        "estimate" | "accurate" => Ok(Total::Accurate),
         _ => Err(invalid("_total is none, estimate or accurate")),
     }
 }
@@ -166,85 +211,6 @@ fn summary(value: &str) -> Result<String, ReadError> {
         return Ok(value.to_owned());
     }
     Err(invalid("_summary is true, text, data, count or false"))
-}
-
-fn sort_keys(of: ResourceType, value: &str) -> Result<Vec<SortKey>, ReadError> {
-    let keys: Vec<_> = value.split(',').collect();
-    if keys.len() > SORT_KEYS_MAX {
-        return Err(ReadError::TooCostly(format!("_sort takes at most {SORT_KEYS_MAX} keys")));
-    }
-    keys.into_iter().map(|key| sort_key(of, key)).collect()
-}
-
-fn sort_key(of: ResourceType, text: &str) -> Result<SortKey, ReadError> {
-    let (name, descending) = match text.strip_prefix('-') {
-        Some(name) => (name, true),
-        None => (text, false),
-    };
-    let by = match name {
-        "_id" => SortBy::Id,
-        "_lastUpdated" => SortBy::LastUpdated,
-        _ => {
-            let unknown = || ReadError::Invalid(format!("_sort: {of} has no parameter {name:?}"));
-            let param = search_param(of, name).ok_or_else(unknown)?;
-            let params = index_params(of, param);
-            if sort_index_param(of).is_some_and(|clinical| params == [clinical]) {
-                SortBy::Clinical
-            } else {
-                let unsortable =
-                    || ReadError::Unsupported(format!("_sort by {name} is not supported"));
-                SortBy::Value(sort_table(param.kind).ok_or_else(unsortable)?, params)
-            }
-        }
-    };
-    Ok(SortKey { by, descending })
-}
-
-/// Table of the kinds whose values are stored readable and so have an order.
-pub(super) fn sort_table(kind: ParamKind) -> Option<Table> {
-    match kind {
-        ParamKind::Date => Some(Table::Date),
-        ParamKind::Number => Some(Table::Number),
-        ParamKind::Quantity => Some(Table::Quantity),
-        ParamKind::String => Some(Table::String),
-        ParamKind::Uri => Some(Table::Uri),
-        _ => None,
-    }
-}
-
-fn include(of: ResourceType, value: &str, forward: bool) -> Result<Include, ReadError> {
-    let name = if forward { "_include" } else { "_revinclude" };
-    let wrong = |why: &str| ReadError::Invalid(format!("{name}={value}: {why}"));
-    if value == "*" && forward {
-        return Ok(Include { source: of, params: Vec::new(), target: None });
-    }
-    let mut parts = value.splitn(3, ':');
-    let source = parts.next().and_then(ResourceType::parse);
-    let source = source.ok_or_else(|| wrong("does not start with a resource type"))?;
-    let code = parts.next().ok_or_else(|| wrong("names no parameter"))?;
-    let target = parts.next().map(ResourceType::parse);
-    let target = match target {
-        Some(None) => return Err(wrong("the target is no resource type")),
-        Some(Some(target)) => Some(target),
-        None => None,
-    };
-    if forward && source != of {
-        return Err(wrong("the source is not the type that is searched"));
-    }
-    if code == "*" {
-        return Ok(Include { source, params: Vec::new(), target });
-    }
-    let param = search_param(source, code).filter(|param| param.kind == ParamKind::Reference);
-    let param = param.ok_or_else(|| wrong("no such reference parameter"))?;
-    let target = match param.held {
-        fhir::Held::InParam { only: Some(only), .. }
-            if target.is_none_or(|given| given == only) =>
-        {
-            Some(only)
-        }
-        _ => target,
-    };
-    Ok(Include { source, params: index_params(source, param), target })
 }
 
 fn invalid(text: &str) -> ReadError {
@@ -257,17 +223,6 @@ pub const CURSOR: &str = "_cursor";
 pub const COUNT_DEFAULT: u32 = 50;
 /// Most matches a page; a larger `_count` is cut to it.
 pub const COUNT_MAX: u32 = 1_000;
-/// Keys that `_sort` may have.
-pub const SORT_KEYS_MAX: usize = 5;
 /// Defined by the standard and not done here: refused, as ignoring them would change the answer.
-const REFUSED: [&str; 9] = [
-    "_content",
-    "_contained",
-    "_containedType",
-    "_filter",
-    "_list",
-    "_query",
-    "_text",
-    "_type",
-    "_has",
-];
+const REFUSED: [&str; 8] =
+    ["_content", "_contained", "_containedType", "_filter", "_query", "_text", "_type", "_has"];

@@ -1,14 +1,50 @@
-//! Chains and `_has` → [`Filter`], one level deep.
+//! Chains, `_has` and `_list` → [`Filter`], to any depth within [`CHAIN_DEPTH_MAX`].
 //!
-//! Spec: FHIR R4 search § 3.1.1.4.15 and 3.1.1.4.16. An untyped chain looks into all types of the reference
-//! that read the rest, within [`CHAIN_TYPES_MAX`]. Not here: how they are answered (`resolve`).
+//! Spec: FHIR R4 search § 3.1.1.4.15 (chained), 3.1.1.4.16 (reverse chained), 3.1.1.4.11 (`_list`). Each hop may name
+//! a type (`subject:Patient.…`); a bare one looks into all types of the reference that read the rest. A chain
+//! may end in `_has` and a `_has` in a chain. AuditEvents are rendered from the access journal and are in no index, so
+//! no hop leads to or from them. Not here: how they are answered (`resolve`).
 
-use fhir::{ParamKind, ResourceType, search_param};
+use std::cell::Cell;
+
+use fhir::{Held, ParamKind, ResourceId, ResourceType, SearchParam, search_param};
 
 use super::clause::Filter;
 use super::parse_filter::{Context, filter};
 use crate::error::ReadError;
 use crate::index::param::index_params;
+
+/// How far a chain has gone, and what the whole search may still spend.
+#[derive(Clone, Copy)]
+pub(super) struct Hops<'a> {
+    depth: usize,
+    left: &'a Cell<usize>,
+}
+
+impl<'a> Hops<'a> {
+    /// At the search itself, with the legs that it may have.
+    pub(super) fn start(left: &'a Cell<usize>) -> Self {
+        Self { depth: 0, left }
+    }
+
+    fn deeper(self, name: &str) -> Result<Self, ReadError> {
+        if self.depth == CHAIN_DEPTH_MAX {
+            let text = format!("{name}: a chain has at most {CHAIN_DEPTH_MAX} references");
+            return Err(ReadError::TooCostly(text));
+        }
+        Ok(Self { depth: self.depth + 1, ..self })
+    }
+
+    /// One more type is looked into.
+    fn spend(self, name: &str) -> Result<(), ReadError> {
+        let left = self.left.get().checked_sub(1).ok_or_else(|| {
+            let text = "the chains lead to too many types; name them as in subject:Patient.name";
+            ReadError::TooCostly(format!("{name}: {text}"))
+        })?;
+        self.left.set(left);
+        Ok(())
+    }
+}
 
 /// The filter of `_has:rest=value`.
 pub(super) fn has(
@@ -17,18 +53,19 @@ pub(super) fn has(
     value: &str,
     context: &Context<'_>,
 ) -> Result<Filter, ReadError> {
-    let wrong = |why: &str| ReadError::Invalid(format!("_has:{rest}: {why}"));
+    let name = format!("_has:{rest}");
+    let wrong = |why: &str| ReadError::Invalid(format!("{name}: {why}"));
     let mut parts = rest.splitn(3, ':');
     let source = parts.next().and_then(ResourceType::parse);
     let source = source.ok_or_else(|| wrong("does not start with a resource type"))?;
+    refuse_accesses(source, &name)?;
     let reference = parts.next().and_then(|code| search_param(source, code));
-    let reference = reference.filter(|param| param.targets.contains(&of));
+    let reference = reference.filter(|param| leads_to(param, of));
     let reference = reference.ok_or_else(|| wrong("no parameter that refers to this type"))?;
     let inner = parts.next().ok_or_else(|| wrong("names no parameter to test"))?;
-    if inner.starts_with("_has:") || inner.contains('.') {
-        return Err(ReadError::Unsupported(format!("_has:{rest}: only one level is supported")));
-    }
-    let filter = filter(source, inner, value, context)?;
+    let context = Context { hops: context.hops.deeper(&name)?, ..*context };
+    context.hops.spend(&name)?;
+    let filter = filter(source, inner, value, &context)?;
     let filter = Box::new(filter.ok_or_else(|| wrong("no such parameter to test"))?);
     Ok(Filter::Has { source, params: index_params(source, reference), filter })
 }
@@ -48,38 +85,88 @@ pub(super) fn chain(
     let Some(param) = search_param(of, code) else { return Ok(None) };
     let name = format!("{reference}.{rest}");
     let wrong = |why: &str| ReadError::Invalid(format!("{name}: {why}"));
-    if param.kind != ParamKind::Reference {
+    if !is_reference(param) {
         return Err(wrong("only a reference can be chained"));
-    }
-    if rest.contains('.') || rest.starts_with("_has") {
-        return Err(ReadError::Unsupported(format!("{name}: only one level is supported")));
     }
     let only = match only.map(ResourceType::parse) {
         Some(None) => return Err(wrong("the modifier is no resource type")),
-        Some(Some(only)) if !param.targets.contains(&only) => {
+        Some(Some(only)) if !leads_to(param, only) => {
             return Err(wrong("the reference never has this type"));
         }
-        Some(only) => only,
+        Some(Some(only)) => {
+            refuse_accesses(only, &name)?;
+            Some(only)
+        }
         None => None,
     };
+    let context = Context { hops: context.hops.deeper(&name)?, ..*context };
     let mut targets = Vec::new();
-    for target in param.targets.iter().copied().filter(|each| only.is_none_or(|o| o == *each)) {
+    let mut refused = None;
+    for target in types_of(param).filter(|each| only.is_none_or(|only| only == *each)) {
+        context.hops.spend(&name)?;
         // Of several types, those that do not read the rest cannot match.
-        match filter(target, rest, value, context) {
+        match filter(target, rest, value, &context) {
             Ok(Some(filter)) => targets.push((target, filter)),
             Ok(None) => {}
-            Err(error) if only.is_some() || param.targets.len() == 1 => return Err(error),
-            Err(_) => {}
+            Err(error @ ReadError::TooCostly(_)) => return Err(error),
+            Err(error) => refused = refused.or(Some(error)),
         }
     }
     if targets.is_empty() {
-        return Err(wrong("no type of the reference has this parameter"));
-    }
-    if targets.len() > CHAIN_TYPES_MAX {
-        return Err(wrong("ambiguous: name the type as in subject:Patient.name"));
+        let unknown = || wrong("no type of the reference has this parameter");
+        return Err(refused.unwrap_or_else(unknown));
     }
     Ok(Some(Filter::Chain { params: index_params(of, param), targets }))
 }
 
-/// Types that an untyped chain may look into.
-const CHAIN_TYPES_MAX: usize = 8;
+/// The filter of `_list=value`: members of one of the Lists with these ids.
+pub(super) fn list(value: &str) -> Result<Filter, ReadError> {
+    let mut ids = Vec::new();
+    for text in value.split(',') {
+        if text.starts_with('$') {
+            let text =
+                format!("_list={text}: functional lists are not kept; name a List by its id");
+            return Err(ReadError::Unsupported(text));
+        }
+        let id = text.strip_prefix("List/").unwrap_or(text);
+        let id = ResourceId::parse(id);
+        let id = id.map_err(|_| ReadError::Invalid("_list names Lists by their ids".into()))?;
+        ids.push(id.as_str().to_owned());
+    }
+    let item = search_param(ResourceType::LIST, "item");
+    let params = item.map(|item| index_params(ResourceType::LIST, item)).unwrap_or_default();
+    Ok(Filter::Has { source: ResourceType::LIST, params, filter: Box::new(Filter::Id(ids)) })
+}
+
+/// Types that the parameter's references may have, without those that are in no index.
+fn types_of(param: &SearchParam) -> impl Iterator<Item = ResourceType> {
+    let types = param.targets.iter().copied();
+    types.filter(|of| *of != ResourceType::AUDIT_EVENT && leads_to(param, *of))
+}
+
+fn is_reference(param: &SearchParam) -> bool {
+    param.kind == ParamKind::Reference
+}
+
+/// Whether references of the parameter may lead to resources of the type; never for another kind of parameter.
+pub fn leads_to(param: &SearchParam, of: ResourceType) -> bool {
+    let only = match param.held {
+        Held::InParam { only, .. } => only,
+        _ => None,
+    };
+    param.targets.contains(&of) && only.is_none_or(|only| only == of)
+}
+
+fn refuse_accesses(of: ResourceType, name: &str) -> Result<(), ReadError> {
+    if of != ResourceType::AUDIT_EVENT {
+        return Ok(());
+    }
+    let text =
+        "AuditEvent is rendered from the access journal and cannot be reached by a chain or _has";
+    Err(ReadError::Unsupported(format!("{name}: {text}")))
+}
+
+/// References that one chain may follow, `_has` among them.
+pub const CHAIN_DEPTH_MAX: usize = 8;
+/// Types that the chains of one search may look into together.
+pub const CHAIN_LEGS_MAX: usize = 1_000;

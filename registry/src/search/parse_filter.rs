@@ -1,8 +1,8 @@
 //! One search parameter with its modifier and value → [`Filter`].
 //!
-//! Spec: FHIR R4 search § 3.1.1.4.3 (modifiers), chains and `_has` one level deep. An unknown name is `None`; a modifier
-//! that the parameter does not take, a malformed value and what the executor cannot do are errors that
-//! name the parameter. Not here: values (`parse_value`), which modifiers there are (`supported`).
+//! Spec: FHIR R4 search § 3.1.1.4.3 (modifiers). An unknown name is `None`; a modifier that the parameter does not
+//! take, a malformed value and what the executor cannot do are errors that name the parameter.
+//! Not here: values (`parse_value`), chains, `_has` and `_list` (`parse_chain`), which modifiers there are (`supported`).
 
 use fhir::{Held, ParamKind, ResourceType, SearchParam, search_param, split_unescaped};
 
@@ -19,6 +19,7 @@ pub(super) struct Context<'a> {
     pub(super) base_url: &'a str,
     pub(super) now_us: i64,
     pub(super) codes: Option<&'a dyn CodeSets>,
+    pub(super) hops: parse_chain::Hops<'a>,
 }
 
 /// The filter of `name=value` on type `of`; `None` for an unknown parameter.
@@ -30,6 +31,9 @@ pub(super) fn filter(
 ) -> Result<Option<Filter>, ReadError> {
     if let Some(rest) = name.strip_prefix("_has:") {
         return parse_chain::has(of, rest, value, context).map(Some);
+    }
+    if name == "_list" {
+        return parse_chain::list(value).map(Some);
     }
     if let Some((reference, rest)) = name.split_once('.') {
         return parse_chain::chain(of, reference, rest, value, context);

@@ -134,6 +134,9 @@ fn rank(condition: &Condition) -> Option<u8> {
             Keys::Date(_) => None,
         },
         Condition::LastUpdated(_) => Some(4),
+        Condition::Any(several) => {
+            several.iter().map(rank).collect::<Option<Vec<_>>>()?.into_iter().max()
+        }
         _ => None,
     }
 }

@@ -37,7 +37,8 @@ pub(super) fn probe(sql: &mut Sql<'_>, d: &str, condition: &Condition) {
         Condition::ReferredBy { source, params, codes, inner, .. } => {
             referred_by(sql, d, *source, params, codes.as_deref(), inner);
         }
-        Condition::OfPatient { params, inner } => of_patient(sql, d, params, inner),
+        Condition::Refers { params, targets } => refers(sql, d, params, targets),
+        Condition::Any(several) => any(sql, d, several),
     }
 }
 
@@ -49,9 +50,9 @@ pub(super) fn is_existence(condition: &Condition) -> bool {
             keys.iter().all(|key| key.code.is_some())
         }
         Condition::Index { keys: Keys::Quantity(keys), .. } => keys.iter().all(|key| key.code == 0),
-        Condition::ReferredBy { inner, .. } | Condition::OfPatient { inner, .. } => {
-            is_existence(inner)
-        }
+        Condition::ReferredBy { inner, .. } => is_existence(inner),
+        Condition::Refers { targets, .. } => targets.iter().all(|(_, inner)| is_existence(inner)),
+        Condition::Any(several) => several.iter().all(is_existence),
         Condition::Ids(_)
         | Condition::LastUpdated(_)
         | Condition::Missing { .. }
@@ -235,25 +236,41 @@ fn referred_by(
     codes: Option<&[i64]>,
     inner: &Condition,
 ) {
-    sql.push("exists (select 1 from resource t cross join search_reference s where t.rid = ");
-    sql.push(d).push(".rid and s.target_hash = t.khash and ");
-    param_of(sql, "s", params);
-    sql.push(" and ").one_of("s.code_hash", codes.unwrap_or(&[0]));
-    sql.visible("s", source).push(" and ");
-    probe(sql, "s", inner);
-    sql.push(")");
+    let (t, s) = (sql.alias("t"), sql.alias("s"));
+    sql.push(&format!("exists (select 1 from resource {t} cross join search_reference {s}"));
+    sql.push(&format!(" where {t}.rid = {d}.rid and {s}.target_hash = {t}.khash and "));
+    param_of(sql, &s, params);
+    sql.push(" and ").one_of(&format!("{s}.code_hash"), codes.unwrap_or(&[0]));
+    sql.visible(&s, source).push(" and ");
+    probe(sql, &s, inner);
+    sql.each_time().push(")");
 }
 
-/// The patients of a resource are in its row, or, if several, in `compartment`.
-fn of_patient(sql: &mut Sql<'_>, d: &str, params: &[u16], inner: &Condition) {
-    sql.push("exists (select 1 from resource t cross join search_reference s where t.rid in ");
-    sql.push(&format!("(select {d}.patient union all select k.patient from compartment k "));
-    sql.push(&format!("where k.rid = {d}.rid) and t.deleted = 0"));
-    sql.visible("t", ResourceType::PATIENT).push(" and ");
-    probe(sql, "t", inner);
-    sql.push(" and s.target_hash = t.khash and ");
-    param_of(sql, "s", params);
-    sql.push(&format!(" and s.code_hash = 0 and s.nsort = {d}.nsort and s.rid = {d}.rid)"));
+/// The references of the resource, each followed to its target.
+fn refers(sql: &mut Sql<'_>, d: &str, params: &[u16], targets: &[(ResourceType, Condition)]) {
+    let (s, t) = (sql.alias("s"), sql.alias("t"));
+    sql.push(&format!("exists (select 1 from search_reference {s}"));
+    sql.indexed_by("search_reference_by_rid").push(&format!(" cross join resource {t}"));
+    sql.indexed_by("resource_by_khash").push(&format!(" where {s}.rid = {d}.rid and "));
+    param_of(sql, &s, params);
+    sql.push(&format!(" and {s}.code_hash = 0 and {t}.khash = {s}.target_hash and "));
+    sql.push(&format!("{t}.deleted = 0 and ("));
+    for (at, (of, inner)) in targets.iter().enumerate() {
+        sql.push(if at == 0 { "(" } else { " or (" });
+        sql.push(&format!("{t}.type = ")).int(of.code()).visible(&t, *of).push(" and ");
+        probe(sql, &t, inner);
+        sql.push(")");
+    }
+    sql.push(")").each_time().push(")");
+}
+
+fn any(sql: &mut Sql<'_>, d: &str, several: &[Condition]) {
+    sql.push(if several.is_empty() { "(1 = 0" } else { "(" });
+    for (at, condition) in several.iter().enumerate() {
+        sql.push(if at == 0 { "" } else { " or " });
+        probe(sql, d, condition);
+    }
+    sql.push(")");
 }
 
 fn start(sql: &mut Sql<'_>, table: Table) {
@@ -265,10 +282,10 @@ fn same_row(sql: &mut Sql<'_>, d: &str) {
     sql.push(&format!(" and p.nsort = {d}.nsort and p.rid = {d}.rid)"));
 }
 
-/// Leads through the index by `rid`; that of quantities holds the rows without code only.
+/// Leads through the index by `rid`; those of quantities and references hold the rows without code only.
 fn by_rid(sql: &mut Sql<'_>, table: Table, d: &str) {
     sql.push(&format!("p.rid = {d}.rid and "));
-    if table == Table::Quantity {
+    if matches!(table, Table::Quantity | Table::Reference) {
         sql.push("p.code_hash = 0 and ");
     }
 }

@@ -1,17 +1,19 @@
 //! Filters → conditions: values are hashed, chains and `_has` are looked up where their sets are small.
 //!
-//! A chain becomes the references to the resources it selects; `_has` becomes the rows it is about.
-//! Sets too large to list stay conditions that are probed for each candidate ([`Condition::OfPatient`],
-//! [`Condition::ReferredBy`]), or are refused by a named limit.
+//! A chain becomes the references to the resources it selects; `_has` becomes the rows it is about, from the
+//! innermost hop outwards. Sets too large to list, and all sets where the other conditions leave a few
+//! candidates only, stay conditions that are probed for each candidate ([`Condition::Refers`],
+//! [`Condition::ReferredBy`]). So either the smaller side drives, or a page of matches is soon found.
 
 use std::collections::HashSet;
 
 use fhir::{ResourceType, compartment_params};
 
+use super::arm::arms;
 use super::ask::{Connection, int};
 use super::clause::Filter;
 use super::condition::{Condition, Keys};
-use super::hits;
+use super::include;
 use super::matching::Matching;
 use super::order::Order;
 use super::plan::code_param;
@@ -50,7 +52,8 @@ impl Resolver<'_> {
         connection: &mut C,
     ) -> Result<Vec<Condition>, ReadError> {
         let mut conditions = Vec::with_capacity(filters.len());
-        for filter in filters {
+        let (hops, plain): (Vec<_>, Vec<_>) = filters.iter().partition(|filter| has_hops(filter));
+        for filter in plain {
             if let Filter::Value { params, tests, not: false } = filter
                 && let Some(parts) = Condition::parts_of(of, params, tests, self.key)
             {
@@ -58,6 +61,19 @@ impl Resolver<'_> {
             } else {
                 conditions.push(self.condition(of, filter, connection).await?);
             }
+        }
+        if hops.is_empty() {
+            return Ok(conditions);
+        }
+        let own = Matching { of, conditions: &conditions, scope: self.scope };
+        let limits = match own.is_small(FEW_ROWS, connection).await? {
+            true => Limits { chain_targets: 0, has_sources: 0 },
+            false => self.limits,
+        };
+        let resolver = Resolver { limits, ..*self };
+        for filter in hops {
+            let resolver = if is_wide(filter) { self } else { &resolver };
+            conditions.push(resolver.condition(of, filter, connection).await?);
         }
         Ok(conditions)
     }
@@ -69,17 +85,17 @@ impl Resolver<'_> {
         connection: &mut C,
     ) -> Result<Condition, ReadError> {
         match filter {
-            Filter::Chain { params, targets } => self.chain(of, params, targets, connection).await,
+            Filter::Chain { params, targets } => self.chain(params, targets, connection).await,
             Filter::Has { source, params, filter } => {
                 self.has(of, *source, params, filter, connection).await
             }
-            plain => self.plain(of, plain),
-        }
-    }
-
-    /// A filter on the resource itself, which is all that stands behind a chain or `_has`.
-    fn plain(&self, of: ResourceType, filter: &Filter) -> Result<Condition, ReadError> {
-        match filter {
+            Filter::Any(several) => {
+                let mut conditions = Vec::with_capacity(several.len());
+                for filter in several {
+                    conditions.push(Box::pin(self.condition(of, filter, connection)).await?);
+                }
+                Ok(Condition::Any(conditions))
+            }
             Filter::Id(ids) => {
                 let hashed = |id: &String| (self.key.resource(of.name(), id), id.clone());
                 Ok(Condition::Ids(ids.iter().map(hashed).collect()))
@@ -91,40 +107,47 @@ impl Resolver<'_> {
             Filter::Missing { params, missing } => {
                 Ok(Condition::Missing { params: params.clone(), missing: *missing })
             }
-            Filter::Chain { .. } | Filter::Has { .. } => {
-                Err(ReadError::Unsupported("only one level of chaining is supported".into()))
-            }
         }
     }
 
+    /// Of several types that nobody named, those that the caller may not search select nothing.
     async fn chain<C: Connection>(
         &self,
-        of: ResourceType,
         params: &[u16],
         targets: &[(ResourceType, Filter)],
         connection: &mut C,
     ) -> Result<Condition, ReadError> {
-        let mut hashes = Vec::new();
-        for (target, filter) in targets {
-            self.scope.require(*target)?;
-            let condition = self.plain(*target, filter)?;
-            let limit = self.limits.chain_targets.saturating_sub(hashes.len());
-            let found = self.rids(*target, &condition, limit + 1, connection).await?;
-            if found.len() <= limit {
-                hashes.extend(self.key_hashes(*target, &found, connection).await?);
-            } else if targets.len() == 1 && is_compartment_reference(of, params, *target) {
-                let params = params.to_vec();
-                return Ok(Condition::OfPatient { params, inner: Box::new(condition) });
-            } else {
-                return Err(ReadError::TooCostly(format!(
-                    "the chain selects more than {} resources of type {target}",
-                    self.limits.chain_targets
-                )));
-            }
+        let permitted = targets.iter().filter(|(target, _)| self.scope.require(*target).is_ok());
+        let permitted: Vec<_> = permitted.collect();
+        if let ([], Some((first, _))) = (&permitted[..], targets.first()) {
+            self.scope.require(*first)?;
         }
-        let patients = targets.iter().all(|(target, _)| *target == ResourceType::PATIENT);
-        let keys = Keys::Reference { targets: hashes, patients };
-        Ok(Condition::Index { params: params.to_vec(), keys, not: false })
+        let patients = permitted.iter().all(|(target, _)| *target == ResourceType::PATIENT);
+        let mut hashes = Some(Vec::new());
+        let mut legs = Vec::with_capacity(permitted.len());
+        for (target, filter) in permitted {
+            let condition = Box::pin(self.condition(*target, filter, connection)).await?;
+            if let Some(known) = hashes.take() {
+                let limit = self.limits.chain_targets.saturating_sub(known.len());
+                let found = self.listed(*target, &condition, limit, connection).await?;
+                if let Some(found) = found {
+                    let more = self.key_hashes(*target, &found, connection).await?;
+                    hashes = Some(known.into_iter().chain(more).collect());
+                }
+            }
+            legs.push((*target, condition));
+        }
+        if let Some(targets) = hashes {
+            let keys = Keys::Reference { targets, patients };
+            return Ok(Condition::Index { params: params.to_vec(), keys, not: false });
+        }
+        if legs.len() > PROBED_TYPES_MAX {
+            return Err(ReadError::TooCostly(format!(
+                "the chain selects too many resources of more than {PROBED_TYPES_MAX} types; \
+                 name the type as in subject:Patient.name"
+            )));
+        }
+        Ok(Condition::Refers { params: params.to_vec(), targets: legs })
     }
 
     async fn has<C: Connection>(
@@ -136,19 +159,19 @@ impl Resolver<'_> {
         connection: &mut C,
     ) -> Result<Condition, ReadError> {
         self.scope.require(source)?;
-        let condition = self.plain(source, filter)?;
-        let conditions = std::slice::from_ref(&condition);
-        let matching = Matching { of: source, conditions, scope: self.scope };
-        let plan = matching.plan(true, connection).await?;
+        let condition = Box::pin(self.condition(source, filter, connection)).await?;
         let most = self.limits.has_sources;
         let mut among = None;
         let mut listed = None;
         if is_compartment_reference(source, params, of) {
-            among = matching.patients(&plan, most, connection).await?;
+            if self.can_list(source, &condition, most, connection).await? {
+                let conditions = std::slice::from_ref(&condition);
+                let matching = Matching { of: source, conditions, scope: self.scope };
+                let plan = matching.plan(true, connection).await?;
+                among = matching.patients(&plan, most, connection).await?;
+            }
         } else {
-            let order = Order::of(&[]);
-            let places = matching.places(&plan, &order, None, most + 1, connection).await?;
-            listed = Some(places).filter(|places| places.len() <= most);
+            listed = self.listed(source, &condition, most, connection).await?;
         }
         let Some(found) = listed else {
             let codes = code_param(source).filter(|_| of == ResourceType::PATIENT);
@@ -156,14 +179,43 @@ impl Resolver<'_> {
             let (params, inner) = (params.to_vec(), Box::new(condition));
             return Ok(Condition::ReferredBy { source, params, codes, among, inner });
         };
-        let found: Vec<_> = found.iter().map(|place| place.rid).collect();
         let mut targets = HashSet::new();
-        for rows in hits::terms(&found, connection).await? {
+        for (_, rows) in include::terms(&found, connection).await? {
             let of_param = rows.references.iter().filter(|row| params.contains(&row.param));
             targets.extend(of_param.map(|row| row.target_hash));
         }
         let targets: Vec<_> = targets.into_iter().collect();
         Ok(Condition::Rids(self.rids_of_hashes(of, targets, connection).await?))
+    }
+
+    /// All visible resources that pass a condition, unless they are more than `most` or no index leads to them.
+    async fn listed<C: Connection>(
+        &self,
+        of: ResourceType,
+        condition: &Condition,
+        most: usize,
+        connection: &mut C,
+    ) -> Result<Option<Vec<i64>>, ReadError> {
+        if !self.can_list(of, condition, most, connection).await? {
+            return Ok(None);
+        }
+        let found = self.rids(of, condition, most + 1, connection).await?;
+        Ok(Some(found).filter(|found| found.len() <= most))
+    }
+
+    /// What can only be probed is looked for in small types only: in a large one the few that pass may be far apart.
+    async fn can_list<C: Connection>(
+        &self,
+        of: ResourceType,
+        condition: &Condition,
+        most: usize,
+        connection: &mut C,
+    ) -> Result<bool, ReadError> {
+        if most == 0 || arms(condition).is_some() || condition.is_among() {
+            return Ok(most > 0);
+        }
+        let all = Matching { of, conditions: &[], scope: self.scope };
+        all.is_small(SCANNED_ROWS_MAX, connection).await
     }
 
     /// Rows of the visible resources that pass one condition.
@@ -217,6 +269,27 @@ impl Resolver<'_> {
     }
 }
 
+/// Whether the filter looks at other resources.
+fn has_hops(filter: &Filter) -> bool {
+    match filter {
+        Filter::Chain { .. } | Filter::Has { .. } => true,
+        Filter::Any(several) => several.iter().any(has_hops),
+        _ => false,
+    }
+}
+
+/// Whether a chain looks into more types than can be probed together.
+fn is_wide(filter: &Filter) -> bool {
+    match filter {
+        Filter::Chain { targets, .. } => {
+            targets.len() > PROBED_TYPES_MAX || targets.iter().any(|(_, inner)| is_wide(inner))
+        }
+        Filter::Has { filter, .. } => is_wide(filter),
+        Filter::Any(several) => several.iter().any(is_wide),
+        _ => false,
+    }
+}
+
 /// Whether a resource that refers by these parameters to a patient is in that patient's compartment.
 fn is_compartment_reference(of: ResourceType, params: &[u16], target: ResourceType) -> bool {
     let own = compartment_params(ResourceType::PATIENT, of);
@@ -229,3 +302,9 @@ pub const CHAIN_TARGETS_MAX: usize = 5_000;
 /// Referring resources that `_has` looks through to list whom they are about; with more, each candidate
 /// is probed.
 pub const HAS_SOURCES_MAX: usize = 2_000;
+/// Types that a chain may look into when each candidate is probed.
+const PROBED_TYPES_MAX: usize = 16;
+/// Resources of a type that are scanned for a set that no index leads to.
+const SCANNED_ROWS_MAX: usize = 1_000;
+/// Candidates that are probed at once, without listing what stands behind chains and `_has`.
+const FEW_ROWS: usize = 64;

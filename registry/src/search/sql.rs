@@ -49,11 +49,26 @@ pub(super) struct Sql<'a> {
     scope: &'a Scope,
     text: String,
     binds: Vec<Bind>,
+    aliases: u32,
 }
 
 impl<'a> Sql<'a> {
     pub(super) fn new(dialect: Dialect, scope: &'a Scope) -> Self {
-        Self { dialect, scope, text: String::with_capacity(512), binds: Vec::new() }
+        Self { dialect, scope, text: String::with_capacity(512), binds: Vec::new(), aliases: 0 }
+    }
+
+    /// A name for a table that no other of this statement has.
+    pub(super) fn alias(&mut self, stem: &str) -> String {
+        self.aliases += 1;
+        format!("{stem}{}", self.aliases)
+    }
+
+    /// Ends a sub-select that PostgreSQL must run for each row, and not turn into a join of its own choice.
+    pub(super) fn each_time(&mut self) -> &mut Self {
+        if self.dialect == Dialect::Postgres {
+            self.push(" offset 0");
+        }
+        self
     }
 
     pub(super) fn finish(self) -> Statement {
@@ -155,6 +170,11 @@ impl<'a> Sql<'a> {
         if let Some(types) = self.scope.included_types() {
             self.push(" and ").one_of(&format!("{alias}.type"), &types);
         }
+        self.visible_whatever(alias)
+    }
+
+    /// As [`Sql::visible`] for an alias of `resource` whose type only the row knows, one that may be searched.
+    pub(super) fn visible_whatever(&mut self, alias: &str) -> &mut Self {
         let Some(patients) = self.scope.patients() else { return self };
         let patients = patients.to_vec();
         let _ = write!(self.text, " and (");

@@ -2,7 +2,7 @@
 
 use fhir::{Held, ParamKind, ResourceType, SearchParam, search_params, token_parts};
 
-use super::parse::sort_table;
+use super::parse_sort::is_sortable;
 
 /// One search parameter of a type with what it takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,7 +75,7 @@ fn describe(of: ResourceType, param: &'static SearchParam) -> SupportedParam {
         modifiers: modifiers(of, param),
         code_modifiers: code_modifiers(param).to_vec(),
         prefixes: prefixes(param.kind),
-        sortable: in_resource || sort_table(param.kind).is_some(),
+        sortable: in_resource || is_sortable(param.kind),
         chainable: param.kind == ParamKind::Reference,
     }
 }

@@ -102,9 +102,10 @@ fn check(statement: &str) -> Result<(), String> {
             continue;
         }
         let limited = statement.contains(&format!("({alias}.patient"));
-        let tied = ["d.rid", "s.rid", "t.rid", "j.value", "d.patient"]
-            .iter()
-            .any(|other| *alias != "r" && statement.contains(&format!("{alias}.rid = {other}")));
+        let tied = statement.split(&format!("{alias}.rid = ")).skip(1).any(|rest| {
+            let other = rest.split([' ', ')']).next().unwrap_or_default();
+            *alias != "r" && (other.ends_with(".rid") || other == "j.value")
+        });
         let listed = statement.contains(&format!("rid in (select {alias}.rid from"))
             || statement.contains(&format!("rid not in (select {alias}.rid from"));
         if !(limited || tied || listed) {
@@ -137,5 +138,14 @@ const QUERIES: &[&str] = &[
     "Patient?_has:Observation:subject:date=ge2020&gender=male",
     "Patient?_sort=birthdate",
     "Organization?name=a&_sort=name",
+    "Observation?subject:Patient.organization.name=a&status=final",
+    "Observation?subject:Patient.general-practitioner:Practitioner.name=a&_sort=subject",
+    "Observation?encounter.service-provider.partof.name:exact=a",
+    "Patient?_has:Observation:patient:_has:Provenance:target:agent=Practitioner/1",
+    "Patient?_has:Observation:patient:encounter.service-provider.name=a",
+    "Encounter?subject:Patient._has:Condition:patient:code=a",
+    "Patient?_list=l",
+    "Patient?_id=a&_revinclude:iterate=*&_include:iterate=*",
+    "Encounter?_sort=-subject,_id",
     "Organization?_profile=u&_profile:below=u",
 ];

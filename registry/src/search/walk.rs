@@ -27,13 +27,13 @@ impl Matching<'_> {
         if plan.small || order.reversed {
             return None;
         }
-        if after.is_some_and(|place| matches!(place.keys[..], [Cell::Null])) {
-            return Some(Vec::new());
-        }
         match by {
             SortBy::LastUpdated => Some(vec![Arm::ByUpdate]),
             SortBy::Value(table, params) => {
                 let [param] = params[..] else { return None };
+                if after.is_some_and(|place| matches!(place.keys[..], [Cell::Null])) {
+                    return Some(Vec::new());
+                }
                 let arm = |param| Arm::Values { table: *table, param, descending: *descending };
                 let ranged = matches!(table, Table::Date | Table::Number | Table::Quantity);
                 let irregular = ranged.then(|| arm(param | WIDE));

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use crate::error::ReadError;
 use crate::hash::IndexKey;
 use crate::page::Page;
-use crate::search::{self, SearchQuery};
+use crate::search::{self, Explanation, SearchQuery};
 
 /// One page of a search, on the snapshot of the connection.
 pub(super) fn search(
@@ -18,6 +18,16 @@ pub(super) fn search(
     query: &SearchQuery,
 ) -> Result<Page, ReadError> {
     search::run(query, permit, index_key, &mut conn).now_or_never().expect(AT_ONCE)
+}
+
+/// How a search is answered, on the snapshot of the connection.
+pub(super) fn explain(
+    mut conn: &Connection,
+    index_key: &IndexKey,
+    permit: &Permit,
+    query: &SearchQuery,
+) -> Result<Explanation, ReadError> {
+    search::explain(query, permit, index_key, &mut conn).now_or_never().expect(AT_ONCE)
 }
 
 /// At most [`search::MATCHES_MAX`] ids of resources that match a conditional query, ascending.

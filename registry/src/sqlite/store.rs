@@ -28,7 +28,7 @@ use crate::page::{
     CompartmentPage, CompartmentQuery, HistoryPage, HistoryQuery, Page, StoredVersion,
 };
 use crate::reading::{Asked, Reply, Unread};
-use crate::search::SearchQuery;
+use crate::search::{Explanation, SearchQuery};
 use crate::store::Store;
 use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
 
@@ -225,6 +225,17 @@ impl Store for SqliteStore {
         let index_key = self.index_key.clone();
         self.read_with(move |conn| {
             snapshot(conn, |conn| Ok(reading::reply_all(conn, &index_key, &asked)))
+        })
+    }
+
+    fn explain<'a>(
+        &'a self,
+        permit: &'a Permit,
+        query: &'a SearchQuery,
+    ) -> BoxFuture<'a, Result<Explanation, ReadError>> {
+        let (index_key, permit, query) = (self.index_key.clone(), permit.clone(), query.clone());
+        self.read_with(move |conn| {
+            snapshot(conn, |conn| search::explain(conn, &index_key, &permit, &query))
         })
     }
 

@@ -26,3 +26,4 @@ mod reading;
 mod reads;
 mod searches;
 mod sets;
+mod structure;

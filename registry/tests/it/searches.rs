@@ -32,7 +32,7 @@ fn includes_bring_targets_and_sources_once_and_after_the_matches() {
         let page = search(
             site,
             "Patient?_id=p1&_revinclude=Observation:subject\
-            &_revinclude=Encounter:*&_revinclude=Condition:patient:Group",
+            &_revinclude=Encounter:*&_revinclude=Condition:subject:Group",
         )
         .await;
         assert_eq!(
@@ -175,9 +175,12 @@ fn what_is_not_done_is_refused_by_name() {
         ("Observation?_text=a", "_text"),
         ("Observation?_filter=a", "_filter"),
         ("Observation?_sort=code", "code"),
-        ("Observation?subject:Patient.general-practitioner.name=a", "subject"),
-        ("Patient?_has:Observation:patient:_has:Provenance:target:_id=1", "_has"),
-        ("Observation?_include:iterate=Observation:subject", "_include:iterate"),
+        ("Patient?_has:Observation:patient:_has:AuditEvent:entity:agent=a", "AuditEvent"),
+        ("Provenance?target:AuditEvent.agent=a", "AuditEvent"),
+        ("Patient?_revinclude=AuditEvent:patient", "AuditEvent"),
+        ("Observation?_include:recurse=Observation:subject", "_include:recurse"),
+        ("Observation?_list=$current-problems", "$current-problems"),
+        ("Observation?_type=Patient", "_type"),
         ("Location?near=1|2|3", "near"),
     ];
     for (text, name) in unsupported {
@@ -203,6 +206,12 @@ fn what_is_not_done_is_refused_by_name() {
         "Patient?_include=Observation:subject",
         "Patient?_include=Patient:nonsense",
         "Patient?_revinclude=Observation:code",
+        "Patient?_revinclude=Observation:has-member",
+        "Patient?_revinclude=Condition:patient:Group",
+        "Patient?_include=Patient:organization:Patient",
+        "Patient?_list=a b",
+        "Patient?_has:Observation:code:status=final",
+        "Patient?_has:Observation:has-member:status=final",
         "Patient?gender:missing=perhaps",
         "Patient?name=%00",
         "Patient?_cursor=zz",
@@ -217,12 +226,13 @@ fn what_is_not_done_is_refused_by_name() {
 #[test]
 fn what_is_ignored_is_reported_and_left_out_of_self() {
     let strict = query("Patient?_nonsense=1&name=a&_count=5000&_format=json").unwrap();
+    assert_eq!(strict.self_query(), "name=a&_format=json&_count=1000");
     assert_eq!((strict.ignored, strict.count), (vec!["_nonsense".to_owned()], 1_000));
     let options = ParseOptions { base_url: "", lenient: true, now_us: 0, codes: None };
     let text = "nonsense=1&name=a%20b&gender:text=x&_cursor=AAAAAAAAAAAAAAAAAAAAAAAA";
     let lenient = parse(ResourceType::PATIENT, text, &options).unwrap();
     assert_eq!(lenient.ignored, ["nonsense", "gender:text"]);
-    assert_eq!(lenient.self_query(), "name=a%20b");
+    assert_eq!(lenient.self_query(), "name=a%20b&_count=50");
     assert_eq!(query("Patient?_summary=count").unwrap().total, Total::Accurate);
 }
 

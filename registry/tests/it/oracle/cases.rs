@@ -110,8 +110,8 @@ impl Cases<'_> {
     pub(crate) fn chain(&mut self, of: &'static str, hops: usize) -> Option<Case> {
         let params: Vec<_> = supported_by(of).into_iter().filter(|one| one.chainable).collect();
         let reference = self.dice.pick_any(&params)?.param.code;
-        let targets = &self.known(of, reference).targets;
-        let target = self.dice.pick_any(targets)?;
+        let targets = reached(self.known(of, reference));
+        let target = self.dice.pick_any(&targets)?;
         let inner = match hops {
             1 => self.any_param(target)?,
             _ => self.chain(target, hops - 1)?,
@@ -156,17 +156,21 @@ impl Cases<'_> {
         let codes: Vec<_> = references.map(|one| one.param.code).collect();
         if self.dice.chance(50) {
             let code = self.dice.pick_any(&codes)?;
-            let target = self.dice.pick_any(&self.known(of, code).targets)?;
+            let target = self.dice.pick_any(&reached(self.known(of, code)))?;
             let rule = match self.dice.roll(4) {
                 0 => format!("{of}:{code}:{target}"),
                 1 => "*".to_owned(),
                 _ => format!("{of}:{code}"),
             };
-            return Some(Case::one(of, "_include", rule));
+            let name = if self.dice.chance(30) { "_include:iterate" } else { "_include" };
+            return Some(Case::one(of, name, rule));
         }
         let (source, code) = self.dice.pick_any(&references_to(of))?;
         let target = if self.dice.chance(30) { format!(":{of}") } else { String::new() };
-        Some(Case::one(of, "_revinclude", format!("{source}:{code}{target}")))
+        let name = if self.dice.chance(30) { "_revinclude:iterate" } else { "_revinclude" };
+        let rule =
+            if self.dice.chance(10) { "*".to_owned() } else { format!("{source}:{code}{target}") };
+        Some(Case::one(of, name, rule))
     }
 }
 
@@ -175,10 +179,18 @@ pub(crate) fn supported_by(of: &str) -> Vec<SupportedParam> {
     supported(ResourceType::parse(of).expect("a type of R4"))
 }
 
+/// Types that a hop over the parameter may reach: accesses are in no index.
+fn reached(param: &Param) -> Vec<&'static str> {
+    param.targets.iter().copied().filter(|of| *of != ACCESS).collect()
+}
+
+const ACCESS: &str = "AuditEvent";
+
 /// Types and codes of the reference parameters that may point to a type by its name.
 fn references_to(of: &str) -> Vec<(&'static str, &'static str)> {
     let mut all = Vec::new();
-    for source in super::schema::schema().resources() {
+    let sources = super::schema::schema().resources().into_iter();
+    for source in sources.filter(|source| *source != ACCESS) {
         let params = supported_by(source).into_iter().filter(|one| one.chainable);
         let known = params.filter_map(|one| param(source, one.param.code));
         let to = known.filter(|param| param.targets.contains(&of));

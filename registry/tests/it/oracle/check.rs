@@ -91,7 +91,7 @@ fn wrong(oracle: &Naive, case: &Case, want: &BTreeSet<&str>, found: &[String]) -
     }
     let sort = case.pairs.iter().find(|(name, _)| name == "_sort").map_or("", |(_, keys)| keys);
     let in_order: Vec<&Stored> = found.iter().filter_map(|key| oracle.named(key)).collect();
-    (!is_sorted(sort, &in_order)).then(|| {
+    (!is_sorted(oracle, sort, &in_order)).then(|| {
         let keys =
             |one: &&Stored| sort.split(',').map(|key| shown_values(one, key)).collect::<Vec<_>>();
         let rows: Vec<_> = in_order.iter().take(12).map(keys).collect();

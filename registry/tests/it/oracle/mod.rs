@@ -173,4 +173,4 @@ fn patient_permit(patient: &str, of: &str) -> Option<Permit> {
 }
 
 /// Hops of a chain and levels of `_has`.
-const LEVELS: usize = 1;
+const LEVELS: usize = 3;

@@ -126,7 +126,8 @@ impl Naive {
         self.sees(stored) && of.is_some_and(|of| self.included.contains(of))
     }
 
-    fn sees(&self, stored: &Stored) -> bool {
+    /// Whether the one who asks may see it.
+    pub(crate) fn sees(&self, stored: &Stored) -> bool {
         let Some(patient) = &self.patient else { return true };
         if stored.patients.is_empty() {
             // The product's policy, not the standard's.

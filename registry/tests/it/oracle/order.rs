@@ -6,20 +6,20 @@
 use std::cmp::Ordering;
 
 use super::compare::plain;
-use super::naive::Stored;
+use super::naive::{Naive, Stored};
 use super::params::{Kind, param};
 use super::time::Decimal;
 use super::value::Value;
 
 /// Whether every match stands before all that must follow it.
-pub(crate) fn is_sorted(sort: &str, found: &[&Stored]) -> bool {
+pub(crate) fn is_sorted(all: &Naive, sort: &str, found: &[&Stored]) -> bool {
     let Some(one) = found.first() else { return true };
     let keys: Vec<_> = sort.split(',').filter(|key| !key.is_empty()).map(By::read).collect();
     let is_date = |by: &By<'_>| param(one.of(), by.code).is_some_and(|p| p.kind == Kind::Date);
     let dates: Vec<_> = keys.iter().map(is_date).collect();
     let rows: Vec<Vec<_>> = found
         .iter()
-        .map(|stored| keys.iter().map(|by| value(stored, by.code, by.downwards)).collect())
+        .map(|stored| keys.iter().map(|by| value(all, stored, by.code, by.downwards)).collect())
         .collect();
     // Places of missing dates are the product's, so neighbours alone would not do.
     let step = if rows.len() > 200 { 1 } else { rows.len() };
@@ -70,7 +70,7 @@ enum Key {
     Text(String),
 }
 
-fn value(stored: &Stored, code: &str, down: bool) -> Option<Key> {
+fn value(all: &Naive, stored: &Stored, code: &str, down: bool) -> Option<Key> {
     match code {
         "_id" => return Some(Key::Text(stored.id().to_owned())),
         "_lastUpdated" => return Some(Key::Time(stored.updated_us)),
@@ -83,6 +83,10 @@ fn value(stored: &Stored, code: &str, down: bool) -> Option<Key> {
         Value::Text(text) => Some(Key::Text(plain(text))),
         Value::Uri(uri) => Some(Key::Text(uri.clone())),
         Value::Number(lo, _) => Some(Key::Number(*lo)),
+        Value::Reference(reference) => {
+            let target = all.named(reference.local.as_deref()?).filter(|one| all.sees(one))?;
+            Some(Key::Text(target.id().to_owned()))
+        }
         Value::Quantity(quantity) => Some(Key::Number(quantity.lo)),
         _ => None,
     };
