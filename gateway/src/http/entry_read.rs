@@ -14,7 +14,7 @@ use registry::search::{SearchQuery, SearchTarget};
 use super::call::{Call, refusal, resource_key, resource_type};
 use super::transaction::{EntryAnswer, status_line};
 use super::vread::version_key;
-use super::{history, message_tasks, part, search, search_compartment};
+use super::{history, part, search, search_compartment};
 use crate::access::{self, Access};
 use crate::entry::ReadEntry;
 use crate::error::{Answered, Fault, FaultKind};

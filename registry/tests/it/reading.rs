@@ -23,7 +23,7 @@ fn current(name: &str) -> Asked {
 }
 
 fn search(query: &str) -> Asked {
-    let options = ParseOptions { base_url: "", lenient: false, now_us: 0 };
+    let options = ParseOptions { base_url: "", lenient: false, now_us: 0, codes: None };
     asked(Reading::Search(Box::new(parse(ORGANIZATION, query, &options).unwrap())))
 }
 
