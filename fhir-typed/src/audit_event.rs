@@ -28,8 +28,10 @@ pub enum AuditInteraction {
     Search,
     /// Create.
     Create,
-    /// Update or patch.
+    /// Update.
     Update,
+    /// Patch.
+    Patch,
     /// Delete.
     Delete,
     /// A batch, transaction or message.
@@ -125,6 +127,7 @@ impl Pattern {
             AuditInteraction::Search => ("search", "E", source, destination),
             AuditInteraction::Create => ("create", "C", source, destination),
             AuditInteraction::Update => ("update", "U", source, destination),
+            AuditInteraction::Patch => ("patch", "U", source, destination),
             AuditInteraction::Delete => ("delete", "D", ("110150", "Application"), destination),
             AuditInteraction::Transaction => ("transaction", "E", source, destination),
             AuditInteraction::Operation => ("operation", "E", source, destination),

@@ -5,6 +5,8 @@
 //! transaction has deleted, plus what it has made so far. Conditional references come last and see all of it.
 //! Not here: the registry's answers (`snapshot`), the versions that are made (`prepare`).
 
+mod patch;
+
 use std::collections::HashMap;
 
 use fhir::{Node, ResourceKey, ResourceType, VersionId};
@@ -15,6 +17,7 @@ use registry::write_set::Action;
 use crate::condition::Candidates;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::plan::{Plan, Step};
+use crate::precondition::IfMatch;
 use crate::snapshot::{Snapshot, Unchanged};
 use crate::submission::{Operation, Submission, Verb, body_id};
 
@@ -109,8 +112,8 @@ pub(crate) fn order_of_standard(submission: &Submission) -> Vec<usize> {
         Verb::Delete { .. } | Verb::DeleteWhere { .. } => 0,
         Verb::Create { if_none_exist: None, .. } => 1,
         Verb::Create { if_none_exist: Some(_), .. } => 2,
-        Verb::Update { .. } => 3,
-        Verb::UpdateWhere { .. } => 4,
+        Verb::Update { .. } | Verb::Patch { .. } => 3,
+        Verb::UpdateWhere { .. } | Verb::PatchWhere { .. } => 4,
         Verb::Read(_) => 5,
     });
     order
@@ -186,15 +189,23 @@ impl Decided<'_> {
         match &operation.verb {
             Verb::Create { .. } => self.create(step),
             Verb::Update { key, if_match, only_new } => {
-                self.update(key, *if_match, *only_new, step)
+                self.update(key, if_match.as_ref(), *only_new, step)
             }
-            Verb::UpdateWhere { if_match, .. } => self.update_where(at, step, *if_match),
-            Verb::Delete { key, if_match } => self.delete(key, *if_match),
+            Verb::UpdateWhere { if_match, .. } => self.update_where(at, step, if_match.as_ref()),
+            Verb::Patch { key, if_match, .. } => self.patch(key, if_match.as_ref()),
+            Verb::PatchWhere { if_match, .. } => {
+                let condition = step.condition.expect("it has criteria");
+                self.patch_where(at, condition, if_match.as_ref())
+            }
+            Verb::Delete { key, if_match } => self.delete(key, if_match.as_ref()),
             Verb::DeleteWhere { resource_type, if_match, .. } => {
                 let condition = step.condition.expect("it has criteria");
                 match self.snapshot.matches(condition) {
-                    [] => Ok(nothing(*if_match)?),
-                    [id] => self.delete(&ResourceKey::new(*resource_type, id.clone()), *if_match),
+                    [] => nothing(if_match.as_ref()),
+                    [id] => {
+                        let key = ResourceKey::new(*resource_type, id.clone());
+                        self.delete(&key, if_match.as_ref())
+                    }
                     _ => Err(several("the criteria")),
                 }
             }
@@ -225,7 +236,7 @@ impl Decided<'_> {
         &mut self,
         at: usize,
         step: &Step,
-        if_match: Option<VersionId>,
+        if_match: Option<&IfMatch>,
     ) -> Answered<Decision> {
         let condition = step.condition.expect("it has criteria");
         let new = step.new_key.as_ref().expect("it has a key of its own");
@@ -247,7 +258,7 @@ impl Decided<'_> {
     fn update(
         &self,
         key: &ResourceKey,
-        if_match: Option<VersionId>,
+        if_match: Option<&IfMatch>,
         only_new: bool,
         step: &Step,
     ) -> Answered<Decision> {
@@ -277,7 +288,7 @@ impl Decided<'_> {
         }
     }
 
-    fn delete(&self, key: &ResourceKey, if_match: Option<VersionId>) -> Answered<Decision> {
+    fn delete(&self, key: &ResourceKey, if_match: Option<&IfMatch>) -> Answered<Decision> {
         match self.snapshot.version(key) {
             Some((version, false)) => {
                 expect_version(if_match, version)?;
@@ -372,7 +383,7 @@ pub(crate) fn next(previous: Option<VersionId>) -> VersionId {
     previous.map_or(VersionId::FIRST, VersionId::next)
 }
 
-fn nothing(if_match: Option<VersionId>) -> Answered<Decision> {
+fn nothing(if_match: Option<&IfMatch>) -> Answered<Decision> {
     if if_match.is_some() { Err(no_such()) } else { Ok(Decision::Nothing) }
 }
 
@@ -380,14 +391,8 @@ fn no_such() -> Fault {
     Fault::new(FaultKind::PreconditionFailed, "the resource does not exist")
 }
 
-fn expect_version(if_match: Option<VersionId>, version: VersionId) -> Answered<()> {
-    match if_match {
-        Some(expected) if expected != version => {
-            let text = format!("the resource is at version {version}, not {expected}");
-            Err(Fault::new(FaultKind::PreconditionFailed, text))
-        }
-        _ => Ok(()),
-    }
+fn expect_version(if_match: Option<&IfMatch>, version: VersionId) -> Answered<()> {
+    if_match.map_or(Ok(()), |expected| expected.expect(version))
 }
 
 fn several(what: &str) -> Fault {

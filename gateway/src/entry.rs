@@ -8,6 +8,8 @@ use fhir::{Entry, EntryRequest, Instant, Method, Node, ResourceKey, ResourceType
 
 use crate::error::{Answered, Fault, FaultKind};
 use crate::limits::CRITERIA_BYTES_MAX;
+use crate::patch::Patch;
+use crate::precondition::IfMatch;
 use crate::submission::{Operation, Verb, check_body};
 
 /// A read that stands in a bundle.
@@ -76,8 +78,7 @@ fn verb_of(entry: &Entry<'_>, base: &str) -> Answered<Verb> {
         }
         Method::Delete => delete(path, query, request),
         Method::Get | Method::Head => Ok(Verb::Read(read(url, request)?)),
-        // The one place that a PATCH of a bundle has to become a verb of its own.
-        Method::Patch => Err(unsupported("PATCH is not offered in bundles yet", "request.method")),
+        Method::Patch => patch(path, query, request, entry.resource),
     }
 }
 
@@ -96,6 +97,22 @@ fn put(path: &str, query: &str, request: &EntryRequest<'_>) -> Answered<Verb> {
         return Err(invalid("ifNoneMatch goes with a PUT to an id", "request.ifNoneMatch"));
     }
     Ok(Verb::UpdateWhere { resource_type: type_of(path)?, query: criteria(query)?, if_match })
+}
+
+fn patch(
+    path: &str,
+    query: &str,
+    request: &EntryRequest<'_>,
+    resource: Option<Node<'_>>,
+) -> Answered<Verb> {
+    let resource = resource.ok_or_else(|| invalid("this method needs a resource", "resource"))?;
+    let patch = Patch::of_entry(resource).map_err(|fault| fault.placed("resource"))?;
+    let if_match = if_match(request)?;
+    if path.contains('/') {
+        expect_no_query(query)?;
+        return Ok(Verb::Patch { key: key_of(path)?, patch, if_match });
+    }
+    Ok(Verb::PatchWhere { resource_type: type_of(path)?, query: criteria(query)?, patch, if_match })
 }
 
 fn delete(path: &str, query: &str, request: &EntryRequest<'_>) -> Answered<Verb> {
@@ -182,13 +199,9 @@ fn criteria(query: &str) -> Answered<String> {
     Ok(query.to_owned())
 }
 
-fn if_match(request: &EntryRequest<'_>) -> Answered<Option<VersionId>> {
-    request
-        .if_match
-        .as_deref()
-        .map(VersionId::parse_etag)
-        .transpose()
-        .map_err(|_| invalid("ifMatch must name one version, such as W/\"3\"", "request.ifMatch"))
+fn if_match(request: &EntryRequest<'_>) -> Answered<Option<IfMatch>> {
+    let parsed = request.if_match.as_deref().map(IfMatch::parse).transpose();
+    parsed.map_err(|fault| fault.placed("request.ifMatch"))
 }
 
 fn invalid(text: &str, at: &str) -> Fault {

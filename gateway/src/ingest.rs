@@ -317,18 +317,22 @@ fn access_of(submission: &Submission, principal: &Principal) -> Access {
         (false, Some(operation)) => match &operation.verb {
             Verb::Create { .. } => Interaction::Create,
             Verb::Update { .. } | Verb::UpdateWhere { .. } => Interaction::Update,
+            Verb::Patch { .. } | Verb::PatchWhere { .. } => Interaction::Patch,
             Verb::Delete { .. } | Verb::DeleteWhere { .. } => Interaction::Delete,
             Verb::Read(_) => Interaction::Read,
         },
     };
     let access = Access::of(principal, interaction, &submission.request_id);
     match submission.operations.first().map(|operation| &operation.verb) {
-        Some(Verb::Update { key, .. } | Verb::Delete { key, .. }) if !submission.is_bundle => {
+        Some(Verb::Update { key, .. } | Verb::Patch { key, .. } | Verb::Delete { key, .. })
+            if !submission.is_bundle =>
+        {
             access.on(key.clone())
         }
         Some(
             Verb::Create { resource_type, .. }
             | Verb::UpdateWhere { resource_type, .. }
+            | Verb::PatchWhere { resource_type, .. }
             | Verb::DeleteWhere { resource_type, .. },
         ) if !submission.is_bundle => access.of_type(*resource_type),
         _ => access,

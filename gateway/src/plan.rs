@@ -142,7 +142,7 @@ impl Plan {
         let mut steps = Vec::with_capacity(submission.operations.len());
         for (operation, node) in submission.operations.iter().zip(&resources) {
             let planned = asks.step(operation, *node).and_then(|mut step| {
-                if let Some(node) = node.filter(|_| operation.verb.makes().is_some()) {
+                if let Some(node) = node.filter(|_| operation.verb.is_linked()) {
                     step.links = asks.links(node, operation, &full_urls)?;
                 }
                 Ok(step)
@@ -188,6 +188,17 @@ impl Asks<'_> {
                 step.condition = Some(self.query(*resource_type, query)?);
                 step.current = Some(self.key(&key, &step.permit));
                 step.new_key = Some(key);
+                Ok(step)
+            }
+            Verb::Patch { key, .. } => {
+                let mut step = step(self.permit(&AccessRequest::Patch(key.clone()))?);
+                step.current = Some(self.key(key, &step.permit));
+                Ok(step)
+            }
+            Verb::PatchWhere { resource_type, query, .. } => {
+                let request = AccessRequest::Patch(new_key(*resource_type));
+                let mut step = step(self.permit(&request)?);
+                step.condition = Some(self.query(*resource_type, query)?);
                 Ok(step)
             }
             Verb::Delete { key, .. } => {

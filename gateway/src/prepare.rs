@@ -205,13 +205,19 @@ impl Drafting<'_> {
             patients: Vec::new(),
             sort_us: None,
         };
-        let Some(node) = node.filter(|_| *action != Action::Delete) else {
+        if *action == Action::Delete {
             return Ok(Some(draft(tombstone(key))));
-        };
+        }
         let base = &self.submission.base;
         let links = self.plan.steps[operation].links.iter();
         let replacements: Vec<_> =
             links.filter_map(|link| self.targets.replacement(link, base)).collect();
+        let patched = self.patched(operation, node, &replacements)?;
+        // A patch has taken the replacements in.
+        let (node, replacements) = match &patched {
+            Some(patched) => (patched.root(), Vec::new()),
+            None => (node.ok_or_else(without_body)?, replacements),
+        };
         let template = Template::prepare(node, &key.id, &replacements);
         if template.filled_bytes_max() > CONTENT_BYTES_MAX {
             return Err(Fault::new(FaultKind::TooLarge, "the resource is too large"));
@@ -230,6 +236,23 @@ impl Drafting<'_> {
         let mut draft = draft(template);
         index(&mut draft, rewritten.root(), base, &self.index_key);
         Ok(Some(draft))
+    }
+
+    /// The resource that a PATCH makes of the one that is stored; `None` for any other operation.
+    fn patched(
+        &self,
+        operation: usize,
+        node: Option<Node<'_>>,
+        replacements: &[(Range<usize>, String)],
+    ) -> Answered<Option<Tree>> {
+        let Some(patch) = self.submission.operations[operation].verb.patch() else {
+            return Ok(None);
+        };
+        let before = self.before.get(&operation);
+        let before = before.ok_or_else(|| {
+            Fault::new(FaultKind::Deleted, "the content of the resource has been erased")
+        })?;
+        patch.applied(node, replacements, &before.body).map(Some)
     }
 
     /// True when the content, as it would be stored, is what is stored (FHIR R4 http.html#update leaves it to the
@@ -263,6 +286,11 @@ fn index(draft: &mut Draft, node: Node<'_>, base: &str, index_key: &IndexKey) {
         _ => fhir::patient_compartment(node, &draft.key, base),
     };
     draft.sort_us = fhir::sort_time(node, of);
+}
+
+/// Decoding sees to it that whatever stores a resource has one.
+fn without_body() -> Fault {
+    Fault::new(FaultKind::Internal, "a write has no resource")
 }
 
 /// What is sealed for a deletion: the resource's identity, version and time, and nothing else.

@@ -157,9 +157,11 @@ impl Snapshot {
     fn matched_keys(&self, plan: &Plan, submission: &Submission) -> Vec<Ask> {
         let mut permits: HashMap<usize, &Permit> = HashMap::new();
         for (operation, step) in submission.operations.iter().zip(&plan.steps) {
-            if let (Verb::UpdateWhere { .. } | Verb::DeleteWhere { .. }, Some(ask)) =
-                (&operation.verb, step.condition)
-            {
+            let touches = matches!(
+                operation.verb,
+                Verb::UpdateWhere { .. } | Verb::PatchWhere { .. } | Verb::DeleteWhere { .. }
+            );
+            if let (true, Some(ask)) = (touches, step.condition) {
                 permits.insert(ask, &step.permit);
             }
         }

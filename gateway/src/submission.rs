@@ -15,6 +15,8 @@ use registry::write_set::Idempotency;
 use crate::entry::ReadEntry;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::limits::{BUNDLE_ENTRIES_MAX, PREPARE_INLINE_BYTES_MAX};
+use crate::patch::Patch;
+use crate::precondition::IfMatch;
 use crate::work;
 
 /// A unit that is committed whole or not at all.
@@ -60,8 +62,8 @@ pub enum Verb {
     Update {
         /// Which resource.
         key: ResourceKey,
-        /// Version that must be current.
-        if_match: Option<VersionId>,
+        /// What must be current.
+        if_match: Option<IfMatch>,
         /// Only when it does not exist.
         only_new: bool,
     },
@@ -71,15 +73,35 @@ pub enum Verb {
         resource_type: ResourceType,
         /// Criteria; at most one may match.
         query: String,
-        /// Version that must be current.
-        if_match: Option<VersionId>,
+        /// What must be current.
+        if_match: Option<IfMatch>,
+    },
+    /// `PATCH` of an id.
+    Patch {
+        /// Which resource.
+        key: ResourceKey,
+        /// What to change.
+        patch: Patch,
+        /// What must be current.
+        if_match: Option<IfMatch>,
+    },
+    /// `PATCH` of what matches.
+    PatchWhere {
+        /// Type of the resource.
+        resource_type: ResourceType,
+        /// Criteria; exactly one must match.
+        query: String,
+        /// What to change.
+        patch: Patch,
+        /// What must be current.
+        if_match: Option<IfMatch>,
     },
     /// `DELETE` of an id.
     Delete {
         /// Which resource.
         key: ResourceKey,
-        /// Version that must be current.
-        if_match: Option<VersionId>,
+        /// What must be current.
+        if_match: Option<IfMatch>,
     },
     /// `DELETE` of what matches.
     DeleteWhere {
@@ -87,8 +109,8 @@ pub enum Verb {
         resource_type: ResourceType,
         /// Criteria; at most one may match.
         query: String,
-        /// Version that must be current.
-        if_match: Option<VersionId>,
+        /// What must be current.
+        if_match: Option<IfMatch>,
     },
     /// `GET` or `HEAD` inside a bundle, answered after the writes.
     Read(ReadEntry),
@@ -102,8 +124,22 @@ impl Verb {
                 Some(*resource_type)
             }
             Self::Update { key, .. } => Some(key.resource_type),
+            Self::Patch { .. } | Self::PatchWhere { .. } => None,
             Self::Delete { .. } | Self::DeleteWhere { .. } | Self::Read(_) => None,
         }
+    }
+
+    /// The patch that it applies.
+    pub(crate) fn patch(&self) -> Option<&Patch> {
+        match self {
+            Self::Patch { patch, .. } | Self::PatchWhere { patch, .. } => Some(patch),
+            _ => None,
+        }
+    }
+
+    /// Whether references in the resource of its entry are rewritten.
+    pub(crate) fn is_linked(&self) -> bool {
+        self.makes().is_some() || self.patch().is_some_and(Patch::is_of_document)
     }
 }
 
@@ -163,6 +199,27 @@ impl Submission {
         })
     }
 
+    /// Deletions of resources at these versions, all or none.
+    pub(crate) fn deletions(
+        found: impl Iterator<Item = (ResourceKey, VersionId)>,
+        base: &str,
+        request_id: &str,
+    ) -> Self {
+        let delete = |(key, version)| {
+            let if_match = Some(IfMatch::OneOf(vec![version]));
+            Operation { verb: Verb::Delete { key, if_match }, entry: 0, full_url: None }
+        };
+        Self {
+            document: None,
+            is_bundle: false,
+            operations: found.map(delete).collect(),
+            base: base.to_owned(),
+            request_id: request_id.to_owned(),
+            idempotency: None,
+            reads: Vec::new(),
+        }
+    }
+
     /// One entry of a batch: a submission of its own.
     pub fn batch_entry(
         document: Arc<Tree>,
@@ -199,7 +256,10 @@ impl Submission {
     pub(crate) fn is_long(&self) -> bool {
         let bytes = self.document.as_ref().map_or(0, |document| document.bytes().len());
         // An entry of a batch shares its document with all others.
-        bytes > PREPARE_INLINE_BYTES_MAX && !(self.is_bundle && self.operations.len() == 1)
+        let patches = self.operations.iter().any(|operation| operation.verb.patch().is_some());
+        // How large a resource is that is patched, is not known before.
+        patches
+            || bytes > PREPARE_INLINE_BYTES_MAX && !(self.is_bundle && self.operations.len() == 1)
     }
 
     /// What is to be done, in the order of the document.
@@ -278,6 +338,7 @@ pub(crate) fn check_body(verb: &Verb, resource: Node<'_>) -> Answered<()> {
             (*resource_type, None)
         }
         Verb::Update { key, .. } => (key.resource_type, Some(&key.id)),
+        Verb::Patch { .. } | Verb::PatchWhere { .. } => return Ok(()),
         Verb::Delete { .. } | Verb::DeleteWhere { .. } | Verb::Read(_) => return Ok(()),
     };
     if name != wanted.name() {

@@ -11,6 +11,7 @@ mod expression;
 mod fhirpath;
 mod json;
 mod merge;
+mod meta;
 mod number;
 mod operation;
 mod pointer;
@@ -30,6 +31,10 @@ pub enum PatchKind {
     Merge,
     /// A `Parameters` resource, `application/fhir+json`.
     FhirPath,
+    /// A `Meta` whose labels are added (`$meta-add`).
+    MetaAdd,
+    /// A `Meta` whose labels are taken away (`$meta-delete`).
+    MetaDelete,
 }
 
 /// Why a patch was not applied; nothing was changed.
@@ -83,6 +88,8 @@ pub fn apply(kind: PatchKind, patch: &[u8], current: &[u8]) -> Result<Vec<u8>, P
         PatchKind::Json => json::apply(patch.root(), current.root())?.into_pruned_bytes(),
         PatchKind::Merge => merge::apply(patch.root(), current.root())?.into_pruned_bytes(),
         PatchKind::FhirPath => fhirpath::apply(patch.root(), current.root())?,
+        PatchKind::MetaAdd => meta::add(patch.root(), current.root())?.into_pruned_bytes(),
+        PatchKind::MetaDelete => meta::delete(patch.root(), current.root())?.into_pruned_bytes(),
     };
     expect_same_resource(&current, &patched)?;
     Ok(patched)
@@ -129,3 +136,6 @@ mod fhirpath_tests;
 #[cfg(test)]
 #[path = "json_tests.rs"]
 mod json_tests;
+#[cfg(test)]
+#[path = "meta_tests.rs"]
+mod meta_tests;

@@ -34,6 +34,16 @@ impl Value {
         members.iter().find(|(name, _)| **name == *key).map(|(_, value)| value)
     }
 
+    /// A member of an object, made where there is none; any other value stays as it is.
+    pub(super) fn member_or(&mut self, key: &str, make: impl FnOnce() -> Self) -> &mut Self {
+        let Self::Object(members) = self else { return self };
+        let at = members.iter().position(|(name, _)| **name == *key).unwrap_or_else(|| {
+            members.push((key.into(), make()));
+            members.len() - 1
+        });
+        &mut members[at].1
+    }
+
     /// Nesting: 0 for a scalar.
     pub(super) fn depth(&self) -> usize {
         let deepest = match self {

@@ -213,6 +213,7 @@ fn interaction(word: &str) -> AuditInteraction {
         "search" => AuditInteraction::Search,
         "create" => AuditInteraction::Create,
         "update" => AuditInteraction::Update,
+        "patch" => AuditInteraction::Patch,
         "delete" => AuditInteraction::Delete,
         "transaction" | "message" => AuditInteraction::Transaction,
         _ => AuditInteraction::Operation,

@@ -84,6 +84,7 @@ pub(crate) fn code(interaction: Interaction) -> String {
         Interaction::Vread => "vread",
         Interaction::Create => "create",
         Interaction::Update => "update",
+        Interaction::Patch => "patch",
         Interaction::Delete => "delete",
         Interaction::History => "history",
         Interaction::Search => "search",

@@ -111,6 +111,11 @@ pub const KEYS: &[Key] = &[
     ),
     number("search.count_default", "50", "page size when _count is absent"),
     number("search.count_max", "1000", "largest page"),
+    number(
+        "search.delete_matches_max",
+        "1",
+        "resources that one conditional delete may delete; 1 refuses several matches",
+    ),
     text("telemetry.log_format", "auto", "auto, json or pretty"),
     text(
         "telemetry.log_filter",

@@ -174,6 +174,8 @@ pub struct Search {
     pub count_default: u32,
     /// Largest page.
     pub count_max: u32,
+    /// Resources that one conditional delete may delete.
+    pub delete_matches_max: u32,
 }
 
 /// `[telemetry]`

@@ -17,7 +17,7 @@ use super::budget::Claim;
 use super::guard::RequestId;
 use super::negotiate::{self, Format};
 use super::prefer::Prefer;
-use super::{body, part};
+use super::{binary, body, part};
 use crate::app::App;
 use crate::clock;
 use crate::error::{Answered, Fault, FaultKind};
@@ -93,6 +93,37 @@ impl Call {
         self.format = negotiate::answer_format(self.http.headers(), query)?;
         self.http.extensions_mut().insert(self.format);
         Ok(())
+    }
+
+    /// The same for a read of a type whose content may be answered as it is, in whatever form it has.
+    ///
+    /// # Errors
+    /// As [`Call::as_interaction`].
+    pub fn as_reading(mut self, interaction: Interaction, of: ResourceType) -> Answered<Self> {
+        if !binary::wants_content(&self.http, of) {
+            return self.as_interaction(interaction);
+        }
+        self.interaction = interaction;
+        self.http.extensions_mut().insert(interaction);
+        Ok(self)
+    }
+
+    /// The body of a write to a type as FHIR JSON; for a Binary it may be the content alone.
+    ///
+    /// # Errors
+    /// As [`Call::json_body`].
+    pub async fn resource_body(
+        &self,
+        payload: web::Payload,
+        of: ResourceType,
+        id: Option<&ResourceId>,
+    ) -> Answered<Vec<u8>> {
+        let bytes_max = self.app.config.server.body_bytes_max;
+        if !binary::is_content(&self.http, of) {
+            return self.json_body(payload, bytes_max).await;
+        }
+        let content = self.body(payload, binary::content_bytes_max(bytes_max)).await?;
+        binary::wrapped(&self.http, id, &content)
     }
 
     /// Base URL of the FHIR service as this client names it, without a slash at the end.

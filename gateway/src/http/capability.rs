@@ -13,10 +13,10 @@ use registry::search::{SupportedParam, leads_to, supported};
 use serde_json::{Value, json};
 
 use super::call::Call;
-use super::operation;
 use super::part;
 use super::reply::{self, Reply};
 use super::terminology::{self, capabilities};
+use super::{operation, patch};
 use crate::clock;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::telemetry::metrics::Interaction;
@@ -29,8 +29,10 @@ pub async fn capability(call: Call) -> Reply {
     static MADE: LazyLock<Cache<(String, Mode), Bytes>> = LazyLock::new(|| Cache::new(BASES_MAX));
     let call = call.as_interaction(Interaction::Capabilities)?;
     let (base, mode) = (call.base(), Mode::of(call.http.query_string())?);
+    // One process has one configuration, so base and mode tell statements apart.
+    let deletes_several = call.app.config.search.delete_matches_max > 1;
     let body = MADE.get_with((base.clone(), mode), || match mode {
-        Mode::Full => statement(&base, clock::now()).to_string().into(),
+        Mode::Full => statement(&base, deletes_several, clock::now()).to_string().into(),
         Mode::Terminology => capabilities::statement(&base, clock::now()).to_string().into(),
     });
     Ok(reply::json(&call, 200, part::cut(call.part.as_ref(), body, true)))
@@ -53,7 +55,7 @@ impl Mode {
     }
 }
 
-fn statement(base: &str, date: Instant) -> Value {
+fn statement(base: &str, deletes_several: bool, date: Instant) -> Value {
     json!({
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -64,6 +66,7 @@ fn statement(base: &str, date: Instant) -> Value {
         "implementation": {"description": "Sealway FHIR gateway", "url": base},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
+        "patchFormat": patch::ACCEPTED.split(", ").collect::<Vec<_>>(),
         "rest": [{
             "mode": "server",
             "security": {
@@ -74,7 +77,9 @@ fn statement(base: &str, date: Instant) -> Value {
                 }]}],
                 "description": "Bearer tokens (JWT) of the configured issuers, with SMART scopes.",
             },
-            "resource": ResourceType::all().map(resource).collect::<Vec<Value>>(),
+            "resource": ResourceType::all()
+                .map(|of| resource(of, deletes_several))
+                .collect::<Vec<Value>>(),
             "interaction": [
                 {"code": "transaction"}, {"code": "batch"}, {"code": "history-system"},
                 {"code": "search-system"},
@@ -88,7 +93,7 @@ fn statement(base: &str, date: Instant) -> Value {
     })
 }
 
-fn resource(resource_type: ResourceType) -> Value {
+fn resource(resource_type: ResourceType, deletes_several: bool) -> Value {
     if resource_type == ResourceType::AUDIT_EVENT {
         return json!({
             "type": resource_type.name(),
@@ -105,6 +110,7 @@ fn resource(resource_type: ResourceType) -> Value {
         "read",
         "vread",
         "update",
+        "patch",
         "delete",
         "history-instance",
         "history-type",
@@ -122,9 +128,13 @@ fn resource(resource_type: ResourceType) -> Value {
         "readHistory": true,
         "updateCreate": true,
         "conditionalCreate": true,
-        "conditionalRead": "not-match",
+        "conditionalRead": "full-support",
         "conditionalUpdate": true,
-        "conditionalDelete": if is_kept { "not-supported" } else { "single" },
+        "conditionalDelete": match (is_kept, deletes_several) {
+            (true, _) => "not-supported",
+            (false, true) => "multiple",
+            (false, false) => "single",
+        },
         "referencePolicy": ["literal", "local"],
         "searchInclude": includes(resource_type),
         "searchRevInclude": revincludes(resource_type),

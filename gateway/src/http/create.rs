@@ -21,7 +21,7 @@ pub async fn create(call: Call, path: Path<String>, payload: Payload) -> Reply {
     let call = call.as_interaction(Interaction::Create)?;
     let resource_type = resource_type(&path)?;
     let (principal, _) = call.permit(&AccessRequest::Create(resource_type)).await?;
-    let body = call.json_body(payload, call.app.config.server.body_bytes_max).await?;
+    let body = call.resource_body(payload, resource_type, None).await?;
     let verb = Verb::Create { resource_type, if_none_exist: if_none_exist(&call)? };
     let submission = Submission::single(verb, Some(body), &call.base(), &call.request_id).await?;
     let outcome = call.submit(submission, &principal).await?;

@@ -1,16 +1,22 @@
 //! `DELETE [type]/[id]` and `DELETE [type]?criteria` (FHIR R4 http.html#delete).
 //!
-//! 204 with the tombstone's `ETag`, also when there was nothing to delete; history stays readable.
+//! 204 with the tombstone's `ETag`, also when there was nothing to delete; history stays readable. Several matches are
+//! deleted together, as far as the configuration allows (`search.delete_matches_max`), else they are a 412.
 //! Not here: erasure of the payload, which is a decision of its own.
 
 use actix_web::web::Path;
-use policy::AccessRequest;
+use fhir::{ResourceKey, ResourceType, VersionId};
+use policy::{AccessRequest, Principal};
+use registry::search::{ParseOptions, Total, pairs, parse_pairs};
 
-use super::call::{Call, resource_key, resource_type};
+use super::call::{Call, refusal, resource_key, resource_type};
 use super::create::only;
 use super::etag;
+use super::prefer::Return;
 use super::reply::{self, Reply};
-use crate::error::{Fault, FaultKind};
+use crate::clock;
+use crate::error::{Answered, Fault, FaultKind};
+use crate::outcome;
 use crate::submission::{Submission, Verb};
 use crate::telemetry::metrics::Interaction;
 
@@ -25,13 +31,13 @@ pub async fn delete(call: Call, path: Path<(String, String)>) -> Reply {
     let verb = Verb::Delete { key, if_match: etag::if_match(&call.http)? };
     let submission = Submission::single(verb, None, &call.base(), &call.request_id).await?;
     let written = only(call.submit(submission, &principal).await?)?;
-    Ok(reply::deleted(written.version))
+    Ok(answer(&call, written.version))
 }
 
-/// Deletes the one resource that matches, if any.
+/// Deletes what matches, if anything does.
 ///
 /// # Errors
-/// As [`delete`]; 412 when several match.
+/// As [`delete`]; 412 when more match than may be deleted at once.
 pub async fn delete_where(call: Call, path: Path<String>) -> Reply {
     let call = call.as_interaction(Interaction::Delete)?;
     let resource_type = resource_type(&path)?;
@@ -44,8 +50,101 @@ pub async fn delete_where(call: Call, path: Path<String>) -> Reply {
         ));
     }
     let if_match = etag::if_match(&call.http)?;
+    if if_match.is_none() && call.app.config.search.delete_matches_max > 1 {
+        let found = matches(&call, &principal, resource_type, &query).await?;
+        if found.len() > 1 {
+            return delete_all(&call, &principal, resource_type, &query, found).await;
+        }
+    }
     let verb = Verb::DeleteWhere { resource_type, query, if_match };
     let submission = Submission::single(verb, None, &call.base(), &call.request_id).await?;
     let written = only(call.submit(submission, &principal).await?)?;
-    Ok(reply::deleted(written.version))
+    Ok(answer(&call, written.version))
 }
+
+/// Deletes these or, when one of them changes meanwhile, those that match then.
+async fn delete_all(
+    call: &Call,
+    principal: &Principal,
+    of: ResourceType,
+    query: &str,
+    mut found: Vec<(ResourceKey, VersionId)>,
+) -> Reply {
+    let mut attempt = 0;
+    loop {
+        let count = found.len();
+        let submission = Submission::deletions(found.into_iter(), &call.base(), &call.request_id);
+        match call.submit(submission, principal).await {
+            Ok(_) => {
+                let text = format!("{count} resources were deleted");
+                let body = outcome::of_success(&text, &call.request_id);
+                return Ok(reply::json(call, 200, body));
+            }
+            Err(fault) if fault.status() == 412 && attempt < ATTEMPTS_MAX => {
+                attempt += 1;
+                found = matches(call, principal, of, query).await?;
+            }
+            Err(fault) => return Err(fault),
+        }
+    }
+}
+
+/// What the criteria match, at most as many as may be deleted.
+async fn matches(
+    call: &Call,
+    principal: &Principal,
+    of: ResourceType,
+    query: &str,
+) -> Answered<Vec<(ResourceKey, VersionId)>> {
+    let permit = policy::decide(principal, &AccessRequest::Match(of));
+    let permit = permit.map_err(|deny| refusal(&deny))?;
+    let invalid = |text: String| Fault::new(FaultKind::Invalid, text);
+    let pairs = pairs(query)?;
+    if let Some((name, _)) = pairs.iter().find(|(name, _)| RESULTS.contains(&name.as_str())) {
+        return Err(invalid(format!("criteria have no {name}")));
+    }
+    let base = call.base();
+    let options = ParseOptions { base_url: &base, lenient: false, now_us: clock::now_us() };
+    let mut parsed = parse_pairs(of, pairs, &options)?;
+    if parsed.filters.is_empty() || !parsed.ignored.is_empty() {
+        return Err(invalid("a conditional delete needs criteria that are all understood".into()));
+    }
+    let max = call.app.config.search.delete_matches_max;
+    parsed.count = max.saturating_add(1);
+    parsed.total = Total::None;
+    let page = call.app.store.search(&permit, &parsed).await?;
+    if page.hits.len() > max as usize {
+        let text = format!("more than {max} resources match (search.delete_matches_max)");
+        return Err(Fault::new(FaultKind::PreconditionFailed, text));
+    }
+    let hits = page.hits.into_iter().map(|hit| (hit.version.key, hit.version.version));
+    Ok(hits.collect())
+}
+
+/// 204, or an OperationOutcome for who prefers that.
+fn answer(call: &Call, version: Option<VersionId>) -> actix_web::HttpResponse {
+    if call.prefer().returns != Some(Return::Outcome) {
+        return reply::deleted(version);
+    }
+    let text = if version.is_some() { "deleted" } else { "there was nothing to delete" };
+    let mut answer = reply::json(call, 200, outcome::of_success(text, &call.request_id));
+    if let Some(tag) = version.and_then(|version| version.etag().parse().ok()) {
+        answer.headers_mut().insert(actix_web::http::header::ETAG, tag);
+    }
+    answer
+}
+
+/// Parameters of results, which are no criteria.
+const RESULTS: [&str; 9] = [
+    "_sort",
+    "_count",
+    "_include",
+    "_revinclude",
+    "_summary",
+    "_elements",
+    "_total",
+    "_contained",
+    "_cursor",
+];
+/// How often matches are looked for again.
+const ATTEMPTS_MAX: u32 = 3;

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 use futures::FutureExt;
@@ -157,6 +157,12 @@ fn with_outcome(
         extensions.get::<Format>().copied()
     };
     let mut rendered = render(&fault, id, chosen.unwrap_or(format));
+    if fault.kind == FaultKind::UnsupportedMediaType && response.request().method() == Method::PATCH
+    {
+        // RFC 5789 §2.2.
+        let accepted = HeaderValue::from_static(super::patch::ACCEPTED);
+        rendered.headers_mut().insert(HeaderName::from_static("accept-patch"), accepted);
+    }
     if let Some(allowed) = allowed {
         rendered.headers_mut().insert(header::ALLOW, allowed);
     }

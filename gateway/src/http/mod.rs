@@ -3,6 +3,7 @@
 //! FHIR R4 under `/fhir` and `/fhir/R4`; health, metrics and the log's public files beside it. One file an interaction.
 //! Not here: what an interaction does to data (`ingest`, `registry`), sockets (`server`).
 
+pub mod binary;
 pub mod body;
 pub mod budget;
 pub mod bundle;
@@ -23,6 +24,7 @@ mod message_tasks;
 pub mod negotiate;
 pub mod operation;
 pub mod part;
+pub mod patch;
 pub mod prefer;
 pub mod read;
 pub mod receipt;
@@ -46,6 +48,7 @@ use actix_web::{HttpResponse, Resource, Route, guard as when};
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
 const PUT: Method = Method::PUT;
+const PATCH: Method = Method::PATCH;
 const DELETE: Method = Method::DELETE;
 
 /// All routes.
@@ -102,6 +105,7 @@ fn fhir(config: &mut ServiceConfig) {
                 (GET, to(search::search)),
                 (POST, to(create::create)),
                 (PUT, to(update::update_where)),
+                (PATCH, to(patch::patch_where)),
                 (DELETE, to(delete::delete_where)),
             ],
         ))
@@ -110,7 +114,12 @@ fn fhir(config: &mut ServiceConfig) {
         .service(place(&format!("{of_id}/_history"), [(GET, to(history::instance))]))
         .service(place(
             &of_id,
-            [(GET, to(read::read)), (PUT, to(update::update)), (DELETE, to(delete::delete))],
+            [
+                (GET, to(read::read)),
+                (PUT, to(update::update)),
+                (PATCH, to(patch::patch)),
+                (DELETE, to(delete::delete)),
+            ],
         ));
 }
 

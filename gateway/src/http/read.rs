@@ -19,8 +19,9 @@ use crate::telemetry::metrics::Interaction;
 /// # Errors
 /// 401, 403, 404, 410, 503.
 pub async fn read(call: Call, path: Path<(String, String)>) -> Reply {
-    let call = call.as_interaction(Interaction::Read)?;
     let key = resource_key(&path.0, &path.1)?;
+    let of = key.resource_type;
+    let call = call.as_reading(Interaction::Read, of)?;
     let principal = call.principal().await?;
     let request = message_tasks::narrowed(&principal, AccessRequest::Read(key.clone()));
     let (principal, permit) = call.permit(&request).await?;
@@ -44,5 +45,5 @@ pub async fn read(call: Call, path: Path<(String, String)>) -> Reply {
     }
     access::record(&call.app, access.version(stored.version).seeing(&call.app.payloads, &stored))
         .await?;
-    Ok(reply::resource(&call, stored.version, stored.updated, body))
+    reply::of_type(&call, of, &stored, body)
 }

@@ -9,8 +9,10 @@ use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
-use fhir::{Instant, VersionId, VersionKey};
+use fhir::{Instant, ResourceType, VersionId, VersionKey};
+use registry::page::StoredVersion;
 
+use super::binary;
 use super::call::Call;
 use super::part;
 use super::prefer::Return;
@@ -29,7 +31,7 @@ pub fn json(call: &Call, status: u16, body: impl Into<Bytes>) -> HttpResponse {
 
 /// One version of a resource, or 304 when the client has it.
 pub fn resource(call: &Call, version: VersionId, updated: Instant, body: Bytes) -> HttpResponse {
-    if super::etag::is_fresh(&call.http, version) {
+    if super::etag::is_fresh(&call.http, version, updated) {
         let mut response = builder(304);
         tags(&mut response, version, updated);
         return response.finish();
@@ -37,6 +39,24 @@ pub fn resource(call: &Call, version: VersionId, updated: Instant, body: Bytes) 
     let mut response = builder(200);
     tags(&mut response, version, updated);
     finish(call, response, part::cut(call.part.as_ref(), body, true))
+}
+
+/// The same for a stored version; a Binary may be answered as its content alone.
+///
+/// # Errors
+/// 500 when a stored Binary is damaged.
+pub fn of_type(call: &Call, of: ResourceType, stored: &StoredVersion, body: Bytes) -> Reply {
+    let is_fresh = super::etag::is_fresh(&call.http, stored.version, stored.updated);
+    if is_fresh || !binary::wants_content(&call.http, of) {
+        return Ok(resource(call, stored.version, stored.updated, body));
+    }
+    let mut answer = binary::content(call, &body)?;
+    let mut tagged = builder(200);
+    tags(&mut tagged, stored.version, stored.updated);
+    for (name, value) in tagged.finish().headers() {
+        answer.headers_mut().insert(name.clone(), value.clone());
+    }
+    Ok(answer)
 }
 
 /// The answer to a create or update, as `Prefer` asks.
@@ -86,9 +106,7 @@ fn builder(status: u16) -> HttpResponseBuilder {
 
 fn tags(response: &mut HttpResponseBuilder, version: VersionId, updated: Instant) {
     response.insert_header((header::ETAG, version.etag()));
-    let seconds = u64::try_from(updated.micros() / 1_000_000).unwrap_or(0);
-    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
-    response.insert_header(header::LastModified(time.into()));
+    response.insert_header(header::LastModified(super::etag::modified(updated).into()));
 }
 
 /// Shorthand of handlers.

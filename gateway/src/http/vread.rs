@@ -18,8 +18,9 @@ use crate::telemetry::metrics::Interaction;
 /// # Errors
 /// 401, 403, 404, 410, 503.
 pub async fn vread(call: Call, path: Path<(String, String, String)>) -> Reply {
-    let call = call.as_interaction(Interaction::Vread)?;
     let version = version_key(&path.0, &path.1, &path.2)?;
+    let of = version.key.resource_type;
+    let call = call.as_reading(Interaction::Vread, of)?;
     let (principal, permit) = call.permit(&AccessRequest::Vread(version.clone())).await?;
     let found = call.app.store.vread(&permit, &version).await?;
     let access = Access::of(&principal, Interaction::Vread, &call.request_id)
@@ -35,7 +36,7 @@ pub async fn vread(call: Call, path: Path<(String, String, String)>) -> Reply {
     }
     let body = call.app.payloads.open(&stored).await?;
     access::record(&call.app, access.seeing(&call.app.payloads, &stored)).await?;
-    Ok(reply::resource(&call, stored.version, stored.updated, body))
+    reply::of_type(&call, of, &stored, body)
 }
 
 /// Type, id and version in a path.

@@ -22,6 +22,8 @@ pub enum Interaction {
     Create,
     /// `PUT [type]/[id]`
     Update,
+    /// `PATCH [type]/[id]`
+    Patch,
     /// `DELETE [type]/[id]`
     Delete,
     /// Any history.
@@ -243,12 +245,13 @@ pub(super) const EXPORTED: [(&str, Reading); 8] = [
 ];
 
 /// Label values, in the order of [`Interaction`].
-const INTERACTIONS: [&str; 12] = [
+const INTERACTIONS: [&str; 13] = [
     "other",
     "read",
     "vread",
     "create",
     "update",
+    "patch",
     "delete",
     "history",
     "search",

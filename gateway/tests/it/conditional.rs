@@ -81,3 +81,109 @@ async fn if_none_match_any_only_creates() {
     send().await.expect(412);
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_matches_are_deleted_together_where_that_is_configured() {
+    let site = Site::start_with(|config| config.search.delete_matches_max = 3).await;
+    for _ in 0..3 {
+        site.create(&identified("7")).await;
+    }
+    let kept = site.create(&identified("8")).await;
+
+    let statement = site.get("/metadata").await.expect(200).json();
+    let deleted = site.delete("/Patient?identifier=urn:mrn|7").await.expect(200);
+
+    assert_eq!(statement["rest"][0]["resource"][0]["conditionalDelete"], "multiple");
+    assert_eq!(deleted.issue().0, "informational");
+    assert_eq!(site.count("Patient").await, 1);
+    site.get(&format!("/{kept}")).await.expect(200);
+    site.delete("/Patient?identifier=urn:mrn|7").await.expect(204);
+    for _ in 0..4 {
+        site.create(&identified("9")).await;
+    }
+    site.delete("/Patient?identifier=urn:mrn|9").await.expect(412);
+    for bad in ["_count=2", "_sort=_id", "identifier=urn:mrn|9&_count=1", "colour=red"] {
+        site.delete(&format!("/Patient?{bad}")).await.expect(400);
+    }
+    assert_eq!(site.count("Patient").await, 5);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn if_match_holds_for_every_write_and_any_tag_of_a_list() {
+    let site = Site::start().await;
+    let path = format!("/{}", site.create(&identified("7")).await);
+    let body = site.get(&path).await.json();
+    let sent = async |method: Method, path: &str, tag: &str| {
+        let request = site.request(method, path).header(TYPE, JSON).header("if-match", tag);
+        Answer::of(request.body(body.to_string())).await
+    };
+
+    sent(Method::PUT, &path, "W/\"9\"").await.expect(412);
+    sent(Method::PUT, &path, "W/\"9\", \"1\"").await.expect(200);
+    sent(Method::PUT, &path, "*").await.expect(200);
+    sent(Method::PUT, &path, "nonsense").await.expect(400);
+    let absent = "/Patient/absent";
+    for tag in ["*", "W/\"1\""] {
+        let mut other = body.clone();
+        other["id"] = json!("absent");
+        let request = site.request(Method::PUT, absent).header(TYPE, JSON).header("if-match", tag);
+        let refused = Answer::of(request.body(other.to_string())).await.expect(412);
+        assert_eq!(refused.issue().0, "conflict");
+        sent(Method::DELETE, absent, tag).await.expect(412);
+        let path = "/Patient?identifier=urn:mrn|none";
+        let request = site.request(Method::PUT, path).header(TYPE, JSON).header("if-match", tag);
+        Answer::of(request.body(identified("none").to_string())).await.expect(412);
+    }
+    sent(Method::DELETE, &path, "9").await.expect(412);
+    sent(Method::DELETE, &path, "9, *").await.expect(400);
+    sent(Method::DELETE, &path, "*").await.expect(204);
+    sent(Method::DELETE, &path, "*").await.expect(412);
+    assert_eq!(site.count("Patient").await, 0);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_is_conditional_on_tag_or_time_and_the_tag_wins() {
+    let site = Site::start().await;
+    let path = format!("/{}", site.create(&identified("7")).await);
+    let modified = site.get(&path).await.header("last-modified").to_owned();
+    let read = async |headers: &[(&str, &str)]| {
+        let request = site.request(Method::GET, &path);
+        let request =
+            headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        Answer::of(request).await.status
+    };
+
+    assert_eq!(read(&[("if-modified-since", &modified)]).await, 304);
+    assert_eq!(read(&[("if-modified-since", "Sat, 01 Jan 2000 00:00:00 GMT")]).await, 200);
+    assert_eq!(read(&[("if-modified-since", "yesterday")]).await, 200);
+    assert_eq!(read(&[("if-none-match", "*")]).await, 304);
+    assert_eq!(read(&[("if-none-match", "\"5\", W/\"1\"")]).await, 304);
+    assert_eq!(read(&[("if-none-match", "W/\"2\""), ("if-modified-since", &modified)]).await, 200);
+    let fresh = site.request(Method::GET, &path).header("if-none-match", "1");
+    let fresh = Answer::of(fresh).await.expect(304);
+    assert_eq!(
+        (fresh.header("etag"), fresh.header("last-modified")),
+        ("W/\"1\"", modified.as_str())
+    );
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_says_what_it_did_to_who_prefers_an_outcome() {
+    let site = Site::start().await;
+    let path = format!("/{}", site.create(&identified("7")).await);
+    let delete = async || {
+        let request = site.request(Method::DELETE, &path);
+        Answer::of(request.header("prefer", "return=OperationOutcome")).await.expect(200)
+    };
+
+    let first = delete().await;
+    let second = delete().await;
+
+    assert_eq!((first.header("etag"), second.header("etag")), ("W/\"2\"", ""));
+    assert_eq!(first.issue().0, "informational");
+    assert_eq!(second.json()["issue"][0]["diagnostics"], "there was nothing to delete");
+    site.stop().await;
+}

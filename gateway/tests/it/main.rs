@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod access;
+mod binary;
 mod bundle;
 mod capability;
 mod cli;
@@ -19,6 +20,7 @@ mod load;
 mod message;
 mod operation;
 mod outage;
+mod patch;
 mod process;
 mod receipt;
 mod sealing;

@@ -50,7 +50,8 @@ async fn an_admission_is_acknowledged_searchable_and_linked_to_its_raw_bytes() {
     let id = found["entry"][0]["resource"]["id"].as_str().unwrap().to_owned();
     let provenance = site.get(&format!("/Provenance?target=Patient/{id}")).await.expect(200).json();
     let raw = &provenance["entry"][0]["resource"]["entity"][0]["what"]["reference"];
-    let raw = site.get(&format!("/{}", raw.as_str().unwrap())).await.expect(200).json();
+    let raw = format!("/{}?_format=json", raw.as_str().unwrap());
+    let raw = site.get(&raw).await.expect(200).json();
     let data = raw["data"].as_str().unwrap();
     let bytes = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, data).unwrap();
     assert_eq!(bytes, message.as_bytes());

@@ -94,6 +94,12 @@ impl Input {
         parse(text).map(Some).ok_or_else(wrong)
     }
 
+    /// `value[x]` of a parameter of the body that is an object.
+    pub(super) fn object(&self, name: &str) -> Option<Node<'_>> {
+        let named = self.parameters().find(|one| text(*one, "name").as_deref() == Some(name))?;
+        value_of(named).filter(|value| value.kind() == fhir::Kind::Object)
+    }
+
     fn parameters(&self) -> impl Iterator<Item = Node<'_>> {
         let list = self.body.as_ref().and_then(|body| body.root().get("parameter"));
         list.into_iter().flat_map(Node::children)

@@ -9,6 +9,7 @@ mod everything;
 mod input;
 mod lastn;
 mod members;
+mod meta;
 
 use actix_web::Route;
 use actix_web::http::Method;
@@ -69,6 +70,30 @@ const OPERATIONS: &[Operation] = &[
         // `persist=true` stores the document: asked by POST alone, as the handler says.
         affects_state: false,
         route: || to(document::document),
+    },
+    Operation {
+        code: "meta",
+        definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta",
+        of: None,
+        on_instance: true,
+        affects_state: false,
+        route: || to(meta::meta),
+    },
+    Operation {
+        code: "meta-add",
+        definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta-add",
+        of: None,
+        on_instance: true,
+        affects_state: true,
+        route: || to(meta::add),
+    },
+    Operation {
+        code: "meta-delete",
+        definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta-delete",
+        of: None,
+        on_instance: true,
+        affects_state: true,
+        route: || to(meta::delete),
     },
 ];
 

@@ -77,7 +77,7 @@ async fn sample(subject: &Subject, of: &str) -> Value {
     if of == "AuditEvent" {
         return Value::Null;
     }
-    let mut sample = subject.site.get(&format!("/{of}/r1")).await.expect(200).json();
+    let mut sample = subject.site.get(&format!("/{of}/r1?_format=json")).await.expect(200).json();
     sample["id"] = json!("sample");
     sample.as_object_mut().unwrap().shift_remove("meta");
     subject.site.put(&format!("/{of}/sample"), &sample).await.expect(201);
@@ -151,9 +151,15 @@ async fn operation_of(of: &str, name: &str, subject: &Subject) -> Option<String>
         "meta" | "everything" | "document" => {
             subject.site.get(&format!("{place}/r0/${name}")).await
         }
+        "meta-add" | "meta-delete" => {
+            let meta = json!({"name": "meta", "valueMeta": {"tag": [{"code": "told"}]}});
+            let body = json!({"resourceType": "Parameters", "parameter": [meta]});
+            subject.site.post(&format!("{place}/r0/${name}"), &body).await
+        }
         "lastn" => subject.site.get(&format!("{place}/$lastn?patient=Patient/r0&code=c1")).await,
         "validate" => {
-            let resource = subject.site.get(&format!("{place}/r0")).await.expect(200).json();
+            let path = format!("{place}/r0?_format=json");
+            let resource = subject.site.get(&path).await.expect(200).json();
             subject.site.post(&format!("{place}/$validate"), &resource).await
         }
         "lookup" => subject.get(&format!("{place}/$lookup?{COLOURS}&code=red")).await,

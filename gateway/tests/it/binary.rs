@@ -1,0 +1,94 @@
+//! Binary: content in and out as it is.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::site::{Answer, JSON, Site, TYPE, patient};
+
+const PDF: &str = "application/pdf";
+
+async fn read(site: &Site, path: &str, accept: &str) -> Answer {
+    Answer::of(site.request(Method::GET, path).header("accept", accept)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn content_goes_in_and_comes_out_byte_for_byte() {
+    let site = Site::start().await;
+    let patient = site.create(&patient("Ada")).await;
+    for size in [0, 1, 2, 3, 1_000, 300_000, 2_000_000_usize] {
+        let content: Vec<u8> = (0..size).map(|at| (at * 7 % 251) as u8).collect();
+        let request = site.request(Method::POST, "/Binary").header(TYPE, PDF);
+        let made =
+            Answer::of(request.header("x-security-context", &patient).body(content.clone())).await;
+        let resource = made.expect(201).json();
+        let path = format!("/Binary/{}", resource["id"].as_str().unwrap());
+
+        let raw = read(&site, &path, "*/*").await.expect(200);
+
+        assert_eq!(raw.bytes, content, "{size} bytes");
+        assert_eq!((raw.header("content-type"), raw.header("etag")), (PDF, "W/\"1\""));
+        assert_eq!(raw.header("x-security-context"), patient);
+        assert_eq!(raw.header("x-content-type-options"), "nosniff");
+        assert_eq!(resource["securityContext"]["reference"], patient.as_str());
+        let wrapped = read(&site, &path, JSON).await.expect(200);
+        assert_eq!(wrapped.json()["contentType"], PDF);
+    }
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fhir_media_type_means_the_resource_any_other_the_content() {
+    let site = Site::start().await;
+    let body = json!({"resourceType": "Binary", "id": "b", "contentType": "text/plain; charset=utf-8", "data": "aGVsbG8="});
+    site.put("/Binary/b", &body).await.expect(201);
+
+    for accept in ["text/plain", "*/*", "text/html, */*;q=0.5", "image/png"] {
+        let raw = read(&site, "/Binary/b", accept).await.expect(200);
+        assert_eq!(
+            (raw.text().as_str(), raw.header("content-type")),
+            ("hello", "text/plain; charset=utf-8")
+        );
+    }
+    for accept in [JSON, "application/json", "application/fhir+json;q=0.9, */*;q=0.1"] {
+        assert_eq!(read(&site, "/Binary/b", accept).await.expect(200).json()["data"], "aGVsbG8=");
+    }
+    let formatted = read(&site, "/Binary/b?_format=json", "*/*").await.expect(200);
+    assert_eq!(formatted.json()["resourceType"], "Binary");
+    let put = site.request(Method::PUT, "/Binary/b").header(TYPE, "text/csv").body("a,b");
+    let put = Answer::of(put).await.expect(200).json();
+    assert_eq!(
+        (&put["id"], &put["contentType"], &put["meta"]["versionId"]),
+        (&json!("b"), &json!("text/csv"), &json!("2"))
+    );
+    assert_eq!(read(&site, "/Binary/b/_history/1", "*/*").await.expect(200).text(), "hello");
+    let fresh =
+        site.request(Method::GET, "/Binary/b").header("accept", "*/*").header("if-none-match", "2");
+    Answer::of(fresh).await.expect(304);
+    let head = Answer::of(site.request(Method::HEAD, "/Binary/b").header("accept", "*/*"))
+        .await
+        .expect(200);
+    assert_eq!((head.header("content-type"), head.header("content-length")), ("text/csv", "3"));
+    // Other types are not content.
+    let wrong = site.request(Method::POST, "/Patient").header(TYPE, "text/csv").body("a,b");
+    Answer::of(wrong).await.expect(415);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn content_beyond_the_limit_is_refused_and_hidden_content_is_absent() {
+    let site = Site::start_with(|config| config.server.body_bytes_max = 100_000).await;
+    let send = async |bytes: usize| {
+        let request = site.request(Method::POST, "/Binary").header(TYPE, PDF);
+        Answer::of(request.header("x-security-context", "Patient/ada").body(vec![7; bytes])).await
+    };
+
+    let made = send(71_928).await.expect(201).json();
+    send(71_929).await.expect(413);
+
+    let path = format!("/Binary/{}", made["id"].as_str().unwrap());
+    let bob = site.token_of(policy::Role::Patient, Some("bob"));
+    let hidden =
+        Answer::of(site.request_as(&bob, Method::GET, &path).header("accept", "*/*")).await;
+    assert_eq!(hidden.expect(404).issue().0, "not-found");
+    site.stop().await;
+}
