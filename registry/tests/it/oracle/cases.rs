@@ -9,24 +9,28 @@ use registry::search::{SupportedParam, supported};
 
 use super::dice::Dice;
 use super::naive::Naive;
-use super::params::{Kind, Param, param};
+use super::params::{Kind, Param, compartment_codes, param};
 use super::phrase::phrase;
 
 /// One search: decoded names and values.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Case {
+    /// The type; empty for several.
     pub(crate) of: &'static str,
+    /// Whose compartment is searched, `Type/id`.
+    pub(crate) owner: Option<String>,
     pub(crate) pairs: Vec<(String, String)>,
 }
 
 impl Case {
     fn one(of: &'static str, name: impl Into<String>, value: impl Into<String>) -> Self {
-        Self { of, pairs: vec![(name.into(), value.into())] }
+        Self { of, owner: None, pairs: vec![(name.into(), value.into())] }
     }
 
     /// Both at once.
     pub(crate) fn and(&self, other: &Self) -> Self {
-        Self { of: self.of, pairs: [&self.pairs[..], &other.pairs].concat() }
+        let owner = self.owner.clone();
+        Self { of: self.of, owner, pairs: [&self.pairs[..], &other.pairs].concat() }
     }
 
     /// The query string.
@@ -38,7 +42,8 @@ impl Case {
     /// As a person would read it.
     pub(crate) fn shown(&self) -> String {
         let pair = |(name, value): &(String, String)| format!("{name}={value}");
-        format!("{}?{}", self.of, self.pairs.iter().map(pair).collect::<Vec<_>>().join("&"))
+        let owner = self.owner.as_deref().map_or(String::new(), |owner| format!("{owner}/"));
+        format!("{owner}{}?{}", self.of, self.pairs.iter().map(pair).collect::<Vec<_>>().join("&"))
     }
 }
 
@@ -114,10 +119,12 @@ impl Cases<'_> {
         let target = self.dice.pick_any(&targets)?;
         let inner = match hops {
             1 => self.any_param(target)?,
+            2 if self.dice.chance(30) => self.has(target, 1)?,
             _ => self.chain(target, hops - 1)?,
         };
         let (name, value) = inner.pairs.into_iter().next()?;
-        let is_typed = targets.len() > 1;
+        let is_untyped = self.dice.chance(40) && reads_alike(&targets, target, &name);
+        let is_typed = targets.len() > 1 && !is_untyped;
         let hop = if is_typed { format!("{reference}:{target}") } else { reference.to_owned() };
         Some(Case::one(of, format!("{hop}.{name}"), value))
     }
@@ -132,6 +139,7 @@ impl Cases<'_> {
         let (source, code) = self.dice.pick_any(&references_to(of))?;
         let inner = match levels {
             1 => self.any_param(source)?,
+            2 if self.dice.chance(30) => self.chain(source, 1)?,
             _ => self.has(source, levels - 1)?,
         };
         let (name, value) = inner.pairs.into_iter().next()?;
@@ -172,6 +180,83 @@ impl Cases<'_> {
             if self.dice.chance(10) { "*".to_owned() } else { format!("{source}:{code}{target}") };
         Some(Case::one(of, name, rule))
     }
+
+    /// With an include that starts from what another one brings.
+    pub(crate) fn include_twice(&mut self, of: &'static str) -> Option<Case> {
+        let one = self.include(of)?;
+        let next = if one.pairs[0].0.starts_with("_include") {
+            let code = one.pairs[0].1.split(':').nth(1).and_then(|code| param(of, code))?;
+            self.dice.pick_any(&reached(code))?
+        } else {
+            let source = one.pairs[0].1.split(':').next()?;
+            self.types().into_iter().find(|of| *of == source)?
+        };
+        let references = supported_by(next).into_iter().filter(|one| one.chainable);
+        let codes: Vec<_> = references.map(|one| one.param.code).collect();
+        let code = self.dice.pick_any(&codes)?;
+        Some(one.and(&Case::one(of, "_include:iterate", format!("{next}:{code}"))))
+    }
+
+    /// Members of Lists, alone or with another condition.
+    pub(crate) fn list(&mut self, of: &'static str) -> Case {
+        let ids = self.dice.pick(&["r0", "r1", "List/r2", "r3,r4", "nobody"]);
+        Case::one(of, "_list", ids)
+    }
+
+    /// A search over a few types.
+    pub(crate) fn system(&mut self) -> Option<Case> {
+        let all = self.types();
+        let mut types: Vec<_> = (0..1 + self.dice.roll(3)).map(|_| self.dice.pick(&all)).collect();
+        types.sort_unstable();
+        types.dedup();
+        let case = Case::one("", "_type", types.join(","));
+        Some(self.over_several(&case, types.first()?))
+    }
+
+    /// A search in a compartment, of one type or of all.
+    pub(crate) fn compartment(&mut self) -> Option<Case> {
+        let owner =
+            self.dice.pick(&["Patient", "Encounter", "Practitioner", "RelatedPerson", "Device"]);
+        let owners: Vec<_> = self.oracle.visible(owner).map(|one| one.key.clone()).collect();
+        let key = self.dice.pick_any(&owners)?;
+        let members = self.types().into_iter();
+        let members: Vec<_> =
+            members.filter(|of| !compartment_codes(owner, of).is_empty()).collect();
+        let member = self.dice.pick_any(&members)?;
+        let of = if self.dice.chance(60) { member } else { "" };
+        let case = Case { of, owner: Some(key), pairs: Vec::new() };
+        if of.is_empty() {
+            return Some(self.over_several(&case, member));
+        }
+        let param = self.dice.pick_any(&supported_by(of))?;
+        let other = self.any_way(of, &param).filter(|_| self.dice.chance(50));
+        Some(other.map_or(case.clone(), |other| case.and(&other)))
+    }
+
+    /// With conditions and an order that all types have.
+    fn over_several(&mut self, case: &Case, of: &'static str) -> Case {
+        let params = supported_by(of);
+        let mut case = case.clone();
+        let common: Vec<_> = params.iter().filter(|one| one.param.code.starts_with('_')).collect();
+        if self.dice.chance(60)
+            && let Some(param) = self.dice.pick_any(&common)
+            && let Some(other) = self.any_way(of, param)
+        {
+            case = case.and(&other);
+        }
+        if self.dice.chance(50) {
+            let keys =
+                self.dice.pick(&["_lastUpdated", "-_lastUpdated", "_id", "-_id,_lastUpdated"]);
+            case = case.and(&Case::one("", "_sort", keys));
+        }
+        case
+    }
+
+    /// Types with resources that a search over several may meet.
+    fn types(&self) -> Vec<&'static str> {
+        let all = super::schema::schema().resources().into_iter();
+        all.filter(|of| *of != ACCESS && self.oracle.visible(of).next().is_some()).collect()
+    }
 }
 
 /// What the product takes for a type.
@@ -199,14 +284,22 @@ fn references_to(of: &str) -> Vec<(&'static str, &'static str)> {
     all
 }
 
+/// Whether all targets that have the parameter at the end of a chain read its values alike.
+fn reads_alike(targets: &[&str], target: &str, name: &str) -> bool {
+    let code = name.split(['.', ':']).next().unwrap_or(name);
+    let Some(own) = param(target, code) else { return false };
+    let others = targets.iter().filter_map(|of| param(of, code));
+    !name.contains(['.', ':'])
+        && others.clone().all(|other| other.kind == own.kind && other.parts.is_empty())
+}
+
 /// All ways in which a parameter is advertised.
 pub(crate) fn ways(param: &SupportedParam) -> Vec<Way> {
     let plain = Way { modifier: "", prefix: "" };
     let mut all = vec![plain];
-    if ["Date", "Number", "Quantity"].contains(&&*format!("{:?}", param.param.kind)) {
-        all.extend(PREFIXES.iter().map(|prefix| Way { modifier: "", prefix }));
-    }
-    all.extend(param.modifiers.iter().map(|modifier| Way { modifier, prefix: "" }));
+    all.extend(param.prefixes.iter().map(|prefix| Way { modifier: "", prefix }));
+    let modifiers = param.modifiers.iter().chain(&param.code_modifiers);
+    all.extend(modifiers.map(|modifier| Way { modifier, prefix: "" }));
     all
 }
 

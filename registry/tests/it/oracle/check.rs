@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use fhir::ResourceType;
+use fhir::{ResourceKey, ResourceType};
 use policy::Permit;
 use registry::error::ReadError;
 use registry::page::{HitMode, Page};
-use registry::search::{ParseOptions, SearchQuery, parse};
+use registry::search::{
+    CodeAnswer, CodeQuestion, CodeSets, ParseOptions, SearchQuery, SearchTarget, pairs, parse_at,
+};
 use registry::store::Store;
 
 use super::cases::Case;
@@ -15,7 +17,7 @@ use super::naive::{Naive, Stored, bare};
 use super::order::is_sorted;
 use super::params::param;
 use super::value::root_of;
-use super::vocabulary::BASE;
+use super::vocabulary::{BASE, CONCEPTS, VALUE_SETS};
 
 /// What was found to differ, and how much was compared.
 #[derive(Default)]
@@ -43,7 +45,7 @@ pub(crate) async fn check(
     differences: &mut Differences,
 ) {
     let who = oracle.patient.as_deref().unwrap_or("all");
-    let expected = match oracle.search(case.of, &case.pairs) {
+    let expected = match oracle.search(case) {
         Ok(expected) => expected,
         Err(why) => return differences.found.push(format!("{}: {why}", case.shown())),
     };
@@ -128,9 +130,20 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn ask(&self, query: &str) -> Result<SearchQuery, String> {
-        let of = ResourceType::parse(self.case.of).expect("a type of R4");
-        let options = ParseOptions { base_url: BASE, lenient: false, now_us: NOW_US, codes: None };
-        let parsed = parse(of, query, &options).map_err(|error| format!("refused: {error}"))?;
+        let of = ResourceType::parse(self.case.of);
+        let target = match (&self.case.owner, of) {
+            (Some(owner), member) => {
+                let owner = ResourceKey::parse(owner).expect("a key");
+                SearchTarget::Compartment { owner, member }
+            }
+            (None, Some(of)) => SearchTarget::Type(of),
+            (None, None) => SearchTarget::System,
+        };
+        let pairs = pairs(query).map_err(|error| error.to_string())?;
+        let codes = Some(&Terminology as &dyn CodeSets);
+        let options = ParseOptions { base_url: BASE, lenient: false, now_us: NOW_US, codes };
+        let parsed =
+            parse_at(&target, pairs, &options).map_err(|error| format!("refused: {error}"))?;
         match &parsed.ignored[..] {
             [] => Ok(parsed),
             ignored => Err(format!("ignored: {ignored:?}")),
@@ -193,6 +206,40 @@ impl Walk<'_> {
             before = Some(keys);
             parsed = self.ask(&parsed.page_query(&next))?;
         }
+    }
+}
+
+/// What the product is told of codes: the vocabulary's own sets and hierarchy.
+#[derive(Debug)]
+struct Terminology;
+
+impl CodeSets for Terminology {
+    fn codes(&self, question: &CodeQuestion) -> Result<Vec<CodeAnswer>, String> {
+        let answer = |(system, code): (&str, &str)| CodeAnswer::Code {
+            system: system.to_owned(),
+            code: code.to_owned(),
+        };
+        let fits = |asked: &Option<String>, system: &str| {
+            asked.as_deref().is_none_or(|asked| asked == system)
+        };
+        let mut found: Vec<_> = match question {
+            CodeQuestion::In(url) => {
+                let set = VALUE_SETS.iter().find(|(one, _)| one == url).ok_or("unknown")?;
+                set.1.iter().copied().map(answer).collect()
+            }
+            CodeQuestion::Below { system, code } => CONCEPTS
+                .iter()
+                .filter(|(of, parent, _)| fits(system, of) && parent == code)
+                .flat_map(|(of, parent, child)| [answer((of, parent)), answer((of, child))])
+                .collect(),
+            CodeQuestion::Above { system, code } => CONCEPTS
+                .iter()
+                .filter(|(of, _, child)| fits(system, of) && child == code)
+                .flat_map(|(of, parent, child)| [answer((of, parent)), answer((of, child))])
+                .collect(),
+        };
+        found.dedup();
+        Ok(found)
     }
 }
 

@@ -7,7 +7,7 @@ use super::params::Kind;
 use super::schema::schema;
 use super::time::{Decimal, range};
 use super::value::{Quantity, Reference, Token, Value, literal};
-use super::vocabulary::BASE;
+use super::vocabulary::{BASE, CONCEPTS, UCUM, VALUE_SETS};
 
 /// What a comparison depends on beside the two values.
 #[derive(Clone, Copy)]
@@ -30,6 +30,9 @@ pub(crate) fn passes(own: &Value, question: Question<'_>, asked: &str) -> Result
         Value::Token(own) => match modifier {
             "" | "not" => token_is(own, asked),
             "of-type" => of_type(own, asked),
+            "in" | "not-in" => is_in(own, &unescape(asked)),
+            "below" => subsumed(own, asked),
+            "above" => subsumes(own, asked),
             "text" | "code-text" => own.texts.iter().any(|text| starts_with(text, asked)),
             _ => return unknown(),
         },
@@ -54,7 +57,7 @@ pub(crate) fn passes(own: &Value, question: Question<'_>, asked: &str) -> Result
         },
         _ if !modifier.is_empty() => return unknown(),
         Value::Date(lo, hi) => date_holds((*lo, *hi), asked),
-        Value::Number(lo, hi) => number_holds((*lo, *hi), asked, 0),
+        Value::Number(lo, hi) => number_holds((*lo, *hi), asked, 1),
         Value::Quantity(own) => quantity_holds(own, asked),
         Value::Composite(own) => return composite_holds(own, question.parts, asked),
         Value::Nothing => false,
@@ -96,6 +99,37 @@ fn of_type(own: &Token, asked: &str) -> bool {
         own_system.as_ref() == Some(system) && own_code.as_ref() == Some(code)
     };
     own.code.as_ref() == Some(value) && own.types.iter().any(is)
+}
+
+/// `:in`: one of the codes that the value set lists.
+fn is_in(own: &Token, url: &str) -> bool {
+    let (_, codes) =
+        VALUE_SETS.iter().find(|(one, _)| *one == url).expect("a set of the vocabulary");
+    codes.iter().any(|(system, code)| is_code(own, system, code))
+}
+
+/// `:below`: a concept of the code asked for, or one below it.
+fn subsumed(own: &Token, asked: &str) -> bool {
+    CONCEPTS.iter().any(|(system, parent, child)| {
+        token_is(&concept(system, parent), asked)
+            && [parent, child].iter().any(|code| is_code(own, system, code))
+    })
+}
+
+/// `:above`: a concept of the code asked for, or one above it.
+fn subsumes(own: &Token, asked: &str) -> bool {
+    CONCEPTS.iter().any(|(system, parent, child)| {
+        token_is(&concept(system, child), asked)
+            && [parent, child].iter().any(|code| is_code(own, system, code))
+    })
+}
+
+fn is_code(own: &Token, system: &str, code: &str) -> bool {
+    own.system.as_deref() == Some(system) && own.code.as_deref() == Some(code)
+}
+
+fn concept(system: &str, code: &str) -> Token {
+    Token { system: Some(system.into()), code: Some(code.into()), ..Token::default() }
 }
 
 /// `id`, `Type/id`, a URL here or elsewhere, a canonical with or without version.
@@ -166,13 +200,12 @@ pub(crate) fn date_holds((lo, hi): (i64, i64), asked: &str) -> bool {
     }
 }
 
-/// The unit asked in is `shift` powers of ten of the one that the ends are in.
-fn number_holds((lo, hi): (Decimal, Decimal), asked: &str, shift: i32) -> bool {
+/// A range against a number with its prefix; the number is of a unit so many times that of the range.
+fn number_holds((lo, hi): (Decimal, Decimal), asked: &str, times: i128) -> bool {
     let (prefix, text) = prefix(asked);
     let wrong = || panic!("number {text}");
-    let [lo, hi] = [lo, hi].map(|end| scaled(end, -shift));
-    let value = scaled(Decimal::parse(text).unwrap_or_else(wrong), shift);
-    let half = scaled(Decimal::half_of_last_place(text).unwrap_or_else(wrong), shift);
+    let value = Decimal::parse(text).unwrap_or_else(wrong).times(times);
+    let half = Decimal::half_of_last_place(text).unwrap_or_else(wrong).times(times);
     let (from, below) = (Decimal(value.0 - half.0), Decimal(value.0 + half.0));
     match prefix {
         "eq" => from <= lo && hi < below,
@@ -190,41 +223,19 @@ fn number_holds((lo, hi): (Decimal, Decimal), asked: &str, shift: i32) -> bool {
     }
 }
 
-/// Larger by powers of ten; ends of the line stay, and nothing is made smaller.
-fn scaled(number: Decimal, powers: i32) -> Decimal {
-    match u32::try_from(powers) {
-        Ok(powers) if ![Decimal::LOWEST, Decimal::HIGHEST].contains(&number) => {
-            Decimal(number.0 * 10_i128.pow(powers))
-        }
-        _ => number,
-    }
-}
-
-/// The UCUM units of the corpora: what they measure and which power of ten of it.
-fn ucum(code: &str) -> Option<(&'static str, i32)> {
-    Some(match code {
-        "mg" => ("mass", -3),
-        "g" => ("mass", 0),
-        "kg" => ("mass", 3),
-        "cm" => ("length", -2),
-        "m" => ("length", 0),
-        _ => return None,
-    })
-}
-
 /// `number`, `number|system|code`, `number||unit`; with the system UCUM in any unit of the same.
 fn quantity_holds(own: &Quantity, asked: &str) -> bool {
     let parts = split(asked, '|');
     let part = |at: usize| parts.get(at).map(|part| unescape(part)).filter(|part| !part.is_empty());
     let (system, unit) = (part(1), part(2));
-    if system.as_deref() == Some("http://unitsofmeasure.org")
-        && own.system == system
-        && let Some((measured, power)) = unit.as_deref().and_then(ucum)
+    if system.as_deref() == Some(UCUM)
+        && own.system.as_deref() == Some(UCUM)
+        && let Some((measure, times)) = unit.as_deref().and_then(ucum)
     {
-        let own_unit = own.code.as_deref().and_then(ucum);
-        return own_unit.is_some_and(|(own_measured, own_power)| {
-            own_measured == measured && number_holds((own.lo, own.hi), parts[0], power - own_power)
-        });
+        // What measures the same compares in any unit.
+        let own_unit = own.code.as_deref().and_then(ucum).filter(|(own, _)| *own == measure);
+        let range = own_unit.map(|(_, times)| (own.lo.times(times), own.hi.times(times)));
+        return range.is_some_and(|range| number_holds(range, parts[0], times));
     }
     let unit_holds = match (&system, &unit) {
         (None, None) => true,
@@ -232,7 +243,22 @@ fn quantity_holds(own: &Quantity, asked: &str) -> bool {
         (Some(_), None) => own.system == system,
         (Some(_), Some(_)) => own.system == system && own.code == unit,
     };
-    unit_holds && number_holds((own.lo, own.hi), parts[0], 0)
+    unit_holds && number_holds((own.lo, own.hi), parts[0], 1)
+}
+
+/// What the units of the corpus measure, and how many of the smallest of that kind they are.
+pub(crate) fn ucum(code: &str) -> Option<(&'static str, i128)> {
+    Some(match code {
+        "mg" => ("mass", 1),
+        "g" => ("mass", 1_000),
+        "kg" => ("mass", 1_000_000),
+        "mm" => ("length", 1),
+        "cm" => ("length", 10),
+        "m" => ("length", 1_000),
+        "/min" => ("rate", 1),
+        "/s" => ("rate", 60),
+        _ => return None,
+    })
 }
 
 /// Splits where the separator has no backslash before it.

@@ -8,8 +8,10 @@ use fhir::ResourceType;
 use policy::TypeSet;
 use serde_json::Value as Json;
 
+use super::cases::Case;
 use super::compare::{Question, date_holds, passes, split, unescape};
-use super::params::{Kind, Param, param, params, patient_codes};
+use super::params::{Kind, Param, compartment_codes, param, params};
+use super::schema::schema;
 use super::value::{Reference, Value, values};
 
 /// A resource as the oracle keeps it.
@@ -64,7 +66,7 @@ impl Stored {
         if self.of() == "Patient" {
             all.insert(self.id().to_owned());
         }
-        for code in patient_codes(self.of()) {
+        for code in compartment_codes("Patient", self.of()) {
             let local = self.references(code).into_iter().filter_map(|one| one.local);
             all.extend(local.filter_map(|key| Some(key.strip_prefix("Patient/")?.to_owned())));
         }
@@ -102,15 +104,15 @@ impl Naive {
     ///
     /// # Errors
     /// Names what the oracle does not know.
-    pub(crate) fn search<'a>(
-        &'a self,
-        of: &'a str,
-        filters: &[(String, String)],
-    ) -> Result<Vec<&'a Stored>, String> {
+    pub(crate) fn search(&self, case: &Case) -> Result<Vec<&Stored>, String> {
         let is_filter = |name: &str| !RESULT_PARAMETERS.contains(&bare(name));
-        let filters: Vec<_> = filters.iter().filter(|(name, _)| is_filter(name)).collect();
+        let filters: Vec<_> = case.pairs.iter().filter(|(name, _)| is_filter(name)).collect();
         let mut found = Vec::new();
-        'all: for stored in self.visible(of) {
+        let types = types(case);
+        'all: for stored in types.iter().flat_map(|of| self.visible(of)) {
+            if case.owner.as_ref().is_some_and(|owner| !belongs(stored, owner)) {
+                continue;
+            }
             for (name, value) in &filters {
                 if !self.holds(stored, name, value)? {
                     continue 'all;
@@ -160,6 +162,14 @@ impl Naive {
             "_id" if modifier.is_empty() => {
                 return Ok(alternatives.iter().any(|one| unescape(one) == stored.id()));
             }
+            "_list" => {
+                let lists = self.visible("List").filter(|list| {
+                    let id = |one: &&str| one.strip_prefix("List/").unwrap_or(one) == list.id();
+                    alternatives.iter().any(id)
+                });
+                let mut items = lists.flat_map(|list| list.references("item"));
+                return Ok(items.any(|one| one.local.as_ref() == Some(&stored.key)));
+            }
             "_lastUpdated" if modifier.is_empty() => {
                 let own = (stored.updated_us, stored.updated_us + 1);
                 return Ok(alternatives.iter().any(|one| date_holds(own, one)));
@@ -179,7 +189,7 @@ impl Naive {
                 any |= passes(own, question, asked)?;
             }
         }
-        Ok(if modifier == "not" { !any } else { any })
+        Ok(if ["not", "not-in"].contains(&modifier) { !any } else { any })
     }
 
     /// `reference[:Type].inner`: one of the resources that are referred to passes.
@@ -251,6 +261,27 @@ impl Naive {
     }
 }
 
+/// Types that a case searches: its own, those of `_type`, or all.
+fn types(case: &Case) -> Vec<&str> {
+    let named = case.pairs.iter().find(|(name, _)| name == "_type");
+    match (case.of, named) {
+        ("", Some((_, types))) => types.split(',').collect(),
+        // Rendered from the access journal, so in no search over several types.
+        ("", None) => schema().resources().into_iter().filter(|of| *of != "AuditEvent").collect(),
+        (of, _) => vec![of],
+    }
+}
+
+/// Whether a resource is in the compartment of its owner, `Type/id`.
+fn belongs(stored: &Stored, owner: &str) -> bool {
+    let of = owner.split('/').next().unwrap_or("");
+    stored.key == owner
+        || compartment_codes(of, stored.of()).into_iter().any(|code| match code {
+            "{def}" => stored.key == owner,
+            code => stored.references(code).iter().any(|one| one.local.as_deref() == Some(owner)),
+        })
+}
+
 /// Whether a type has the parameter that a chain ends in.
 fn reads(of: &str, inner: &str) -> bool {
     if let Some(rest) = inner.strip_prefix("_has:") {
@@ -267,4 +298,5 @@ pub(crate) fn bare(name: &str) -> &str {
     name.split(':').next().unwrap_or(name)
 }
 
-const RESULT_PARAMETERS: [&str; 5] = ["_sort", "_count", "_total", "_include", "_revinclude"];
+const RESULT_PARAMETERS: [&str; 6] =
+    ["_sort", "_count", "_total", "_include", "_revinclude", "_type"];

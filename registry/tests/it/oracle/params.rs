@@ -47,11 +47,12 @@ pub(crate) fn param(of: &str, code: &str) -> Option<&'static Param> {
     params(of).find(|param| param.code == code)
 }
 
-/// Codes of the parameters that place a resource in a patient's compartment.
-pub(crate) fn patient_codes(of: &str) -> Vec<&'static str> {
+/// Codes of the parameters that place a resource of a type in the compartment of a patient, encounter, …;
+/// `{def}` for the owner itself.
+pub(crate) fn compartment_codes(owner: &str, of: &str) -> Vec<&'static str> {
     let lines = COMPARTMENTS.lines().filter_map(|line| {
         let mut fields = line.split('\t');
-        (fields.next() == Some("Patient") && fields.next() == Some(of)).then(|| fields.next())?
+        (fields.next() == Some(owner) && fields.next() == Some(of)).then(|| fields.next())?
     });
     lines.flat_map(|codes| codes.split(',')).collect()
 }

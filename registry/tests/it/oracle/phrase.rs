@@ -1,13 +1,13 @@
 //! Values to ask for: those that the corpus has, cut, widened and misspelt a little, in every form of their kind.
 
 use super::cases::{ORDERED, PREFIXES, Way};
-use super::compare::{absolute, escape};
+use super::compare::{absolute, escape, ucum};
 use super::dice::Dice;
 use super::naive::Naive;
 use super::params::{Kind, Param};
 use super::time::{Decimal, moment};
 use super::value::{Quantity, Reference, Token, Value};
-use super::vocabulary::{CODES, SYSTEMS, TEXTS, URIS};
+use super::vocabulary::{CODES, CONCEPTS, SYSTEMS, TEXTS, UCUM, UCUM_CODES, URIS, VALUE_SETS};
 
 /// One alternative for a parameter; `None` where the way needs a value that no resource has.
 pub(crate) fn phrase(
@@ -87,6 +87,12 @@ fn token_phrase(dice: &mut Dice, own: &Token, modifier: &str, is_part: bool) -> 
             let (system, code) = dice.pick_any(&types.collect::<Vec<_>>())?;
             let value = own.code.as_ref()?;
             return Some([system, code, value].map(|part| escape(part)).join("|"));
+        }
+        "in" | "not-in" => return Some(escape(dice.pick(VALUE_SETS).0)),
+        "above" | "below" => {
+            let (system, parent, child) = dice.pick(CONCEPTS);
+            let code = escape(if modifier == "above" { child } else { parent });
+            return Some(if dice.chance(70) { format!("{system}|{code}") } else { code });
         }
         "text" | "code-text" => {
             let own = dice.pick_any(&own.texts).unwrap_or_else(|| dice.pick(TEXTS).to_owned());
@@ -183,6 +189,19 @@ fn quantity_phrase(dice: &mut Dice, own: Option<&Value>) -> String {
         return number_phrase(dice, None);
     };
     let number = number_phrase(dice, Some(*lo));
+    if let Some((measure, times)) = code.as_deref().and_then(ucum)
+        && system.as_deref() == Some(UCUM)
+        && dice.chance(50)
+    {
+        // The same amount in another unit, where that has an end.
+        let same = UCUM_CODES.iter().filter(|code| ucum(code).is_some_and(|(of, _)| of == measure));
+        let unit = dice.pick(&same.collect::<Vec<_>>());
+        let of_unit = ucum(unit).map_or(1, |(_, times)| times);
+        let total = lo.times(times).0;
+        let even = dice.chance(60) && total % of_unit == 0;
+        let text = even.then(|| Decimal(total / of_unit).text()).flatten();
+        return format!("{}|{UCUM}|{unit}", text.unwrap_or(number));
+    }
     let system = system.as_deref().map(escape);
     let shown = code.as_ref().or(unit.as_ref()).map(|text| escape(text));
     match (dice.roll(3), system, shown) {

@@ -91,6 +91,11 @@ impl Decimal {
         Some(Self(units.checked_mul(10_i128.checked_pow(u32::try_from(power).ok()?)?)?))
     }
 
+    /// So many times as much; the two ends stay where they are.
+    pub(crate) fn times(self, factor: i128) -> Self {
+        Self(self.0.saturating_mul(factor))
+    }
+
     /// Without an exponent and without zeros at the end; `None` for the two ends of the line.
     pub(crate) fn text(self) -> Option<String> {
         if [Self::LOWEST, Self::HIGHEST].contains(&self) {

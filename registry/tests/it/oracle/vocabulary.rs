@@ -280,7 +280,21 @@ pub(crate) const URIS: &[&str] = &[
     "http://example.org/A",
     "urn:oid:1.2.3",
 ];
-const UCUM: &str = "http://unitsofmeasure.org";
+/// Value sets with their codes, for `:in` and `:not-in`.
+pub(crate) const VALUE_SETS: &[(&str, &[(&str, &str)])] = &[
+    ("http://example.org/vs/few", &[("urn:sys:a", "c1"), ("http://loinc.org", "100")]),
+    ("http://example.org/vs/coded", &[(GENDERS, "male"), (GENDERS, "other"), ("urn:sys:b", "a|b")]),
+];
+/// System, a concept, and one below it (all pairs, not only the next), for `:above` and `:below`.
+pub(crate) const CONCEPTS: &[(&str, &str, &str)] = &[
+    ("urn:sys:a", "c1", "c2"),
+    ("urn:sys:a", "c1", "100"),
+    ("urn:sys:a", "c2", "100"),
+    ("urn:sys:b", "C1", "p$q"),
+];
+const GENDERS: &str = "http://hl7.org/fhir/administrative-gender";
+pub(crate) const UCUM_CODES: &[&str] = &["mg", "g", "kg", "mm", "cm", "m", "/min", "/s"];
+pub(crate) const UCUM: &str = "http://unitsofmeasure.org";
 const UNITS: &[(&str, &str, &str)] = &[
     (UCUM, "mg", "mg"),
     (UCUM, "mg", "milligram"),
@@ -288,6 +302,9 @@ const UNITS: &[(&str, &str, &str)] = &[
     (UCUM, "kg", "kg"),
     (UCUM, "[pH]", "pH"),
     (UCUM, "cm", "cm"),
+    (UCUM, "mm", "mm"),
+    (UCUM, "/min", "/min"),
+    (UCUM, "/s", ""),
     (UCUM, "m", ""),
     ("urn:units", "mg", "mg"),
     ("", "", "tablet"),
