@@ -368,7 +368,7 @@ impl Ready {
             key: draft.key,
             previous: draft.previous,
             action: draft.action,
-            finish: Box::new(VersionFinish::new(template, sealer, staged)),
+            finish: Arc::new(VersionFinish::new(template, sealer, staged)),
             rows: draft.rows,
             patients: draft.patients,
             sort_us: draft.sort_us,

@@ -207,7 +207,7 @@ fn load(store: &dyn Store, all: &[Json], copy: usize, runtime: &tokio::runtime::
             writes.push(Write {
                 previous: None,
                 action: Action::Create,
-                finish: Box::new(Payload(payload)),
+                finish: std::sync::Arc::new(Payload(payload)),
                 rows: index_rows(node, of, base, store.index_key()),
                 patients: patient_compartment(node, &key, base),
                 sort_us: sort_time(node, of),

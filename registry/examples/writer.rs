@@ -154,7 +154,7 @@ fn resource(random: &mut Random, patient: u64) -> Write {
         key: ResourceKey::new(ResourceType::OBSERVATION, ResourceId::parse(&id).expect("valid")),
         previous: None,
         action: Action::Create,
-        finish: Box::new(Fixed),
+        finish: Arc::new(Fixed),
         rows: IndexRows {
             tokens: (0..7)
                 .map(|param| TokenRow {

@@ -3,10 +3,13 @@
 //!
 //! Not here: what the final bytes are (`gateway::finish`).
 
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::thread;
 
 use fhir::{Instant, VersionId};
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use crate::write_set::{Finished, Write};
 
@@ -37,5 +40,36 @@ pub(crate) fn finish_all(writes: &[Write], updated: Instant) -> Vec<Finished> {
     })
 }
 
+/// The same for a writer that waits for a server: what comes later is finished while that works on what came before.
+pub(crate) struct Finishing {
+    parts: VecDeque<JoinHandle<Vec<Finished>>>,
+}
+
+impl Finishing {
+    /// Begins with all writes, in parts of [`PART_WRITES`].
+    pub(crate) fn begin(writes: &[Write], updated: Instant) -> Self {
+        let begin = |part: &[Write]| {
+            let finish = |write: &Write| (Arc::clone(&write.finish), version_of(write));
+            let part: Vec<_> = part.iter().map(finish).collect();
+            spawn_blocking(move || {
+                let done =
+                    part.into_iter().map(|(finish, version)| finish.finish(version, updated));
+                done.collect()
+            })
+        };
+        Self { parts: writes.chunks(PART_WRITES).map(begin).collect() }
+    }
+
+    /// The next part, in the order of the writes.
+    pub(crate) async fn next(&mut self) -> Result<Vec<Finished>, JoinError> {
+        match self.parts.pop_front() {
+            Some(part) => part.await,
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
 /// Writes from which threads are worth starting.
-const PARALLEL_WRITES_MIN: usize = 256;
+pub(crate) const PARALLEL_WRITES_MIN: usize = 256;
+/// Writes that are finished, and sent, together.
+pub(crate) const PART_WRITES: usize = 512;

@@ -4,6 +4,8 @@
 //! knows. The writer assigns version numbers and the time, calls [`Finish`] for the final bytes,
 //! and refuses the set as stale when a [`Dependency`] no longer holds.
 
+use std::sync::Arc;
+
 use fhir::{Instant, ResourceId, ResourceKey, ResourceType, VersionId};
 use policy::Permit;
 
@@ -36,7 +38,7 @@ pub struct Write {
     /// Create, update or delete.
     pub action: Action,
     /// Makes the final bytes once version and time are known.
-    pub finish: Box<dyn Finish>,
+    pub finish: Arc<dyn Finish>,
     /// All index rows of the new version; empty for a deletion.
     pub rows: IndexRows,
     /// Patients whose compartment holds the resource, by id; empty for none.
@@ -58,7 +60,7 @@ pub enum Action {
 
 /// Makes what is stored for a version; called by the writer, for several versions at
 /// once, so it must be quick and must not block.
-pub trait Finish: Send + Sync {
+pub trait Finish: Send + Sync + 'static {
     /// Final form of the version.
     fn finish(&self, version: VersionId, updated: Instant) -> Finished;
 }

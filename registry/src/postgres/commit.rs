@@ -15,12 +15,12 @@ use super::pending::{FirstAnswer, Pending};
 use super::reading;
 use crate::clock::Clock;
 use crate::error::{CommitError, ReadError};
-use crate::finishing::finish_all;
+use crate::finishing::{Finishing, PARALLEL_WRITES_MIN, PART_WRITES, finish_all};
 use crate::hash::IndexKey;
 use crate::place::Current;
 use crate::reading::{NoReply, READS_TIME_MAX};
 use crate::search;
-use crate::write_set::{Committed, Dependency, Match, MatchOutcome, WriteSet};
+use crate::write_set::{Committed, CommittedVersion, Dependency, Match, MatchOutcome, WriteSet};
 
 /// Why a set did not go in.
 pub(super) enum SetError {
@@ -128,9 +128,13 @@ impl Group<'_> {
         self.check(set).await?;
         let updated = self.numbers.take_time(self.clock);
         let mut versions = Vec::with_capacity(set.writes.len());
-        let finished = finish_all(&set.writes, updated);
-        for (write, finished) in set.writes.iter().zip(finished) {
-            versions.push(self.write(write, updated, finished).await?);
+        if set.writes.len() < PARALLEL_WRITES_MIN {
+            let finished = finish_all(&set.writes, updated);
+            for (write, finished) in set.writes.iter().zip(finished) {
+                versions.push(self.write(write, updated, finished).await?);
+            }
+        } else {
+            self.write_in_parts(set, updated, &mut versions).await?;
         }
         for key in &set.new_keys {
             self.known.add_data_key(&key.compartment, key.key_id);
@@ -152,6 +156,26 @@ impl Group<'_> {
             self.pending.flush(self.conn).await?;
         }
         Ok(Committed { versions, replies: Vec::new() })
+    }
+
+    /// Sends each part of a large set as soon as it is finished: the server works while the next one is made.
+    async fn write_in_parts(
+        &mut self,
+        set: &WriteSet,
+        updated: Instant,
+        versions: &mut Vec<CommittedVersion>,
+    ) -> Result<(), SetError> {
+        let mut finishing = Finishing::begin(&set.writes, updated);
+        for part in set.writes.chunks(PART_WRITES) {
+            let finished = finishing.next().await.map_err(|error| {
+                SetError::Failed(sqlx::Error::Protocol(format!("a version was not made: {error}")))
+            })?;
+            for (write, finished) in part.iter().zip(finished) {
+                versions.push(self.write(write, updated, finished).await?);
+            }
+            self.pending.flush(self.conn).await?;
+        }
+        Ok(())
     }
 
     async fn check(&mut self, set: &WriteSet) -> Result<(), SetError> {

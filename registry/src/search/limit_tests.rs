@@ -81,7 +81,7 @@ fn write(json: &Json, index_key: &IndexKey) -> Write {
     Write {
         previous: None,
         action: Action::Create,
-        finish: Box::new(Nothing),
+        finish: std::sync::Arc::new(Nothing),
         rows: index_rows(node, key.resource_type, "", index_key),
         patients: patient_compartment(node, &key, ""),
         sort_us: sort_time(node, key.resource_type),

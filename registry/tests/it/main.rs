@@ -15,6 +15,7 @@ mod formats;
 mod history;
 mod journal;
 mod kinds;
+mod large;
 mod lossy;
 mod opening;
 mod oracle;

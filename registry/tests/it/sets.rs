@@ -52,7 +52,7 @@ pub(crate) fn write(key_text: &str, previous: Option<u64>, text: &'static str) -
         key: key(key_text),
         previous: previous.map(version),
         action,
-        finish: Box::new(Text(text)),
+        finish: std::sync::Arc::new(Text(text)),
         rows: rows(text),
         patients: Vec::new(),
         sort_us: None,

@@ -46,7 +46,7 @@ pub(crate) fn make(json: &Json, index_key: &IndexKey) -> Write {
     Write {
         previous: None,
         action: Action::Create,
-        finish: Box::new(Named(key.clone())),
+        finish: std::sync::Arc::new(Named(key.clone())),
         rows: index_rows(node, key.resource_type, base, index_key),
         patients: patient_compartment(node, &key, base),
         sort_us: sort_time(node, key.resource_type),
