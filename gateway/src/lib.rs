@@ -11,6 +11,7 @@ pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod clock;
+mod codes;
 mod condition;
 pub mod config;
 mod decide;

@@ -153,7 +153,7 @@ async fn plan_search(
     let permit = permit(call, principal, &request).await?;
     let access = Access::of(principal, Interaction::Search, &call.request_id);
     let access = search::recorded(access, &target, query);
-    let query = search::parse(call, &target, query)?;
+    let query = search::parse(call, principal, &target, query).await?;
     let asked = Asked { permit, reading: Reading::Search(Box::new(query.clone())) };
     let shown = Shown::Search(Box::new((target, query)));
     Ok(Planned { asked, entry: entry.clone(), access, shown })

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use fhir::{Issue, IssueType, OperationOutcome, ResourceType, Severity};
 use policy::{AccessRequest, Principal, TypeSet};
 use registry::page::{HitMode, Page};
-use registry::search::{ParseOptions, SearchQuery, SearchTarget, pairs, parse_at};
+use registry::search::{ParseOptions, SearchQuery, SearchTarget, code_questions, pairs, parse_at};
 
 use super::bundle::Writer;
 use super::call::{Call, refusal, resource_type};
@@ -19,6 +19,7 @@ use super::part;
 use super::reply::{self, Reply};
 use crate::access::{self, Access, audit};
 use crate::clock;
+use crate::codes;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::telemetry::metrics::Interaction;
 
@@ -97,7 +98,7 @@ pub(super) async fn searchset(
         }
         _ => query,
     };
-    let parsed = parse(call, target, query)?;
+    let parsed = parse(call, principal, target, query).await?;
     let page = call.app.store.search(&permit, &parsed).await?;
     let versions: Vec<_> = page.hits.iter().map(|hit| hit.version.clone()).collect();
     call.app.payloads.fetch(&versions).await?;
@@ -151,10 +152,15 @@ pub(super) fn requested(
 /// What the query asks for, with the configured sizes of pages.
 ///
 /// # Errors
-/// 400, naming the parameter.
-pub(super) fn parse(call: &Call, target: &SearchTarget, query: &str) -> Answered<SearchQuery> {
+/// 400, naming the parameter; 503.
+pub(super) async fn parse(
+    call: &Call,
+    principal: &Principal,
+    target: &SearchTarget,
+    query: &str,
+) -> Answered<SearchQuery> {
     let base = call.base();
-    let options = ParseOptions {
+    let mut options = ParseOptions {
         base_url: &base,
         lenient: call.prefer().lenient == Some(true),
         now_us: clock::now_us(),
@@ -164,6 +170,9 @@ pub(super) fn parse(call: &Call, target: &SearchTarget, query: &str) -> Answered
     let pairs = pairs(query)?;
     part::of_pairs(&pairs, Interaction::Search, target.one_type())?;
     let has_count = pairs.iter().any(|(name, _)| name == "_count");
+    let questions = code_questions(target, &pairs, &options);
+    let answers = codes::answers(&call.app, principal, questions).await?;
+    options.codes = Some(&answers);
     let mut parsed = parse_at(target, pairs, &options)?;
     if !has_count && parsed.count > 0 {
         parsed.count = limits.count_default;

@@ -220,3 +220,48 @@ async fn the_statements_list_the_operations() {
     get("/fhir/metadata?mode=sideways").await.expect(400);
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn searches_take_value_sets_and_hierarchies() {
+    let site = filled().await;
+    let kinds = json!({"resourceType": "CodeSystem", "id": "kinds", "url": "http://c.example/kinds", "status": "active",
+        "content": "complete", "hierarchyMeaning": "is-a",
+        "concept": [{"code": "pain", "concept": [{"code": "headache", "concept": [{"code": "migraine"}]}]}, {"code": "rash"}]});
+    site.put("/CodeSystem/kinds", &kinds).await.expect(201);
+    for (id, system, code) in [
+        ("red", "http://c.example/colours", "red"),
+        ("yellow", "http://c.example/colours", "yellow"),
+        ("other", "http://c.example/other", "red"),
+        ("pain", "http://c.example/kinds", "pain"),
+        ("migraine", "http://c.example/kinds", "migraine"),
+        ("rash", "http://c.example/kinds", "rash"),
+    ] {
+        let basic = json!({"resourceType": "Basic", "id": id, "code": {"coding": [{"system": system, "code": code}]}});
+        site.put(&format!("/Basic/{id}"), &basic).await.expect(201);
+    }
+    for (query, expected) in [
+        ("code:in=http://c.example/warm", "red"),
+        ("code:in=ValueSet/warm", "red"),
+        ("code:not-in=http://c.example/warm", "migraine other pain rash yellow"),
+        ("code:below=http://c.example/kinds|pain", "migraine pain"),
+        ("code:below=http://c.example/kinds|headache,http://c.example/kinds|rash", "migraine rash"),
+        ("code:above=http://c.example/kinds|migraine", "migraine pain"),
+        ("code:in=http://c.example/warm&code=red", "red"),
+    ] {
+        let found = site.get(&format!("/Basic?{query}")).await.expect(200).json();
+        let entries = found["entry"].as_array().into_iter().flatten();
+        let mut ids: Vec<&str> =
+            entries.map(|entry| entry["resource"]["id"].as_str().unwrap()).collect();
+        ids.sort_unstable();
+        assert_eq!(ids.join(" "), expected, "{query}");
+    }
+    for query in [
+        "code:in=http://c.example/unknown",
+        "code:in=ValueSet/unknown",
+        "code:below=pain",
+        "code:below=http://c.example/unknown|a",
+        "code:above=http://c.example/kinds|unknown",
+    ] {
+        site.get(&format!("/Basic?{query}")).await.expect(400);
+    }
+}

@@ -9,9 +9,8 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::{Mutex, PoisonError};
 
-use fhir::ResourceType;
-
-use super::parse::{ParseOptions, parse_pairs};
+use super::parse::{ParseOptions, parse_at};
+use super::target::SearchTarget;
 
 /// A question about codes.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -66,13 +65,17 @@ impl CodeSets for HashMap<CodeQuestion, Result<Vec<CodeAnswer>, String>> {
 
 /// The questions that reading this query will ask, each once; none of a query that is refused.
 pub fn code_questions(
-    of: ResourceType,
+    target: &SearchTarget,
     pairs: &[(String, String)],
     options: &ParseOptions<'_>,
 ) -> Vec<CodeQuestion> {
+    let asks = |name: &str| MODIFIERS.iter().any(|modifier| name.ends_with(modifier));
+    if !pairs.iter().any(|(name, _)| asks(name)) {
+        return Vec::new();
+    }
     let asked = Asked::default();
     let options = ParseOptions { codes: Some(&asked), ..*options };
-    let _ = parse_pairs(of, pairs.to_vec(), &options);
+    let _ = parse_at(target, pairs.to_vec(), &options);
     asked.0.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -89,5 +92,6 @@ impl CodeSets for Asked {
     }
 }
 
+const MODIFIERS: [&str; 4] = [":in", ":not-in", ":above", ":below"];
 /// Codes that one answer may have.
 pub const ANSWER_CODES_MAX: usize = 10_000;
