@@ -6,6 +6,7 @@
 
 use fhir::{NumberRange, ResourceType, SearchPrefix, TimeRange};
 
+use super::tree::TreeWay;
 use crate::page::Cursor;
 
 /// One search, as parsed.
@@ -183,6 +184,8 @@ pub enum ReferenceTest {
     Url(String),
     /// `:identifier`: the identifier in the reference itself.
     Identifier(Option<String>, String),
+    /// `:above` or `:below`: a resource here or what is above or below it in its type's hierarchy.
+    Tree(ResourceType, String, TreeWay),
 }
 
 /// A date with its prefix.

@@ -41,6 +41,8 @@ pub(super) enum Condition {
     Refers { params: Vec<u16>, targets: Vec<(ResourceType, Condition)> },
     /// One of these.
     Any(Vec<Condition>),
+    /// Each of these.
+    All(Vec<Condition>),
 }
 
 /// What rows of an index table must hold; alternatives. No key at all never matches.
@@ -264,9 +266,10 @@ fn is_patient(test: &ReferenceTest) -> bool {
     matches!(test, ReferenceTest::Key(of, _) if *of == ResourceType::PATIENT)
 }
 
-fn reference_hash(test: &ReferenceTest, key: &IndexKey) -> i64 {
+pub(super) fn reference_hash(test: &ReferenceTest, key: &IndexKey) -> i64 {
     match test {
-        ReferenceTest::Key(of, id) => key.resource(of.name(), id),
+        // What stands above or below it is looked up before (`tree`).
+        ReferenceTest::Key(of, id) | ReferenceTest::Tree(of, id, _) => key.resource(of.name(), id),
         ReferenceTest::Url(url) => key.hash(Domain::Url, url),
         ReferenceTest::Identifier(None, value) => key.hash(Domain::LogicalReference, value),
         ReferenceTest::Identifier(Some(system), value) => {

@@ -211,6 +211,10 @@ fn condition(one: &Condition) -> String {
             several(targets.iter().map(one).collect())
         }
         Condition::Any(conditions) => several(conditions.iter().map(condition).collect()),
+        Condition::All(conditions) => {
+            let each: Vec<_> = conditions.iter().map(condition).collect();
+            format!("({})", each.join(" and "))
+        }
     }
 }
 

@@ -36,6 +36,7 @@ mod scope;
 mod sql;
 mod supported;
 mod target;
+mod tree;
 #[cfg(test)]
 mod visibility_tests;
 mod walk;
@@ -59,3 +60,4 @@ pub use resolve::{CHAIN_TARGETS_MAX, HAS_SOURCES_MAX};
 pub use sql::{Bind, Dialect, Statement};
 pub use supported::{SupportedParam, supported};
 pub use target::SearchTarget;
+pub use tree::TreeWay;

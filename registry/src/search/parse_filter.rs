@@ -6,7 +6,7 @@
 
 use fhir::{Held, ParamKind, ResourceType, SearchParam, search_param, split_unescaped};
 
-use super::clause::{Filter, Tests, TokenTest};
+use super::clause::{Filter, Rest, Tests, TokenTest};
 use super::codes::{ANSWER_CODES_MAX, CodeAnswer, CodeQuestion, CodeSets};
 use super::parse_value::unescape;
 use super::{parse_chain, supported};
@@ -82,9 +82,30 @@ impl Field<'_> {
             }
             _ => {
                 let tests = self.tests(modifier, &values)?;
+                if let Some(each) = self.apart(&params, &tests) {
+                    return Ok(Filter::Any(each));
+                }
                 Ok(Filter::Value { params, tests, not: modifier == Some("not") })
             }
         }
+    }
+
+    /// Several values of a composite with a quantity where one asks for any code of a system: each by itself, as
+    /// what is of the resource itself is then asked of its two parameters.
+    fn apart(&self, params: &[u16], tests: &Tests) -> Option<Vec<Filter>> {
+        let Tests::Composite(pairs) = tests else { return None };
+        let of_system = |(first, rest): &(TokenTest, Rest)| {
+            matches!((first, rest), (TokenTest::System(_), Rest::Quantity(_)))
+        };
+        if pairs.len() * params.len() == 1 || !pairs.iter().any(of_system) {
+            return None;
+        }
+        let one = |param: u16, pair: &(TokenTest, Rest)| {
+            let tests = Tests::Composite(vec![pair.clone()]);
+            Filter::Value { params: vec![param], tests, not: false }
+        };
+        let each = params.iter().flat_map(|param| pairs.iter().map(|pair| one(*param, pair)));
+        Some(each.collect())
     }
 
     fn check_modifier(&self, modifier: &str) -> Result<(), ReadError> {

@@ -14,6 +14,7 @@ use super::clause::{
     DateTest, NumberTest, QuantityTest, ReferenceTest, Rest, StringTest, Tests, TokenTest, UriTest,
 };
 use super::parse_filter::Field;
+use super::tree::{TreeWay, part_of};
 use crate::error::ReadError;
 use crate::index::indexed_text;
 
@@ -36,6 +37,11 @@ impl Field<'_> {
             }
             (ParamKind::Reference, Some("identifier")) => {
                 Tests::Reference(self.each(values, |value| self.logical_reference(value))?)
+            }
+            (ParamKind::Reference, Some(way @ ("above" | "below"))) => {
+                let way = if way == "above" { TreeWay::Above } else { TreeWay::Below };
+                let found = self.references(values, None)?.into_iter();
+                Tests::Reference(found.map(|test| in_tree(test, way)).collect())
             }
             (ParamKind::Reference, typed) => {
                 Tests::Reference(self.references(values, typed.and_then(ResourceType::parse))?)
@@ -253,13 +259,6 @@ impl Field<'_> {
                 pairs.push((first.clone(), rest));
             }
         }
-        let of_system = |(first, rest): &(TokenTest, Rest)| {
-            matches!((first, rest), (TokenTest::System(_), Rest::Quantity(_)))
-        };
-        let alone = pairs.len() == 1 && self.param.held == Held::InIndex;
-        if pairs.iter().any(of_system) && !alone {
-            return Err(self.unsupported("system| with a quantity is taken as the only value"));
-        }
         Ok(Tests::Composite(pairs))
     }
 
@@ -300,6 +299,14 @@ impl Field<'_> {
 /// The parameter of this name; that of a component names the same elements as its own parameter.
 fn component(of: ResourceType, code: &str) -> Option<&'static SearchParam> {
     search_param(of, code)
+}
+
+/// The reference with its hierarchy; other than in one, it stands for itself.
+fn in_tree(test: ReferenceTest, way: TreeWay) -> ReferenceTest {
+    match test {
+        ReferenceTest::Key(of, id) if !part_of(of).is_empty() => ReferenceTest::Tree(of, id, way),
+        other => other,
+    }
 }
 
 /// Whether a URL can be that of a resource of the type: it is, or tells no type.

@@ -39,6 +39,7 @@ pub(super) fn probe(sql: &mut Sql<'_>, d: &str, condition: &Condition) {
         }
         Condition::Refers { params, targets } => refers(sql, d, params, targets),
         Condition::Any(several) => any(sql, d, several),
+        Condition::All(several) => all(sql, d, several),
     }
 }
 
@@ -52,7 +53,7 @@ pub(super) fn is_existence(condition: &Condition) -> bool {
         Condition::Index { keys: Keys::Quantity(keys), .. } => keys.iter().all(|key| key.code == 0),
         Condition::ReferredBy { inner, .. } => is_existence(inner),
         Condition::Refers { targets, .. } => targets.iter().all(|(_, inner)| is_existence(inner)),
-        Condition::Any(several) => several.iter().all(is_existence),
+        Condition::Any(several) | Condition::All(several) => several.iter().all(is_existence),
         Condition::Ids(_)
         | Condition::LastUpdated(_)
         | Condition::Missing { .. }
@@ -268,6 +269,15 @@ fn any(sql: &mut Sql<'_>, d: &str, several: &[Condition]) {
     sql.push(if several.is_empty() { "(1 = 0" } else { "(" });
     for (at, condition) in several.iter().enumerate() {
         sql.push(if at == 0 { "" } else { " or " });
+        probe(sql, d, condition);
+    }
+    sql.push(")");
+}
+
+fn all(sql: &mut Sql<'_>, d: &str, several: &[Condition]) {
+    sql.push("(1 = 1");
+    for condition in several {
+        sql.push(" and ");
         probe(sql, d, condition);
     }
     sql.push(")");

@@ -11,7 +11,7 @@ use fhir::{ResourceType, compartment_params};
 
 use super::arm::arms;
 use super::ask::{Connection, int};
-use super::clause::Filter;
+use super::clause::{Filter, ReferenceTest, Tests, TokenTest};
 use super::condition::{Condition, Keys};
 use super::include;
 use super::matching::Matching;
@@ -101,8 +101,19 @@ impl Resolver<'_> {
                 Ok(Condition::Ids(ids.iter().map(hashed).collect()))
             }
             Filter::LastUpdated(tests) => Ok(Condition::LastUpdated(tests.clone())),
+            Filter::Value { params, tests: Tests::Reference(tests), not }
+                if tests.iter().any(|test| matches!(test, ReferenceTest::Tree(..))) =>
+            {
+                let targets = self.with_trees(tests, connection).await?;
+                let keys = Keys::Reference { targets, patients: false };
+                Ok(Condition::Index { params: params.clone(), keys, not: *not })
+            }
             Filter::Value { params, tests, not } => {
-                Ok(Condition::of_tests(params, tests, *not, self.key))
+                let parts = Condition::parts_of(of, params, tests, self.key);
+                match parts.filter(|_| !not && is_of_system(tests)) {
+                    Some(parts) => Ok(Condition::All(parts)),
+                    None => Ok(Condition::of_tests(params, tests, *not, self.key)),
+                }
             }
             Filter::Missing { params, missing } => {
                 Ok(Condition::Missing { params: params.clone(), missing: *missing })
@@ -267,6 +278,12 @@ impl Resolver<'_> {
         let rows = connection.ask(sql.finish()).await?;
         Ok(rows.iter().map(|row| int(row, 0)).collect())
     }
+}
+
+/// Whether a composite asks for any code of a system: of the resource itself, that has no row of its own.
+fn is_of_system(tests: &Tests) -> bool {
+    let Tests::Composite(pairs) = tests else { return false };
+    pairs.iter().any(|(first, _)| matches!(first, TokenTest::System(_)))
 }
 
 /// Whether the filter looks at other resources.

@@ -3,6 +3,7 @@
 use fhir::{Held, ParamKind, ResourceType, SearchParam, search_params, token_parts};
 
 use super::parse_sort::is_sortable;
+use super::tree::part_of;
 
 /// One search parameter of a type with what it takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,7 +53,12 @@ pub(super) fn modifiers(of: ResourceType, param: &SearchParam) -> Vec<&'static s
             found.extend(parts.of_type.then_some("of-type"));
             found
         }
-        ParamKind::Reference => vec!["[type]", "identifier", "missing"],
+        ParamKind::Reference => {
+            let mut found = vec!["[type]", "identifier", "missing"];
+            let tree = param.targets.iter().any(|of| !part_of(*of).is_empty());
+            found.extend(tree.then_some(["above", "below"]).into_iter().flatten());
+            found
+        }
         ParamKind::String => vec!["contains", "exact", "missing"],
         ParamKind::Uri => vec!["above", "below", "missing"],
         ParamKind::Date | ParamKind::Number | ParamKind::Quantity => vec!["missing"],

@@ -114,6 +114,12 @@ const OBSERVATIONS: Cases = &[
     ("Observation?code=w&value-quantity=gt85|http://unitsofmeasure.org|kg", &["sampled"]),
     ("Observation?code-value-quantity=w$gt85&code-value-quantity=w$lt100", &[]),
     ("Observation?combo-code-value-quantity=8480-6$gt140,w$80", &["bare", "bp1", "kg"]),
+    ("Observation?code-value-quantity=http://loinc.org|$80,|w$80", &["bare", "kg"]),
+    ("Observation?combo-code-value-quantity=http://loinc.org|$80", &["bp1", "kg"]),
+    (
+        "Observation?combo-code-value-quantity=http://loinc.org|$80,8480-6$120",
+        &["bp1", "bp2", "kg"],
+    ),
     ("Observation?code-value-concept=q$Y", &["yes"]),
     ("Observation?code-value-concept=http://loinc.org|q$urn:a|Y", &["yes"]),
     ("Observation?code-value-concept=http://loinc.org|q$|N", &["no"]),

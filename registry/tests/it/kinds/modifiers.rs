@@ -83,8 +83,11 @@ fn what_a_parameter_does_not_take_is_refused_by_name() {
         ("Patient?birthdate:exact=2000", "it takes :missing"),
         ("Patient?name:of-type=a|b|c", "it takes :contains, :exact, :missing"),
         ("Observation?code-value-quantity:missing=true", "it takes none"),
-        ("Observation?subject:Nonsense=1", "it takes :[type], :identifier, :missing"),
-        ("Observation?subject:[type]=1", "it takes :[type], :identifier, :missing"),
+        (
+            "Observation?subject:Nonsense=1",
+            "it takes :[type], :above, :below, :identifier, :missing",
+        ),
+        ("Observation?subject:[type]=1", "it takes :[type], :above, :below, :identifier, :missing"),
         ("Patient?_id:not=1", "_id:not: modifier :not is not supported, it takes none"),
     ] {
         match read(query, None) {

@@ -74,6 +74,37 @@ fn uris_match_whole_or_along_the_path() {
     check(resources, URIS);
 }
 
+/// § 3.1.1.4.14: `:above` and `:below` follow the hierarchy of the type that is referred to.
+#[test]
+fn references_are_found_above_and_below_in_a_hierarchy() {
+    let place = |id: &str, part_of: &str| {
+        let mut place = json!({"resourceType": "Location", "id": id});
+        if !part_of.is_empty() {
+            place["partOf"] = json!({"reference": format!("Location/{part_of}")});
+        }
+        place
+    };
+    let visit = |id: &str, place: &str| {
+        json!({"resourceType": "Encounter", "id": id, "status": "finished", "class": {"code": "AMB"},
+            "location": [{"location": {"reference": format!("Location/{place}")}}]})
+    };
+    let resources = vec![
+        place("site", ""),
+        place("ward", "site"),
+        place("bed", "ward"),
+        place("other", ""),
+        // A circle ends.
+        place("one", "two"),
+        place("two", "one"),
+        visit("a", "site"),
+        visit("b", "ward"),
+        visit("c", "bed"),
+        visit("d", "other"),
+        visit("e", "two"),
+    ];
+    check(resources, HIERARCHIES);
+}
+
 /// § 3.1.1.4.12.
 #[test]
 fn references_are_found_by_type_url_identifier_and_absence() {
@@ -184,4 +215,16 @@ const REFERENCES: Cases = &[
     // The patient is missing where the subject is somebody else.
     ("Observation?patient:missing=true", &["b", "d", "f", "g"]),
     ("Observation?patient:missing=false", &["a", "c", "e"]),
+];
+
+const HIERARCHIES: Cases = &[
+    ("Encounter?location=Location/ward", &["b"]),
+    ("Encounter?location:below=Location/ward", &["b", "c"]),
+    ("Encounter?location:below=site", &["a", "b", "c"]),
+    ("Encounter?location:above=bed", &["a", "b", "c"]),
+    ("Encounter?location:above=http://example.org/fhir/Location/ward", &["a", "b"]),
+    ("Encounter?location:below=Location/one", &["e"]),
+    ("Encounter?location:below=Location/ward,Location/other", &["b", "c", "d"]),
+    ("Encounter?location:below=Location/none", &[]),
+    ("Location?partof:below=Location/site", &["bed", "ward"]),
 ];

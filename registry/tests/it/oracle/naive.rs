@@ -12,7 +12,7 @@ use super::cases::Case;
 use super::compare::{Question, date_holds, passes, split, unescape};
 use super::params::{Kind, Param, compartment_codes, param, params};
 use super::schema::schema;
-use super::value::{Reference, Value, values};
+use super::value::{Reference, Value, literal, values};
 
 /// A resource as the oracle keeps it.
 pub(crate) struct Stored {
@@ -181,6 +181,10 @@ impl Naive {
         if modifier == "missing" {
             return Ok(own.is_empty() == (value == "true"));
         }
+        if param.kind == Kind::Reference && ["above", "below"].contains(&modifier) {
+            let asked: Vec<_> = alternatives.iter().map(|one| unescape(one)).collect();
+            return Ok(self.in_tree(stored, param, modifier == "below", &asked));
+        }
         let parts: Vec<Kind> = param.parts.iter().map(|(kind, _)| *kind).collect();
         let question = Question { kind: param.kind, modifier, parts: &parts };
         let mut any = false;
@@ -190,6 +194,53 @@ impl Naive {
             }
         }
         Ok(if ["not", "not-in"].contains(&modifier) { !any } else { any })
+    }
+
+    /// One of the references is to what is asked for, or to what is below or above it by `partof`.
+    fn in_tree(&self, stored: &Stored, param: &Param, below: bool, asked: &[String]) -> bool {
+        let own = stored.references(param.code);
+        asked.iter().any(|asked| {
+            let named = literal(asked);
+            let Some(start) = named.local else {
+                let bare = |key: &String| key.split('/').nth(1) == Some(asked);
+                let starts: Vec<_> = own.iter().filter_map(|one| one.local.clone()).collect();
+                if !asked.contains(['/', ':']) {
+                    let types = param.targets.iter();
+                    let keys: Vec<_> = types.map(|of| format!("{of}/{asked}")).collect();
+                    let found = keys.iter().any(|key| {
+                        own.iter().any(|one| {
+                            one.local.as_ref().is_some_and(|own| self.reaches(key, own, below))
+                        })
+                    });
+                    return found || starts.iter().any(bare);
+                }
+                return named.url.is_some() && own.iter().any(|one| one.url == named.url);
+            };
+            own.iter()
+                .any(|one| one.local.as_ref().is_some_and(|own| self.reaches(&start, own, below)))
+        })
+    }
+
+    /// Whether one leads to the other, downwards or upwards, within its type.
+    fn reaches(&self, from: &str, to: &str, below: bool) -> bool {
+        let of = from.split('/').next().unwrap_or("");
+        let parents = |key: &str| -> Vec<String> {
+            let Some(one) = self.named(key).filter(|one| self.sees(one)) else { return Vec::new() };
+            let own = ["partof", "part-of"]
+                .into_iter()
+                .filter(|code| param(of, code).is_some_and(|param| param.targets.contains(&of)));
+            let all = own.flat_map(|code| one.references(code)).filter_map(|one| one.local);
+            all.filter(|key| key.starts_with(&format!("{of}/"))).collect()
+        };
+        let (child, ancestor) = if below { (to, from) } else { (from, to) };
+        let (mut seen, mut open) = (BTreeSet::from([child.to_owned()]), vec![child.to_owned()]);
+        while let Some(key) = open.pop() {
+            if key == ancestor {
+                return true;
+            }
+            open.extend(parents(&key).into_iter().filter(|key| seen.insert(key.clone())));
+        }
+        false
     }
 
     /// `reference[:Type].inner`: one of the resources that are referred to passes.

@@ -56,7 +56,7 @@ fn one(
                 Some(Value::Token(token)) => token,
                 _ => Token::default(),
             };
-            token_phrase(dice, &token, modifier, targets.is_none())?
+            token_phrase(dice, &token, modifier)?
         }
         (Kind::Reference, value) => {
             let targets = targets.map_or(usize::MAX, <[_]>::len);
@@ -79,7 +79,7 @@ fn one(
     Some(if ORDERED.contains(&kind) { format!("{}{text}", way.prefix) } else { text })
 }
 
-fn token_phrase(dice: &mut Dice, own: &Token, modifier: &str, is_part: bool) -> Option<String> {
+fn token_phrase(dice: &mut Dice, own: &Token, modifier: &str) -> Option<String> {
     match modifier {
         "of-type" => {
             let types =
@@ -102,9 +102,7 @@ fn token_phrase(dice: &mut Dice, own: &Token, modifier: &str, is_part: bool) -> 
     }
     let code = escape(&own.code.clone().unwrap_or_else(|| dice.pick(CODES).to_owned()));
     let system = escape(&own.system.clone().unwrap_or_else(|| dice.pick(SYSTEMS).to_owned()));
-    // Alternatives of a composite take `system|` with a token or a text only.
-    let forms = if is_part { 4 } else { 5 };
-    Some(match dice.roll(forms) {
+    Some(match dice.roll(5) {
         0 => code,
         1 if own.system.is_some() => format!("{system}|{code}"),
         1 | 2 => format!("{}|{code}", escape(dice.pick(SYSTEMS))),
