@@ -144,7 +144,7 @@ pub(super) fn parse(call: &Call, scope: HistoryScope, text: &str) -> Answered<Hi
             "_format" | "_pretty" | "_summary" | "_elements" => {}
             _ => return Err(refused(&name)),
         }
-        if seen.contains(&name) {
+        if seen.contains(&name) && name != "_elements" {
             return Err(Fault::new(FaultKind::Invalid, format!("{name} occurs twice")));
         }
         seen.push(name);

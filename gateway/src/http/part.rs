@@ -37,12 +37,20 @@ pub fn of_pairs(
     interaction: Interaction,
     resource_type: Option<ResourceType>,
 ) -> Answered<Option<Subset>> {
-    let value = |of: &str| pairs.iter().find(|(name, _)| name == of).map(|(_, value)| &**value);
-    let (summary, elements) = (value(SUMMARY), value(ELEMENTS));
-    if summary.is_none() && elements.is_none() {
+    let values = |of: &str| -> Vec<&str> {
+        pairs.iter().filter(|(name, _)| name == of).map(|(_, value)| &**value).collect()
+    };
+    let wrong = |text: &str| Fault::new(FaultKind::Invalid, text);
+    let summary = match values(SUMMARY)[..] {
+        [] => None,
+        [one] => Some(one),
+        _ => return Err(wrong("_summary occurs twice")),
+    };
+    let elements = values(ELEMENTS).join(",");
+    let elements = (!values(ELEMENTS).is_empty()).then_some(&*elements);
+    if elements.is_none() && matches!(summary, None | Some("false")) {
         return Ok(None);
     }
-    let wrong = |text: &str| Fault::new(FaultKind::Invalid, text);
     match interaction {
         Interaction::Search | Interaction::History => {}
         Interaction::Read | Interaction::Vread | Interaction::Capabilities => {

@@ -85,6 +85,10 @@ async fn every_reading_answers_in_the_form_asked_for() {
         "/Patient/_history".into(),
         "/_history".into(),
         "/Patient?family=ada".into(),
+        "/?_type=Patient,Observation".into(),
+        format!("/{key}/Observation"),
+        format!("/{key}/$everything"),
+        "/ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/administrative-gender".into(),
         "/metadata".into(),
     ] {
         let plain = site.get(&path).await.expect(200);
@@ -248,6 +252,8 @@ async fn resources_are_given_in_part() {
         ("_summary=false", "code note status text valueQuantity"),
         ("_elements=note", "code note status"),
         ("_elements=value,note", "code note status valueQuantity"),
+        ("_elements=value&_elements=note", "code note status valueQuantity"),
+        ("%5Fsummary=text", "code status text"),
     ];
     for (query, expected) in cases {
         let read = site.get(&format!("{path}?{query}")).await.expect(200);
@@ -287,6 +293,8 @@ async fn parts_that_cannot_be_given_are_refused() {
         format!("{path}?_summary=true&_elements=name"),
         "/Patient?_elements=valueString".into(),
         "/Patient?_elements=".into(),
+        "/Patient?_summary=true&_summary=data".into(),
+        "/Patient?%5Felements=nme".into(),
         "/Patient?_summary=text&_include=Patient:organization".into(),
     ] {
         let refused = site.get(&bad).await.expect(400);
