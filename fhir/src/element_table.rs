@@ -12,6 +12,7 @@ use crate::primitive::Primitive;
 /// All types and value sets.
 pub(crate) struct ElementTable {
     types: Vec<TypeDef>,
+    by_name: HashMap<&'static str, TypeId>,
     value_sets: Vec<ValueSet>,
     /// By the code of a [`ResourceType`].
     resources: Vec<TypeId>,
@@ -23,11 +24,13 @@ pub(crate) struct ElementTable {
 
 /// Place of a type in the table.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct TypeId(u16);
+pub(crate) struct TypeId(pub(crate) u16);
 
 /// A resource type, datatype or backbone element.
 pub(crate) struct TypeDef {
-    properties: Vec<Property>,
+    /// `Patient`, `Patient.contact`.
+    pub(crate) name: &'static str,
+    pub(crate) properties: Vec<Property>,
     /// Open addressing: a hash leads to a place in `properties`.
     hashed: Vec<u16>,
     /// Elements by slot, choices without `[x]`.
@@ -78,6 +81,10 @@ pub(crate) fn element_table() -> &'static ElementTable {
 impl ElementTable {
     pub(crate) fn of_resource(&self, resource_type: ResourceType) -> TypeId {
         self.resources[usize::from(resource_type.code())]
+    }
+
+    pub(crate) fn named(&self, name: &str) -> Option<TypeId> {
+        self.by_name.get(name).copied()
     }
 
     pub(crate) fn type_def(&self, id: TypeId) -> &TypeDef {
@@ -183,6 +190,7 @@ impl Parser {
             element: id("Element"),
             coding: id("Coding"),
             codeable_concept: id("CodeableConcept"),
+            by_name: self.type_ids.clone(),
             types: self.types,
             value_sets: self.value_sets,
         }
@@ -213,6 +221,7 @@ impl Parser {
     fn open_type(&mut self, header: &'static str) -> &'static str {
         let (name, base) = header.split_once(' ').unwrap_or((header, ""));
         self.types.push(TypeDef {
+            name,
             properties: Vec::new(),
             hashed: Vec::new(),
             names: Vec::new(),

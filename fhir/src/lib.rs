@@ -24,6 +24,7 @@ mod resource_type;
 mod same;
 mod search;
 mod splice;
+mod structure;
 mod subset;
 mod time_range;
 mod tree;
@@ -58,6 +59,7 @@ pub use search::{
     split_unescaped, token_parts, unescape, values_of,
 };
 pub use splice::Template;
+pub use structure::{Declared, Member};
 pub use subset::{InvalidSubset, Subset, Summary};
 pub use time_range::TimeRange;
 pub use tree::{Children, DEPTH_MAX, Kind, NODES_MAX, Node, Tree};

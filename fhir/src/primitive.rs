@@ -79,6 +79,35 @@ impl Primitive {
         })
     }
 
+    /// Its name in the standard; the values of `System` are strings and URIs.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Base64Binary => "base64Binary",
+            Self::Boolean => "boolean",
+            Self::Canonical => "canonical",
+            Self::Code => "code",
+            Self::Date => "date",
+            Self::DateTime => "dateTime",
+            Self::Decimal => "decimal",
+            Self::Id => "id",
+            Self::Instant => "instant",
+            Self::Integer => "integer",
+            Self::Markdown => "markdown",
+            Self::Oid => "oid",
+            Self::PositiveInt => "positiveInt",
+            Self::String => "string",
+            Self::Time => "time",
+            Self::UnsignedInt => "unsignedInt",
+            Self::Uri => "uri",
+            Self::Url => "url",
+            Self::Uuid => "uuid",
+            Self::Xhtml => "xhtml",
+            Self::SystemId => "string",
+            Self::SystemString => "string",
+            Self::SystemUri => "uri",
+        }
+    }
+
     /// Whether a property with an underscore may stand beside it.
     pub(crate) fn has_extensions(self) -> bool {
         !matches!(self, Self::Xhtml | Self::SystemId | Self::SystemString | Self::SystemUri)

@@ -33,6 +33,7 @@ use crate::payload::{Payloads, TENANT};
 use crate::sealer::{Ledger, Sealer};
 use crate::telemetry::metrics::Metrics;
 use crate::terminology::Terminology;
+use crate::validation::Validation;
 
 /// Why the application did not open. The text says what and how to mend it.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +89,8 @@ pub struct App {
     pub dev_issuer: Option<DevIssuer>,
     /// Definitions of codes that were asked for.
     pub terminology: Terminology,
+    /// Profiles that resources are validated against.
+    pub validation: Validation,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Held by a submission that is prepared again, so that those who lost a race do not race each other.
@@ -131,6 +134,8 @@ impl App {
         for folder in [data.clone(), data.join("keys"), data.join("objects")] {
             make_folder(&folder)?;
         }
+        let validation =
+            Validation::open(config.validation.profiles.as_deref()).map_err(OpenError::Folder)?;
         let metrics = Arc::new(Metrics::default());
         let store = open_store(&config).await?;
         store.take_sequencer().await.map_err(of_sequencer)?;
@@ -165,6 +170,7 @@ impl App {
             auth,
             dev_issuer,
             terminology: Terminology::default(),
+            validation,
             metrics,
             turn: tokio::sync::Mutex::new(()),
             verified: Cache::new(VERIFIED_MAX),

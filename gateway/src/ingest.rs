@@ -26,6 +26,7 @@ use crate::prepare::{Contents, Prepared, prepare};
 use crate::snapshot::{Snapshot, Unchanged, at_version};
 use crate::submission::{Submission, Verb};
 use crate::telemetry::metrics::Interaction;
+use crate::validation;
 use crate::work;
 
 /// What became of a submission.
@@ -130,6 +131,7 @@ async fn write(
     if !submission.reads.is_empty() && verbs.all(|verb| matches!(verb, Verb::Read(_))) {
         return read_only(app, &submission).await;
     }
+    validation::enforce(app, &submission).await?;
     let submission = Arc::new(submission);
     let (planned, caller) = (Arc::clone(&submission), principal.clone());
     let plan = work::run(submission.is_long(), move || Plan::of(&planned, &caller)).await??;

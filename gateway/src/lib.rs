@@ -40,4 +40,5 @@ pub mod submission;
 pub mod telemetry;
 pub mod terminology;
 pub mod tls;
+pub mod validation;
 mod work;

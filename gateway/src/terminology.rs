@@ -131,6 +131,11 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
+    /// As stored.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// As a value.
     pub(crate) fn value(&self) -> Result<Value, Refusal> {
         serde_json::from_slice(&self.bytes)

@@ -128,6 +128,16 @@ pub const KEYS: &[Key] = &[
         "OTLP/HTTP collector; unset exports nothing",
     ),
     number("telemetry.trace_per_mille", "100", "share of requests traced without a traceparent"),
+    text(
+        "validation.level",
+        "syntax",
+        "what a write must pass: syntax, base (R4's rules) or profile",
+    ),
+    unset(
+        "validation.profiles",
+        "/etc/sealway/profiles",
+        "folder of StructureDefinitions (.json) and packages (.tgz)",
+    ),
 ];
 
 /// Keys of one `[[auth.issuer]]` table.

@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::validation::Level;
 pub use example::example;
+
 pub use layer::{ConfigError, Loaded, Origin, Setting, Sources, load};
 
 /// Everything a site can set.
@@ -40,6 +42,8 @@ pub struct Config {
     pub ledger: Ledger,
     /// Page sizes.
     pub search: Search,
+    /// What is checked before it is stored.
+    pub validation: Validation,
     /// Logs, traces, metrics.
     pub telemetry: Telemetry,
 }
@@ -176,6 +180,16 @@ pub struct Search {
     pub count_max: u32,
     /// Resources that one conditional delete may delete.
     pub delete_matches_max: u32,
+}
+
+/// `[validation]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Validation {
+    /// What a resource must pass to be stored.
+    pub level: Level,
+    /// Folder of StructureDefinitions and packages.
+    pub profiles: Option<PathBuf>,
 }
 
 /// `[telemetry]`

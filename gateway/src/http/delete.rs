@@ -104,9 +104,10 @@ async fn matches(
         return Err(invalid(format!("criteria have no {name}")));
     }
     let base = call.base();
-    let options = ParseOptions { base_url: &base, lenient: false, now_us: clock::now_us() };
+    let options =
+        ParseOptions { base_url: &base, lenient: false, now_us: clock::now_us(), codes: None };
     let mut parsed = parse_pairs(of, pairs, &options)?;
-    if parsed.filters.is_empty() || !parsed.ignored.is_empty() {
+    if parsed.legs.iter().all(|leg| leg.filters.is_empty()) || !parsed.ignored.is_empty() {
         return Err(invalid("a conditional delete needs criteria that are all understood".into()));
     }
     let max = call.app.config.search.delete_matches_max;

@@ -25,7 +25,8 @@ pub async fn explain(call: Call, path: Path<String>) -> Reply {
     let resource_type = resource_type(&path)?;
     let (principal, permit) = call.permit(&AccessRequest::Explain).await?;
     let query = call.http.query_string();
-    let parsed = parse(&call, &SearchTarget::Type(resource_type), query)?;
+    let target = SearchTarget::Type(resource_type);
+    let parsed = parse(&call, &principal, &target, query).await?;
     let explanation = call.app.store.explain(&permit, &parsed).await?;
     let access = Access::of(&principal, Interaction::Operation, &call.request_id);
     access::record(&call.app, access.of_type(resource_type).query(query)).await?;

@@ -16,6 +16,7 @@ mod path;
 #[path = "../../../registry/tests/it/oracle/schema.rs"]
 mod schema;
 #[path = "../../../registry/tests/it/oracle/vocabulary.rs"]
+#[expect(dead_code, reason = "shared with the search oracle")]
 mod vocabulary;
 
 mod interactions;

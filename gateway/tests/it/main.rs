@@ -32,4 +32,5 @@ mod terminology;
 mod tls;
 mod transaction;
 mod unchanged;
+mod validate;
 mod xml;

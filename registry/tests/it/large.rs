@@ -1,7 +1,6 @@
 //! Sets of many versions, which are made and sent in parts.
 
 use policy::Permit;
-use registry::store::Store;
 use registry::write_set::Write;
 
 use crate::engines::on_each_engine;

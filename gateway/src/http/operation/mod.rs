@@ -10,6 +10,7 @@ mod input;
 mod lastn;
 mod members;
 mod meta;
+mod validate;
 
 use actix_web::Route;
 use actix_web::http::Method;
@@ -95,7 +96,25 @@ const OPERATIONS: &[Operation] = &[
         affects_state: true,
         route: || to(meta::delete),
     },
+    Operation {
+        code: "validate",
+        definition: VALIDATE,
+        of: None,
+        on_instance: false,
+        affects_state: false,
+        route: || to(validate::validate),
+    },
+    Operation {
+        code: "validate",
+        definition: VALIDATE,
+        of: None,
+        on_instance: true,
+        affects_state: false,
+        route: || to(validate::validate),
+    },
 ];
+
+const VALIDATE: &str = "http://hl7.org/fhir/OperationDefinition/Resource-validate";
 
 /// Their routes; to be registered before those of resources, whose ids would match the names.
 pub fn routes(config: &mut ServiceConfig) {
@@ -115,7 +134,15 @@ pub fn routes(config: &mut ServiceConfig) {
 /// What the CapabilityStatement says of the operations on a type.
 pub fn stated(of: ResourceType) -> Vec<Value> {
     let own = OPERATIONS.iter().filter(|operation| operation.of.is_none_or(|one| one == of));
-    own.map(|one| json!({"name": one.code, "definition": one.definition})).collect()
+    let mut stated: Vec<Value> = Vec::new();
+    for one in own {
+        // One that works on the type and on an instance is told once.
+        let one = json!({"name": one.code, "definition": one.definition});
+        if !stated.contains(&one) {
+            stated.push(one);
+        }
+    }
+    stated
 }
 
 /// The resource in the path of an operation that is of this type, or of any.

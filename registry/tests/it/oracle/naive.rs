@@ -109,7 +109,8 @@ impl Naive {
         let filters: Vec<_> = case.pairs.iter().filter(|(name, _)| is_filter(name)).collect();
         let mut found = Vec::new();
         let types = types(case);
-        'all: for stored in types.iter().flat_map(|of| self.visible(of)) {
+        let of_types = |one: &&Stored| types.contains(&one.of()) && self.sees(one);
+        'all: for stored in self.resources.iter().filter(of_types) {
             if case.owner.as_ref().is_some_and(|owner| !belongs(stored, owner)) {
                 continue;
             }
