@@ -140,7 +140,7 @@ async fn what_shortens_hits_is_applied_and_echoed() {
 
     let page = site.get("/Patient?_elements=id").await.expect(200).json();
 
-    assert_eq!(page["link"][0]["url"], format!("{}/Patient?_count=50&_elements=id", site.base));
+    assert_eq!(page["link"][0]["url"], format!("{}/Patient?_elements=id&_count=50", site.base));
     assert!(page["entry"][0]["resource"].get("name").is_none());
     assert_eq!(page["entry"].as_array().unwrap().len(), 1);
     site.get("/Patient?_summary=nonsense").await.expect(400);
