@@ -69,12 +69,8 @@ impl Codes for R4Codes {
         if url == UCUM_SYSTEM {
             return match CanonicalUnit::parse(code) {
                 Some(_) => Membership::In,
+                None if is_plain_unit(code) => Membership::NotIn,
                 // Units without a canonical form (bel, neper, pH, …) are good and not told from bad ones.
-                None if code.bytes().all(|b| b.is_ascii_alphabetic())
-                    && !code.ends_with(['B', 'p']) =>
-                {
-                    Membership::NotIn
-                }
                 None => Membership::Unknown,
             };
         }
@@ -84,6 +80,14 @@ impl Codes for R4Codes {
             None => Membership::Unknown,
         }
     }
+}
+
+/// Whether a unit is made of letters alone and of none that have no canonical form.
+fn is_plain_unit(code: &str) -> bool {
+    code.split(['/', '.']).all(|part| {
+        let special = part.len() <= 3 && (part.ends_with('B') || part.ends_with("Np"));
+        !special && !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphabetic())
+    })
 }
 
 /// Sets that a grammar defines: media types (RFC 6838 §4.2).

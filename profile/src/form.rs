@@ -2,6 +2,8 @@
 //!
 //! Spec: FHIR R4 datatypes.html#canonical, #uuid, narrative.html#linking, conceptmap.html, ucum.org §1–§2.
 
+use std::collections::HashSet;
+
 use fhir::{IssueType, Node};
 use fhirpath::Element;
 
@@ -30,7 +32,7 @@ impl Walk<'_> {
     /// Links and images of a narrative that lead to a fragment which it does not have.
     pub(crate) fn links(&self, at: Element<'_>) {
         let Some(text) = at.text() else { return };
-        let mut names: Vec<&str> = Vec::new();
+        let mut names: HashSet<&str> = HashSet::new();
         let mut wanted: Vec<&str> = Vec::new();
         let mut rest = &*text;
         while let Some(start) = rest.find('<') {
@@ -40,24 +42,34 @@ impl Walk<'_> {
             for key in ["id", "name"] {
                 names.extend(attribute(tag, key));
             }
-            wanted.extend(attribute(tag, "href").and_then(|href| href.strip_prefix('#')));
+            for key in ["href", "src"] {
+                wanted.extend(attribute(tag, key).and_then(|href| href.strip_prefix('#')));
+            }
             rest = &rest[start + end..];
             if names.len() + wanted.len() > LINKS_MAX {
                 return;
             }
         }
-        let lost = |target: &&str| !target.is_empty() && !names.contains(target);
-        if wanted.iter().any(|target| lost(target) && !self.has_id(at.node(), target)) {
+        wanted.retain(|target| !target.is_empty() && !names.contains(target));
+        if wanted.is_empty() {
+            return;
+        }
+        let ids = ids(at.node());
+        if wanted.iter().any(|target| !ids.contains(target)) {
             let text = "a link of the narrative leads to something that is not in the resource";
             self.error(at.node(), IssueType::NotFound, text);
         }
     }
 
-    /// Whether an element of the resource has this id, or a contained resource.
-    fn has_id(&self, node: Node<'_>, id: &str) -> bool {
-        let quoted = format!("\"{id}\"");
-        let document = node.tree().root().raw();
-        document.windows(quoted.len()).any(|part| part == quoted.as_bytes())
+    /// A number that is said to be a URI must be one (FHIR R4 identifier-registry.html, `urn:ietf:rfc:3986`).
+    pub(crate) fn identifier(&self, at: Element<'_>) {
+        let Some(node) = at.value() else { return };
+        let text = |key: &str| node.get(key).and_then(Node::as_str);
+        let is_uri = text("system").is_some_and(|system| system == "urn:ietf:rfc:3986");
+        if is_uri && text("value").is_some_and(|value| !has_scheme(&value)) {
+            let text = "the value must be a full URI, as its system says";
+            self.error(node, IssueType::Value, text);
+        }
     }
 
     /// Codes of a map that their own code systems do not have.
@@ -84,6 +96,20 @@ impl Walk<'_> {
             self.error(code, IssueType::CodeInvalid, text);
         }
     }
+}
+
+/// The ids of all elements of a document.
+fn ids(node: Node<'_>) -> HashSet<&str> {
+    let text = std::str::from_utf8(node.tree().bytes()).unwrap_or_default();
+    let after_key = text.split("\"id\"").skip(1);
+    let value = |rest: &'_ str| -> Option<usize> {
+        let value = rest.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
+        Some(rest.len() - value.len())
+    };
+    after_key
+        .filter_map(|rest| Some(&rest[value(rest)?..]))
+        .filter_map(|value| value.split('"').next())
+        .collect()
 }
 
 /// Whether a URI begins with a scheme (RFC 3986 §3.1).

@@ -208,6 +208,7 @@ impl<'v> Walk<'v> {
             Some("Coding" | "Quantity") => self.known_code(at),
             Some("Reference") => self.lost_reference(at, place),
             Some("xhtml") => self.links(at),
+            Some("Identifier") => self.identifier(at),
             Some("ConceptMap.group") => self.mapped_codes(at),
             _ => {}
         }
