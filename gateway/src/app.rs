@@ -31,6 +31,7 @@ use crate::http::hosts::Hosts;
 use crate::mllp::frame::FRAME_BYTES_MAX;
 use crate::payload::{Payloads, TENANT};
 use crate::sealer::{Ledger, Sealer};
+use crate::search_params::Params;
 use crate::telemetry::metrics::Metrics;
 use crate::terminology::Terminology;
 use crate::validation::Validation;
@@ -87,6 +88,8 @@ pub struct App {
     pub auth: Authenticator,
     /// The development issuer, when it runs.
     pub dev_issuer: Option<DevIssuer>,
+    /// Search parameters in force.
+    pub search_params: Params,
     /// Definitions of codes that were asked for.
     pub terminology: Terminology,
     /// Profiles that resources are validated against.
@@ -124,12 +127,8 @@ impl App {
     /// As [`App::open`].
     pub async fn open_over(config: Config, journal: Journal) -> Result<Arc<Self>, OpenError> {
         let hosts = Hosts::of(&config)?;
-        let server = &config.server;
-        let largest = server.bundle_bytes_max.max(server.body_bytes_max).max(FRAME_BYTES_MAX);
-        if config.server.bodies_bytes_max / SHARE < largest {
-            let text = "server.bodies_bytes_max must be three times the largest body, bundle or HL7 v2 message (32 MiB)";
-            return Err(crate::config::ConfigError(text.to_owned()).into());
-        }
+        let terminology = Terminology::of(&config)?;
+        check_budget(&config)?;
         let data = config.data_dir.clone();
         for folder in [data.clone(), data.join("keys"), data.join("objects")] {
             make_folder(&folder)?;
@@ -159,7 +158,7 @@ impl App {
         let auth = open_auth(&config, dev_issuer.as_ref())?;
         let (stop, stopped) = watch::channel(false);
         let sealing = start_sealer(sealer, stopped)?;
-        Ok(Arc::new(Self {
+        let app = Arc::new(Self {
             hosts,
             bodies: Budget::new(config.server.bodies_bytes_max),
             store,
@@ -169,7 +168,8 @@ impl App {
             ledger,
             auth,
             dev_issuer,
-            terminology: Terminology::default(),
+            search_params: Params::default(),
+            terminology,
             validation,
             metrics,
             turn: tokio::sync::Mutex::new(()),
@@ -177,7 +177,12 @@ impl App {
             stop,
             sealing: std::sync::Mutex::new(Some(sealing)),
             config,
-        }))
+        });
+        if let Err(fault) = app.search_params.refresh(&app).await {
+            app.close().await;
+            return Err(OpenError::Registry(format!("the search parameters: {fault}")));
+        }
+        Ok(app)
     }
 
     /// Lets the sealer finish. Call it after the listeners have stopped.
@@ -193,6 +198,16 @@ impl App {
     }
 }
 
+fn check_budget(config: &Config) -> Result<(), OpenError> {
+    let server = &config.server;
+    let largest = server.bundle_bytes_max.max(server.body_bytes_max).max(FRAME_BYTES_MAX);
+    if server.bodies_bytes_max / SHARE < largest {
+        let text = "server.bodies_bytes_max must be three times the largest body, bundle or HL7 v2 message (32 MiB)";
+        return Err(crate::config::ConfigError(text.to_owned()).into());
+    }
+    Ok(())
+}
+
 pub(crate) async fn open_store(config: &Config) -> Result<Arc<dyn Store>, OpenError> {
     if let Some(options) = postgres_options(config) {
         let store = PostgresStore::connect(options).await;
@@ -200,6 +215,21 @@ pub(crate) async fn open_store(config: &Config) -> Result<Arc<dyn Store>, OpenEr
     }
     let options = sqlite_options(config);
     make_private_file(&options.path)?;
+    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(options)).await;
+    let opened = opened.map_err(|error| OpenError::Registry(error.to_string()))?;
+    Ok(Arc::new(opened.map_err(|error| of_registry(&error))?))
+}
+
+/// The registry for its index to be made anew.
+pub(crate) async fn open_store_to_rebuild(config: &Config) -> Result<Arc<dyn Store>, OpenError> {
+    if let Some(options) = postgres_options(config) {
+        let mut options = options;
+        options.rebuilds = true;
+        let store = PostgresStore::connect(options).await;
+        return Ok(Arc::new(store.map_err(|error| of_registry(&error))?));
+    }
+    let mut options = sqlite_options(config);
+    options.rebuilds = true;
     let opened = tokio::task::spawn_blocking(move || SqliteStore::open(options)).await;
     let opened = opened.map_err(|error| OpenError::Registry(error.to_string()))?;
     Ok(Arc::new(opened.map_err(|error| of_registry(&error))?))
@@ -276,7 +306,7 @@ fn open_bucket(config: &Config, bucket: &str) -> Result<Arc<dyn PayloadStore>, O
 }
 
 /// One gateway a database: which one is a matter of the configuration.
-fn of_sequencer(error: SequencerError) -> OpenError {
+pub(crate) fn of_sequencer(error: SequencerError) -> OpenError {
     match error {
         SequencerError::Taken(_) => {
             let text = format!(

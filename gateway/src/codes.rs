@@ -88,10 +88,17 @@ fn codes(
                 Some(stored) => Arc::clone(stored),
                 None => shelf.value_set(&Canonical::parse(name))?,
             };
-            let expansion = expand(&value_set, &ExpandOptions::default(), shelf)?;
+            let options = ExpandOptions { whole_systems: true, ..ExpandOptions::default() };
+            let expansion = expand(&value_set, &options, shelf)?;
             let coded = |(system, code): (Option<&str>, &str)| {
                 let (system, code) = (system?.to_owned(), code.to_owned());
-                Some(CodeAnswer::Code { system, code })
+                // A whole code system that is not known here: any code of it.
+                let is_whole = code.is_empty();
+                Some(if is_whole {
+                    CodeAnswer::System(system)
+                } else {
+                    CodeAnswer::Code { system, code }
+                })
             };
             return Ok(expansion.codes().filter_map(coded).collect());
         }
@@ -102,7 +109,7 @@ fn codes(
     let system =
         shelf.needed_code_system(&Canonical::parse(system.as_ref().ok_or_else(unnamed)?))?;
     let unknown = || Refusal::NoSuchCode(format!("{code} is not in {}", system.canonical()));
-    let members = members_of_hierarchy(&system, code, below).ok_or_else(unknown)?;
+    let members = members_of_hierarchy(&system, code, below)?.ok_or_else(unknown)?;
     let coded =
         |code: Box<str>| CodeAnswer::Code { system: system.url.to_string(), code: code.into() };
     Ok(members.into_iter().map(coded).collect())

@@ -225,6 +225,7 @@ impl From<ReadError> for Fault {
             ReadError::TooCostly(text) => {
                 Self::new(FaultKind::Invalid, format!("the query is too costly: {text}"))
             }
+            ReadError::NotIndexed(text) => Self::new(FaultKind::Unavailable, text),
             ReadError::Forbidden(text) => Self::new(FaultKind::Forbidden, text),
             ReadError::Busy => Self::new(FaultKind::Busy, "too many reads waiting; retry later"),
             ReadError::Unavailable(cause) => {

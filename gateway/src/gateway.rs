@@ -34,6 +34,7 @@ pub struct Gateway {
     served: Served,
     listening: Option<JoinHandle<()>>,
     sweep: JoinHandle<()>,
+    indexing: JoinHandle<()>,
     stop: watch::Sender<bool>,
     _metrics: Option<MetricsGuard>,
 }
@@ -83,6 +84,7 @@ impl Gateway {
         let listening = listener
             .map(|listener| tokio::spawn(listener.run(Arc::clone(&app), desk, stopped.clone())));
         let sweep = tokio::spawn(expire_keys(Arc::clone(&app)));
+        let indexing = tokio::spawn(crate::search_params::reindex::run(Arc::clone(&app)));
         Ok(Self {
             http: served.address,
             mllp,
@@ -90,6 +92,7 @@ impl Gateway {
             served,
             listening,
             sweep,
+            indexing,
             stop,
             _metrics: metrics,
         })
@@ -146,6 +149,7 @@ impl Gateway {
     pub async fn stop(self) {
         let _nobody_listens = self.stop.send(true);
         self.sweep.abort();
+        self.indexing.abort();
         self.served.stop().await;
         if let Some(listening) = self.listening
             && listening.await.is_err()

@@ -164,6 +164,7 @@ async fn write(
                         turn = Some(app.turn.lock().await);
                     }
                     pause(attempt).await;
+                    app.search_params.refresh(app).await?;
                     continue;
                 }
                 Err(CommitError::AlreadyAnswered(answer)) => return Ok(repeated(answer)),

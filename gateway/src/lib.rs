@@ -35,6 +35,7 @@ mod plan;
 pub mod precondition;
 mod prepare;
 pub mod sealer;
+pub mod search_params;
 mod snapshot;
 pub mod submission;
 pub mod telemetry;

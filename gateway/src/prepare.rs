@@ -12,9 +12,11 @@ use fhir::{
     Instant, Node, ResourceId, ResourceKey, ResourceType, Template, Tree, VersionId, same_content,
     write_json_string,
 };
+use policy::Permit;
 use registry::hash::IndexKey;
-use registry::index::IndexRows;
-use registry::write_set::{Action, Write, WriteSet};
+use registry::index::{IndexRows, index_rows_with};
+use registry::params::search_parameter;
+use registry::write_set::{Action, Dependency, Match, MatchOutcome, Write, WriteSet};
 use repository::{CONTENT_BYTES_MAX, DataKey, INLINE_BYTES_MAX, Sealer, StagedObject};
 
 use crate::app::App;
@@ -23,6 +25,7 @@ use crate::error::{Answered, Fault, FaultKind};
 use crate::finish::VersionFinish;
 use crate::payload::Keys;
 use crate::plan::{Link, LinkPart, LinkTarget, Plan};
+use crate::search_params::Loaded;
 use crate::snapshot::{Snapshot, Unchanged, contents_before};
 use crate::submission::{Submission, body_id};
 use crate::work;
@@ -77,13 +80,25 @@ pub(crate) async fn prepare(
     let before = contents_before(app, plan, &decisions).await?;
     let (shared, planned) = (Arc::clone(submission), Arc::clone(plan));
     let index_key = app.store.index_key().clone();
+    let params = app.search_params.current();
+    let in_force = Arc::clone(&params);
     let (decisions, drafts) = work::run(submission.is_long(), move || {
-        let job = Drafting { submission: &shared, plan: &planned, targets, before, index_key };
+        let (submission, plan, params) = (&*shared, &*planned, in_force);
+        let job = Drafting { submission, plan, targets, before, index_key, params };
         let drafts = job.all(&mut decisions)?;
         Ok::<_, Fault>((decisions, drafts))
     })
     .await??;
-    assemble(app, submission, snapshot, decisions, drafts).await
+    let mut prepared = assemble(app, submission, snapshot, decisions, drafts).await?;
+    if !prepared.set.writes.is_empty() {
+        // Rows that were made for other parameters would be missing or too many.
+        prepared.set.depends.push(Dependency {
+            permit: Permit::maintenance(),
+            asked: Match::SearchParams,
+            found: MatchOutcome::SearchParams(params.change),
+        });
+    }
+    Ok(prepared)
 }
 
 /// For each operation, the resource that references to its entry will name; then the conditional ones.
@@ -162,6 +177,7 @@ struct Drafting<'p> {
     /// Contents that updates would replace.
     before: HashMap<usize, Unchanged>,
     index_key: IndexKey,
+    params: Arc<Loaded>,
 }
 
 impl Drafting<'_> {
@@ -227,14 +243,14 @@ impl Drafting<'_> {
         }
         if replacements.is_empty() {
             let mut draft = draft(template);
-            index(&mut draft, node, base, &self.index_key);
+            self.index(&mut draft, node)?;
             return Ok(Some(draft));
         }
         // Index and compartments follow the references as they will be stored.
         let bytes = template.fill(VersionId::FIRST, Instant::from_micros(0));
         let rewritten = Tree::parse(bytes).map_err(Fault::invalid)?;
         let mut draft = draft(template);
-        index(&mut draft, rewritten.root(), base, &self.index_key);
+        self.index(&mut draft, rewritten.root())?;
         Ok(Some(draft))
     }
 
@@ -253,6 +269,21 @@ impl Drafting<'_> {
             Fault::new(FaultKind::Deleted, "the content of the resource has been erased")
         })?;
         patch.applied(node, replacements, &before.body).map(Some)
+    }
+
+    fn index(&self, draft: &mut Draft, node: Node<'_>) -> Answered<()> {
+        let (of, base) = (draft.key.resource_type, self.submission.base.as_str());
+        if of == search_parameter() {
+            self.params.check(&draft.key.id, node)?;
+        }
+        draft.rows = index_rows_with(node, of, base, &self.index_key, &self.params.set);
+        draft.patients = match of {
+            // A link may name a mistaken duplicate, so it makes nobody see another's demographics.
+            ResourceType::PATIENT => vec![draft.key.id.clone()],
+            _ => fhir::patient_compartment(node, &draft.key, base),
+        };
+        draft.sort_us = fhir::sort_time(node, of);
+        Ok(())
     }
 
     /// True when the content, as it would be stored, is what is stored (FHIR R4 http.html#update leaves it to the
@@ -275,17 +306,6 @@ impl Drafting<'_> {
         let filled = Tree::parse(template.fill(before.version, before.updated));
         filled.is_ok_and(|filled| same_content(filled.root(), stored.root()))
     }
-}
-
-fn index(draft: &mut Draft, node: Node<'_>, base: &str, index_key: &IndexKey) {
-    let of = draft.key.resource_type;
-    draft.rows = registry::index::index_rows(node, of, base, index_key);
-    draft.patients = match of {
-        // A link may name a mistaken duplicate, so it makes nobody see another's demographics.
-        ResourceType::PATIENT => vec![draft.key.id.clone()],
-        _ => fhir::patient_compartment(node, &draft.key, base),
-    };
-    draft.sort_us = fhir::sort_time(node, of);
 }
 
 /// Decoding sees to it that whatever stores a resource has one.

@@ -88,7 +88,7 @@ impl Snapshot {
     pub(crate) fn query(&self, ask: usize) -> Option<(ResourceType, &str)> {
         match &self.asks[ask].asked {
             Match::Query(resource_type, query) => Some((*resource_type, query)),
-            Match::Key(_) => None,
+            Match::Key(_) | Match::SearchParams => None,
         }
     }
 
@@ -96,7 +96,7 @@ impl Snapshot {
     pub(crate) fn version(&self, key: &ResourceKey) -> Option<(VersionId, bool)> {
         match self.found[*self.keys.get(key)?] {
             MatchOutcome::Key(found) => found,
-            MatchOutcome::Hidden | MatchOutcome::Query(_) => None,
+            MatchOutcome::Hidden | MatchOutcome::Query(_) | MatchOutcome::SearchParams(_) => None,
         }
     }
 

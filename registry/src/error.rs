@@ -45,6 +45,9 @@ pub enum ReadError {
     /// The query would cost more than its budget.
     #[error("too costly: {0}")]
     TooCostly(String),
+    /// The query names a parameter whose index is not whole yet. Retrying later is safe.
+    #[error("{0}")]
+    NotIndexed(String),
     /// Too many reads wait. Retrying later is safe.
     #[error("too many reads waiting")]
     Busy,
@@ -79,7 +82,9 @@ pub enum OpenError {
     #[error("the registry is damaged: {0}")]
     Damaged(String),
     /// Its index rows were made by other search parameters; index it again.
-    #[error("the database is indexed for the search parameters of another release")]
+    #[error(
+        "the database is indexed for the search parameters of another release: run `sealway reindex` once"
+    )]
     OtherSearchTable,
     /// The schema is that of an earlier release, or not there yet, and was not to be changed.
     #[error(

@@ -4,6 +4,7 @@ use tokio::sync::oneshot;
 
 use crate::error::CommitError;
 use crate::outbox::SealedRange;
+use crate::params::{Activation, ReindexStep};
 use crate::write_set::{Committed, WriteSet};
 
 /// Something for the writer to do.
@@ -14,6 +15,12 @@ pub(crate) enum Job {
     Sealed(Vec<SealedRange>, Reply<()>),
     /// Remove access records that stand in the journal.
     Journaled(Vec<u64>, Reply<()>),
+    /// Put search parameters in force.
+    Activate(Activation, Reply<()>),
+    /// Make index rows of what was written before.
+    Reindex(Box<ReindexStep>, Reply<()>),
+    /// Remove all index rows and begin to make them anew.
+    Rebuild(Reply<()>),
     /// Set a named value.
     Setting(String, Vec<u8>, Reply<()>),
 }
@@ -25,15 +32,20 @@ impl Job {
     pub(crate) fn writes(&self) -> usize {
         match self {
             Self::Commit(set, _) => set.writes.len().max(1),
-            Self::Sealed(..) | Self::Journaled(..) | Self::Setting(..) => 1,
+            Self::Reindex(step, _) => step.resources.len().max(1),
+            Self::Sealed(..)
+            | Self::Journaled(..)
+            | Self::Activate(..)
+            | Self::Rebuild(..)
+            | Self::Setting(..) => 1,
         }
     }
 
     /// True for what only the one that seals may do.
     pub(crate) fn is_sequencers(&self) -> bool {
         match self {
-            Self::Commit(..) => false,
-            Self::Sealed(..) | Self::Journaled(..) => true,
+            Self::Commit(..) | Self::Activate(..) | Self::Reindex(..) => false,
+            Self::Sealed(..) | Self::Journaled(..) | Self::Rebuild(..) => true,
             Self::Setting(name, ..) => name != PING,
         }
     }
@@ -57,7 +69,12 @@ impl Outcome {
         let refusal = CommitError::Unavailable(text.to_owned());
         let answer = match &job {
             Job::Commit(..) => Answer::Committed(Err(refusal)),
-            Job::Sealed(..) | Job::Journaled(..) | Job::Setting(..) => Answer::Done(Err(refusal)),
+            Job::Sealed(..)
+            | Job::Journaled(..)
+            | Job::Activate(..)
+            | Job::Reindex(..)
+            | Job::Rebuild(..)
+            | Job::Setting(..) => Answer::Done(Err(refusal)),
         };
         Self { job, answer }
     }
@@ -67,7 +84,12 @@ impl Outcome {
         match (self.job, self.answer) {
             (Job::Commit(_, reply), Answer::Committed(result)) => drop(reply.send(result)),
             (
-                Job::Sealed(_, reply) | Job::Journaled(_, reply) | Job::Setting(_, _, reply),
+                Job::Sealed(_, reply)
+                | Job::Journaled(_, reply)
+                | Job::Activate(_, reply)
+                | Job::Reindex(_, reply)
+                | Job::Rebuild(reply)
+                | Job::Setting(_, _, reply),
                 Answer::Done(result),
             ) => drop(reply.send(result)),
             (Job::Commit(..), Answer::Done(_)) | (_, Answer::Committed(_)) => {

@@ -16,6 +16,7 @@ mod job;
 mod number_cursor;
 pub mod outbox;
 pub mod page;
+pub mod params;
 mod place;
 pub mod postgres;
 pub mod reading;

@@ -12,10 +12,12 @@ use policy::Permit;
 use crate::check::Checks;
 use crate::error::{CommitError, ReadError, SequencerError};
 use crate::hash::IndexKey;
+use crate::index::table;
 use crate::outbox::{AccessRow, OutboxRow, SealedRange};
 use crate::page::{
     CompartmentPage, CompartmentQuery, HistoryPage, HistoryQuery, Page, StoredVersion,
 };
+use crate::params::{Activation, ParamTable, ReindexPage, ReindexStep};
 use crate::reading::{Asked, Reply, Unread};
 use crate::search::{Explanation, SearchQuery};
 use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
@@ -172,6 +174,38 @@ pub trait Store: Send + Sync + 'static {
     /// Why nothing is written until the next start, and what to do about it; `None` while all is well.
     fn stopped(&self) -> Option<String> {
         None
+    }
+
+    /// The custom search parameters and the jobs that make their rows.
+    fn params(&self) -> BoxFuture<'_, Result<ParamTable, ReadError>>;
+
+    /// Puts custom search parameters in force, with the jobs that bring existing resources to them.
+    ///
+    /// # Errors
+    /// [`CommitError::Stale`] when a SearchParameter has changed since.
+    fn activate(&self, activation: Activation) -> BoxFuture<'_, Result<(), CommitError>>;
+
+    /// Current resources of a type above a `rid`, for a job; not permitted to requests.
+    fn reindex_page(
+        &self,
+        of: ResourceType,
+        after: i64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<ReindexPage, ReadError>>;
+
+    /// One step of a job: rows and progress, durable together.
+    ///
+    /// # Errors
+    /// [`CommitError::Stale`] when the job or the parameters have changed: read them again.
+    fn reindex(&self, step: ReindexStep) -> BoxFuture<'_, Result<(), CommitError>>;
+
+    /// Begins to make the whole index anew, in a database opened for it: all rows go, and each type gets a job. It
+    /// goes on where an earlier one was interrupted. Until [`Store::end_rebuild`] the database is refused by others.
+    fn rebuild(&self) -> BoxFuture<'_, Result<(), CommitError>>;
+
+    /// The index is that of this release: to be called when no job is left.
+    fn end_rebuild(&self) -> BoxFuture<'_, Result<(), CommitError>> {
+        Box::pin(async move { self.set_setting(table::SEARCH_TABLE, &table::mark()).await })
     }
 
     /// What a check of the whole registry reads.

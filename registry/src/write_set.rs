@@ -104,6 +104,8 @@ pub enum Match {
     Key(ResourceKey),
     /// Resources of a type that match a conditional query (`If-None-Exist`, conditional reference or URL).
     Query(ResourceType, String),
+    /// Which search parameters are in force. A set that depends on it is stale when they change.
+    SearchParams,
 }
 
 /// What a [`Match`] found.
@@ -116,6 +118,8 @@ pub enum MatchOutcome {
     /// For [`Match::Query`]: at most [`crate::search::MATCHES_MAX`] of the matching ids, in ascending order; only what
     /// the permit sees.
     Query(Vec<ResourceId>),
+    /// For [`Match::SearchParams`]: newest change of any SearchParameter.
+    SearchParams(u64),
 }
 
 /// A lookup with its answer: the set is stale if the writer finds another one.

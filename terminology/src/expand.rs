@@ -50,6 +50,9 @@ pub struct ExpandOptions {
     pub check_system_versions: Vec<Canonical>,
     /// Versions whatever the composition says.
     pub force_system_versions: Vec<Canonical>,
+    /// A whole code system that is not here becomes one entry with an empty code, instead of a refusal. For searches,
+    /// which can look for any code of a system; not for an answer to a client.
+    pub whole_systems: bool,
 }
 
 /// Expands.
@@ -129,6 +132,10 @@ impl Walk<'_> {
         if value_set.inactive == Some(false) {
             entries.retain(|entry| !entry.is_inactive);
         }
+        if !value_set.excludes.is_empty() && entries.iter().any(|entry| entry.code.is_empty()) {
+            let text = "codes are excluded from a code system that is not known here".to_owned();
+            return Err(Refusal::Unsupported(text));
+        }
         Ok(entries)
     }
 
@@ -174,10 +181,13 @@ impl Walk<'_> {
             self.spend(include.concepts.len())?;
             return self.of_enumeration(include, &wanted, system.as_ref());
         }
-        let system = system.ok_or_else(|| Refusal::Unknown {
-            definition: Definition::CodeSystem,
-            canonical: wanted.clone(),
-        })?;
+        let Some(system) = system else {
+            if self.options.whole_systems && include.filters.is_empty() {
+                return Ok(vec![bare(&wanted, "")]);
+            }
+            let definition = Definition::CodeSystem;
+            return Err(Refusal::Unknown { definition, canonical: wanted });
+        };
         self.spend(system.concepts.len())?;
         let tests = tests(include, &system)?;
         let shared = Shared::of(&system);

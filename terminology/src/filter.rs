@@ -12,14 +12,24 @@ use crate::refusal::Refusal;
 use crate::value_set::Filter;
 
 /// Codes of a hierarchy: the code itself and all below it, or all above it; `None` for an unknown code.
-#[must_use]
-pub fn members_of_hierarchy(system: &CodeSystem, code: &str, below: bool) -> Option<Vec<Box<str>>> {
-    let place = system.place(code)?;
+///
+/// # Errors
+/// [`Refusal::Unsupported`] where the hierarchy does not mean is-a.
+pub fn members_of_hierarchy(
+    system: &CodeSystem,
+    code: &str,
+    below: bool,
+) -> Result<Option<Vec<Box<str>>>, Refusal> {
+    if !system.is_subsuming() {
+        let text = format!("the hierarchy of {} does not mean is-a", system.canonical());
+        return Err(Refusal::Unsupported(text));
+    }
+    let Some(place) = system.place(code) else { return Ok(None) };
     let reached = reach(system, place, below);
     let codes = reached.into_iter().map(|at| system.concepts[at as usize].code.clone());
     let mut codes: Vec<Box<str>> = codes.collect();
     codes.sort_unstable();
-    Some(codes)
+    Ok(Some(codes))
 }
 
 /// A place and everything below or above it. Cycles end.

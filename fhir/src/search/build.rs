@@ -8,7 +8,7 @@ use crate::ResourceType;
 use super::elements::{Element, element};
 use super::expression::{Branch, Path, Root, Step, parse};
 use super::extract::Reader;
-use super::param::{Component, ParamId, ParamKind, SearchParam, search_param_by_id};
+use super::param::{Component, ParamId, ParamKind, SearchParam};
 use super::program::{CompositeEmit, Condition, Emit, Part, Place, PredicateEmit, Program};
 
 /// Why an expression cannot be compiled: the part that is not understood.
@@ -47,7 +47,7 @@ struct At {
 /// What the end of a path is for.
 #[derive(Clone, Copy)]
 enum End<'p> {
-    Value(ParamId, ParamKind),
+    Value(ParamId, ParamKind, &'p [ResourceType]),
     Composite(ParamId, &'p [Component]),
 }
 
@@ -63,7 +63,8 @@ impl Builder {
             match branch {
                 Branch::Path(path) if param.components.is_empty() => {
                     let at = self.root(resource, &path);
-                    self.path(at, &path.steps, End::Value(param.id, param.kind))?;
+                    let end = End::Value(param.id, param.kind, param.targets);
+                    self.path(at, &path.steps, end)?;
                 }
                 Branch::Path(path) => {
                     let at = self.root(resource, &path);
@@ -150,23 +151,29 @@ impl Builder {
         if types.is_empty() {
             return Err(CompileError(path));
         }
+        let (mut read, mut unread) = (false, None);
         for data_type in types {
             if rest.is_empty() && !can_end(data_type, end) {
                 continue;
             }
             let place = self.edge(at.place, &choice_member(name, data_type));
-            self.path(at_element(place, &path, data_type, found), rest, end)?;
+            // Of several types, those without what follows select nothing.
+            match self.path(at_element(place, &path, data_type, found), rest, end) {
+                Ok(()) => read = true,
+                Err(error) if wanted.is_none() => unread = unread.or(Some(error)),
+                Err(error) => return Err(error),
+            }
         }
-        Ok(())
+        unread.filter(|_| !read).map_or(Ok(()), Err)
     }
 
     fn finish(&mut self, at: At, end: End<'_>) -> Result<(), CompileError> {
         match end {
-            End::Value(param, kind) => {
+            End::Value(param, kind, targets) => {
                 let reader = Reader::of(kind, &at.data_type, at.system);
                 let unread = || CompileError(format!("{} as {}", at.data_type, kind.code()));
                 let reader = reader.ok_or_else(unread)?;
-                for place in self.ends(&at, param, reader) {
+                for place in self.ends(&at, targets, reader) {
                     self.program.places[place].emits.push(Emit { param, reader });
                 }
             }
@@ -182,16 +189,15 @@ impl Builder {
 
     /// Where the values are: at hand, but a resource in place of a reference only if its type is
     /// one of the parameter's targets.
-    fn ends(&mut self, at: &At, param: ParamId, reader: Reader) -> Vec<usize> {
+    fn ends(&mut self, at: &At, targets: &[ResourceType], reader: Reader) -> Vec<usize> {
         if reader != Reader::ReferenceInline {
             return vec![at.place];
         }
-        let targets = search_param_by_id(param).targets.iter();
         let is_of = |target: &ResourceType| Condition::MemberIs {
             member: "resourceType".into(),
             text: target.name().into(),
         };
-        targets.map(|target| self.filter(at.place, is_of(target))).collect()
+        targets.iter().map(|target| self.filter(at.place, is_of(target))).collect()
     }
 
     fn part(&mut self, at: &At, param: ParamId, part: &Component) -> Result<Part, CompileError> {
@@ -206,7 +212,7 @@ impl Builder {
                 Root::Here => At { place: start, ..at.clone() },
                 _ => self.root(start, &path),
             };
-            self.path(here, &path.steps, End::Value(param, part.kind))?;
+            self.path(here, &path.steps, End::Value(param, part.kind, &[]))?;
         }
         Ok(Part { start, from_resource })
     }
@@ -263,7 +269,7 @@ fn at_element(place: usize, path: &str, data_type: &str, found: Element) -> At {
 
 fn can_end(data_type: &str, end: End<'_>) -> bool {
     match end {
-        End::Value(_, kind) => Reader::of(kind, data_type, "").is_some(),
+        End::Value(_, kind, _) => Reader::of(kind, data_type, "").is_some(),
         End::Composite(..) => true,
     }
 }
@@ -282,19 +288,13 @@ mod tests {
     use super::*;
     use crate::search::param::{Held, search_params};
 
-    impl Place {
-        fn yields(&self) -> bool {
-            !(self.emits.is_empty() && self.composites.is_empty() && self.predicates.is_empty())
-        }
-    }
-
     #[test]
     fn every_expression_of_the_table_compiles() {
         let mut refused = Vec::new();
         for of in ResourceType::all() {
             for param in search_params(of).iter().filter(|param| param.held != Held::Nowhere) {
                 match compile(of, [*param]) {
-                    Ok(program) if program.places.iter().any(Place::yields) => {}
+                    Ok(program) if program.yields() => {}
                     Ok(_) => refused.push(format!("{of} {}: yields nothing", param.code)),
                     Err(error) => refused.push(format!("{of} {}: {error}", param.code)),
                 }

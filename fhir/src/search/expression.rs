@@ -67,17 +67,39 @@ fn parse_branch(text: &str) -> Result<Branch<'_>, UnknownExpression<'_>> {
 
 fn parse_path(text: &str) -> Result<Path<'_>, UnknownExpression<'_>> {
     let Some(inner) = text.strip_prefix('(') else {
-        return parse_steps(text);
+        return parse_typed(text);
     };
-    let (inner, rest) = inner.split_once(')').ok_or(UnknownExpression(text))?;
-    let (subject, type_name) = inner.split_once(" as ").ok_or(UnknownExpression(text))?;
-    let mut path = parse_steps(subject)?;
-    path.steps.push(Step::As(type_name));
+    let end = closing(inner).ok_or(UnknownExpression(text))?;
+    let (inner, rest) = (&inner[..end], &inner[end + 1..]);
+    let mut path = parse_typed(inner.trim())?;
     if !rest.is_empty() {
         let rest = rest.strip_prefix('.').ok_or(UnknownExpression(text))?;
         path.steps.extend(parse_steps(rest)?.steps);
     }
     Ok(path)
+}
+
+/// `path` or `path as T`.
+fn parse_typed(text: &str) -> Result<Path<'_>, UnknownExpression<'_>> {
+    let Some((subject, type_name)) = text.rsplit_once(" as ") else { return parse_steps(text) };
+    let mut path = parse_steps(subject)?;
+    path.steps.push(Step::As(name(type_name).ok_or(UnknownExpression(text))?));
+    Ok(path)
+}
+
+/// Where the parenthesis that is open already closes.
+fn closing(text: &str) -> Option<usize> {
+    let (mut depth, mut in_quotes) = (0_usize, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            '\'' => in_quotes = !in_quotes,
+            '(' if !in_quotes => depth += 1,
+            ')' if !in_quotes && depth == 0 => return Some(at),
+            ')' if !in_quotes => depth -= 1,
+            _ => {}
+        }
+    }
+    None
 }
 
 fn parse_steps(text: &str) -> Result<Path<'_>, UnknownExpression<'_>> {
@@ -125,7 +147,7 @@ fn condition(text: &str) -> Option<Step<'_>> {
         return Some(Step::WhereHasExtension(quoted(argument.strip_suffix(')')?)?));
     }
     let (field, value) = text.split_once('=')?;
-    Some(Step::WhereField { field: name(field)?, is: quoted(value)? })
+    Some(Step::WhereField { field: name(field.trim())?, is: quoted(value.trim())? })
 }
 
 fn name(text: &str) -> Option<&str> {
@@ -139,7 +161,7 @@ fn quoted(text: &str) -> Option<&str> {
 }
 
 /// Splits where the separator stands outside parentheses and quotes.
-fn split(text: &str, separator: char) -> Vec<&str> {
+pub(super) fn split(text: &str, separator: char) -> Vec<&str> {
     let (mut depth, mut in_quotes, mut start) = (0_usize, false, 0);
     let mut parts = Vec::new();
     for (at, c) in text.char_indices() {
@@ -177,6 +199,16 @@ mod tests {
             steps("(Observation.value as CodeableConcept).text"),
             [field("value"), Step::As("CodeableConcept"), field("text")]
         );
+        assert_eq!(
+            steps("(A.b.where(url='(x)').value as string)"),
+            [
+                field("b"),
+                Step::WhereField { field: "url", is: "(x)" },
+                field("value"),
+                Step::As("string")
+            ]
+        );
+        assert_eq!(steps("A.b as Coding"), [field("b"), Step::As("Coding")]);
         assert_eq!(steps("value.as(DateTime)"), [field("value"), Step::As("DateTime")]);
         assert_eq!(
             steps("Patient.telecom.where(system='email')"),

@@ -9,12 +9,15 @@ mod build;
 mod compare;
 mod compartment;
 mod context;
+mod custom;
 mod decimal;
 mod elements;
 mod expression;
 mod extract;
 mod fold;
+mod intern;
 mod measure;
+mod overlay;
 mod param;
 mod program;
 mod query;
@@ -28,11 +31,13 @@ pub use compare::{
 pub use compartment::{
     compartment_members, compartment_params, is_in_own_compartment, patient_compartment,
 };
+pub use custom::{CustomParam, OtherParam, ParamLimits, custom_params, is_in_force};
 pub use decimal::NumberRange;
 pub use fold::fold;
+pub use overlay::{Progress, SearchParams};
 pub use param::{
-    Component, Held, ParamId, ParamKind, SearchParam, search_param, search_param_by_id,
-    search_params, search_table_fingerprint,
+    CUSTOM_FROM, CUSTOM_TO, Component, Held, ParamId, ParamKind, SearchParam, search_param,
+    search_param_by_id, search_params, search_table_fingerprint,
 };
 pub use query::{
     DateQuery, InvalidSearchValue, NumberQuery, OfTypeQuery, QuantityQuery, ReferenceQuery,

@@ -23,7 +23,15 @@ impl ParamId {
         self.0
     }
 
-    /// The parameter with this stored number, if there is one.
+    /// The id of a custom parameter; its number was assigned by the installation.
+    ///
+    /// `None` outside [`CUSTOM_FROM`] to [`CUSTOM_TO`].
+    #[must_use]
+    pub fn custom(number: u16) -> Option<Self> {
+        (CUSTOM_FROM..CUSTOM_TO).contains(&number).then_some(Self(number))
+    }
+
+    /// The parameter of R4 with this stored number, if there is one.
     #[must_use]
     pub fn from_number(number: u16) -> Option<Self> {
         let id = Self(number);
@@ -47,6 +55,12 @@ pub enum ParamKind {
 }
 
 impl ParamKind {
+    /// The kind with this code.
+    #[must_use]
+    pub fn parse(code: &str) -> Option<Self> {
+        kind(code)
+    }
+
     /// The code as in `SearchParameter.type`.
     #[must_use]
     pub fn code(self) -> &'static str {
@@ -76,7 +90,7 @@ pub enum Held {
 }
 
 /// One part of a composite parameter, relative to the composite's elements.
-#[derive(Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Component {
     /// Code of the parameter that describes the part.
     pub code: &'static str,
@@ -87,7 +101,7 @@ pub struct Component {
 }
 
 /// A search parameter of one base type.
-#[derive(Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SearchParam {
     /// Stable number.
     pub id: ParamId,
@@ -106,14 +120,24 @@ pub struct SearchParam {
     pub held: Held,
     /// FHIRPath from the resource to the values, the branches of this base type only.
     pub expression: &'static str,
-    url_tail: &'static str,
+    /// Canonical URL; of R4's own only what follows [`URL_PREFIX`].
+    pub(super) url: &'static str,
 }
 
 impl SearchParam {
     /// Canonical URL of the `SearchParameter`; parameters of several types share one.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("{URL_PREFIX}{}", self.url_tail)
+        match self.is_custom() {
+            true => self.url.to_string(),
+            false => format!("{URL_PREFIX}{}", self.url),
+        }
+    }
+
+    /// True for a parameter that the installation defines.
+    #[must_use]
+    pub fn is_custom(&self) -> bool {
+        (CUSTOM_FROM..CUSTOM_TO).contains(&self.id.0)
     }
 
     /// The parameter whose rows hold this one's values, if that is one other parameter.
@@ -205,10 +229,10 @@ fn read_line(line: &'static str) -> Option<SearchParam> {
         (_, "-") => Held::Nowhere,
         _ => held(same)?,
     };
-    Some(SearchParam { id, base, code, kind, targets, components, held, expression, url_tail })
+    Some(SearchParam { id, base, code, kind, targets, components, held, expression, url: url_tail })
 }
 
-fn kind(text: &str) -> Option<ParamKind> {
+pub(super) fn kind(text: &str) -> Option<ParamKind> {
     KINDS.iter().find(|(code, _)| *code == text).map(|(_, kind)| *kind)
 }
 
@@ -253,6 +277,11 @@ fn components(text: &'static str) -> Option<&'static [Component]> {
 }
 
 const PARAMETERS: &str = include_str!("../../../fhir-profiles/r4/search-parameters.txt");
+/// Numbers of custom parameters: above those of R4's own and of their rows, below the marks that rows add.
+pub const CUSTOM_FROM: u16 = 0x1500;
+/// The first number that is none of a custom parameter.
+pub const CUSTOM_TO: u16 = 0x2000;
+
 const URL_PREFIX: &str = "http://hl7.org/fhir/SearchParameter/";
 
 /// Raise it when the same resource yields other values than before.

@@ -82,6 +82,13 @@ pub(super) enum Condition {
 }
 
 impl Program {
+    /// True if there is anything it may find.
+    pub(super) fn yields(&self) -> bool {
+        self.places.iter().any(|place| {
+            !(place.emits.is_empty() && place.composites.is_empty() && place.predicates.is_empty())
+        })
+    }
+
     /// Runs from `start` on an element or a list of elements.
     pub(super) fn run<'t>(
         &self,

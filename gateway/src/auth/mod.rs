@@ -19,6 +19,7 @@ pub use dev_issuer::{DEV_LIFETIME_SECONDS_MAX, DevIssuer, DevIssuerError, TokenR
 pub use issuer::{IssuerSettings, KeySource};
 pub use jwks::JWKS_BYTES_MAX;
 pub use source::FetchError;
+pub(crate) use source::check_url;
 pub use token::{LEEWAY_SECONDS, TOKEN_BYTES_MAX, TokenFault};
 
 mod claims;

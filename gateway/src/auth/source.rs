@@ -54,7 +54,7 @@ pub(super) fn client() -> Result<reqwest::Client, FetchError> {
 }
 
 /// Refuses a URL that would send keys over an open network.
-fn check_url(url: &str) -> Result<(), FetchError> {
+pub(crate) fn check_url(url: &str) -> Result<(), FetchError> {
     let url = reqwest::Url::parse(url).map_err(|_| FetchError::Plain)?;
     let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
     match url.scheme() {

@@ -11,6 +11,7 @@ pub mod health;
 pub mod ledger;
 pub mod load;
 mod out;
+pub mod reindex;
 pub mod send;
 pub mod serve;
 pub mod token;
@@ -44,6 +45,8 @@ enum Command {
     Token(token::TokenArgs),
     /// Verify a receipt offline
     Verify(verify::VerifyArgs),
+    /// Make the search index anew (stop the gateway first)
+    Reindex(reindex::ReindexArgs),
     /// Look after the log
     Ledger(ledger::LedgerArgs),
     /// Show, check or begin a configuration
@@ -88,6 +91,7 @@ pub fn run() -> u8 {
         Command::Send(args) => block_on(send::run(args)),
         Command::Token(args) => token::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Reindex(args) => block_on(reindex::run(args)),
         Command::Ledger(args) => ledger::run(args),
         Command::Config(args) => config::run(args),
         Command::Doctor(args) => block_on(doctor::run(args)),

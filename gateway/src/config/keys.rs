@@ -116,6 +116,11 @@ pub const KEYS: &[Key] = &[
         "1",
         "resources that one conditional delete may delete; 1 refuses several matches",
     ),
+    unset(
+        "terminology.url",
+        "https://tx.hospital-a.example/fhir",
+        "external terminology server, asked about what is not known here; unset asks none",
+    ),
     text("telemetry.log_format", "auto", "auto, json or pretty"),
     text(
         "telemetry.log_filter",

@@ -44,6 +44,8 @@ pub struct Config {
     pub search: Search,
     /// What is checked before it is stored.
     pub validation: Validation,
+    /// Codes that are not known here.
+    pub terminology: Terminology,
     /// Logs, traces, metrics.
     pub telemetry: Telemetry,
 }
@@ -190,6 +192,14 @@ pub struct Validation {
     pub level: Level,
     /// Folder of StructureDefinitions and packages.
     pub profiles: Option<PathBuf>,
+}
+
+/// `[terminology]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Terminology {
+    /// Base URL of an external terminology server; unset asks none.
+    pub url: Option<String>,
 }
 
 /// `[telemetry]`

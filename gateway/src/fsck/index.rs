@@ -11,15 +11,16 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
-use fhir::{Node, ResourceKey};
+use fhir::{Node, ResourceKey, SearchParams};
 use registry::check::{IndexRow, IndexTable, IndexValue, Place};
 use registry::hash::IndexKey;
 use registry::index::param::{WIDE, index_param};
-use registry::index::{IndexRows, index_rows, terms};
+use registry::index::{IndexRows, index_rows_with, terms};
 
 use super::report::About;
 use super::{Check, PAGE};
 use crate::app::OpenError;
+use crate::search_params::Loaded;
 
 /// A resource as the index should know it.
 pub(super) struct Indexed<'a> {
@@ -107,12 +108,22 @@ impl Index {
     }
 
     /// Takes all rows of a resource. False when its stored list of terms is another.
-    pub(super) fn expect(&mut self, resource: &Indexed<'_>, key: &IndexKey) -> bool {
+    pub(super) fn expect(
+        &mut self,
+        resource: &Indexed<'_>,
+        key: &IndexKey,
+        params: &Loaded,
+    ) -> bool {
         let Place { nsort, rid, .. } = resource.place;
         if !self.wants(rid) {
             return true;
         }
-        let (rows, is_listed) = rows_of(resource, key);
+        // Rows that are being made or removed are neither missing nor too many.
+        if params.table.jobs.iter().any(|job| job.of == resource.key.resource_type) {
+            self.skip(rid);
+            return true;
+        }
+        let (rows, is_listed) = rows_of(resource, key, &params.set);
         for row in IndexRow::all(rows, resource.place) {
             self.add(row);
         }
@@ -278,10 +289,11 @@ impl Check<'_> {
 }
 
 /// The rows that a content gives, and whether its stored list of terms is theirs.
-fn rows_of(resource: &Indexed<'_>, key: &IndexKey) -> (IndexRows, bool) {
+fn rows_of(resource: &Indexed<'_>, key: &IndexKey, params: &SearchParams) -> (IndexRows, bool) {
     let of = resource.key.resource_type;
-    let rows =
-        resource.content.map_or_else(IndexRows::default, |node| index_rows(node, of, "", key));
+    let rows = resource
+        .content
+        .map_or_else(IndexRows::default, |node| index_rows_with(node, of, "", key, params));
     let is_listed = |rows: &IndexRows| resource.terms == Some(&terms::encode(rows)[..]);
     if is_listed(&rows) {
         return (rows, true);
@@ -292,7 +304,7 @@ fn rows_of(resource: &Indexed<'_>, key: &IndexKey) -> (IndexRows, bool) {
     }
     for base in bases {
         let node = resource.content.expect("bases are found in a content");
-        let others = index_rows(node, of, &base, key);
+        let others = index_rows_with(node, of, &base, key, params);
         if is_listed(&others) {
             return (others, true);
         }
@@ -301,7 +313,7 @@ fn rows_of(resource: &Indexed<'_>, key: &IndexKey) -> (IndexRows, bool) {
 }
 
 /// Base URLs of a FHIR gateway's that texts begin with: those that end in `/fhir` or `/fhir/R4`.
-fn bases_in(node: Node<'_>, bases: &mut HashSet<String>) {
+pub(crate) fn bases_in(node: Node<'_>, bases: &mut HashSet<String>) {
     if bases.len() >= BASES_MAX {
         return;
     }

@@ -28,6 +28,7 @@ use crate::app::{OpenError, open_objects, open_store_to_check, sqlite_options};
 use crate::config::Config;
 use crate::keyfile;
 use crate::payload::Payloads;
+use crate::search_params::Loaded;
 
 mod accesses;
 mod content;
@@ -37,6 +38,7 @@ mod report;
 mod resources;
 mod versions;
 
+pub(crate) use self::index::bases_in;
 pub use self::report::Tell;
 
 /// What was found.
@@ -94,7 +96,9 @@ pub async fn check(config: &Config, options: Options) -> Result<Findings, OpenEr
     };
     let payloads = Payloads::new(keyring, open_objects(config)?, Arc::clone(&store));
     let progress = Progress::new(options.progress);
-    let mut check = Check::new(&*store, &payloads, report, findings, progress);
+    let table = store.params().await.map_err(|error| OpenError::Registry(error.to_string()))?;
+    let params = Loaded::of(table);
+    let mut check = Check::new(&*store, &payloads, report, findings, progress, params);
     check.all(&folder, &data.join("access"), origin, &keys, options).await?;
     Ok(told(check.findings, check.report))
 }
@@ -159,6 +163,8 @@ struct Check<'a> {
     findings: Findings,
     report: Report,
     progress: Progress,
+    /// Search parameters in force.
+    params: Loaded,
     /// Data keys that were reported.
     bad_keys: std::collections::HashSet<u64>,
 }
@@ -170,9 +176,11 @@ impl<'a> Check<'a> {
         report: Report,
         findings: Findings,
         progress: Progress,
+        params: Loaded,
     ) -> Self {
         let bad_keys = std::collections::HashSet::new();
-        Self { store, checks: store.checks(), payloads, findings, report, progress, bad_keys }
+        let checks = store.checks();
+        Self { store, checks, payloads, findings, report, progress, params, bad_keys }
     }
 
     async fn all(

@@ -318,7 +318,7 @@ impl Check<'_> {
             terms: row.terms.as_deref(),
             members: &members,
         };
-        let listed = index.expect(&resource, self.store.index_key());
+        let listed = index.expect(&resource, self.store.index_key(), &self.params);
         if !listed {
             let what = "its list of index terms is not the one that its content gives";
             self.report.add(About::Index, &name, what);

@@ -7,8 +7,9 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use fhir::{Instant, ParamKind, ResourceType, is_in_own_compartment};
+use fhir::{Instant, ParamKind, ResourceType, SearchParams, is_in_own_compartment};
 use moka::sync::Cache;
+use registry::params::search_parameter;
 use registry::search::{SupportedParam, leads_to, supported};
 use serde_json::{Value, json};
 
@@ -26,13 +27,25 @@ use crate::telemetry::metrics::Interaction;
 /// # Errors
 /// 400 for another `mode`, 406.
 pub async fn capability(call: Call) -> Reply {
-    static MADE: LazyLock<Cache<(String, Mode), Bytes>> = LazyLock::new(|| Cache::new(BASES_MAX));
+    static MADE: LazyLock<Cache<(String, Mode, u64), Bytes>> =
+        LazyLock::new(|| Cache::new(BASES_MAX));
     let call = call.as_interaction(Interaction::Capabilities)?;
     let (base, mode) = (call.base(), Mode::of(call.http.query_string())?);
-    // One process has one configuration, so base and mode tell statements apart.
+    // One process has one configuration, so base, mode and parameters tell statements apart.
     let deletes_several = call.app.config.search.delete_matches_max > 1;
-    let body = MADE.get_with((base.clone(), mode), || match mode {
-        Mode::Full => statement(&base, deletes_several, clock::now()).to_string().into(),
+    let params = call.app.search_params.current();
+    let set = &params.set;
+    // Statements with custom parameters are made anew: they change while they are indexed.
+    if mode == Mode::Full && !set.is_standard() {
+        let params = call.app.search_params.refresh(&call.app).await?;
+        return Ok(reply::json(
+            &call,
+            200,
+            statement(&base, deletes_several, clock::now(), &params.set).to_string(),
+        ));
+    }
+    let body = MADE.get_with((base.clone(), mode, params.change), || match mode {
+        Mode::Full => statement(&base, deletes_several, clock::now(), set).to_string().into(),
         Mode::Terminology => capabilities::statement(&base, clock::now()).to_string().into(),
     });
     Ok(reply::json(&call, 200, part::cut(call.part.as_ref(), body, true)))
@@ -55,7 +68,7 @@ impl Mode {
     }
 }
 
-fn statement(base: &str, deletes_several: bool, date: Instant) -> Value {
+fn statement(base: &str, deletes_several: bool, date: Instant, set: &SearchParams) -> Value {
     json!({
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -78,7 +91,7 @@ fn statement(base: &str, deletes_several: bool, date: Instant) -> Value {
                 "description": "Bearer tokens (JWT) of the configured issuers, with SMART scopes.",
             },
             "resource": ResourceType::all()
-                .map(|of| resource(of, deletes_several))
+                .map(|of| resource(of, deletes_several, set))
                 .collect::<Vec<Value>>(),
             "interaction": [
                 {"code": "transaction"}, {"code": "batch"}, {"code": "history-system"},
@@ -93,7 +106,7 @@ fn statement(base: &str, deletes_several: bool, date: Instant) -> Value {
     })
 }
 
-fn resource(resource_type: ResourceType, deletes_several: bool) -> Value {
+fn resource(resource_type: ResourceType, deletes_several: bool, set: &SearchParams) -> Value {
     if resource_type == ResourceType::AUDIT_EVENT {
         return json!({
             "type": resource_type.name(),
@@ -120,7 +133,12 @@ fn resource(resource_type: ResourceType, deletes_several: bool) -> Value {
     let is_kept = policy::is_kept(resource_type);
     let codes = codes.into_iter().filter(|code| !(is_kept && *code == "delete"));
     let interactions: Vec<Value> = codes.map(|code| json!({"code": code})).collect();
-    let params: Vec<Value> = supported(resource_type).iter().map(param).collect();
+    let mut params: Vec<Value> = supported(resource_type).iter().map(param).collect();
+    // Those whose index is not whole would be refused.
+    let custom = set.custom_of(resource_type).filter(|param| set.progress(param).is_none());
+    params.extend(custom.map(
+        |param| json!({"name": param.code, "definition": param.url(), "type": param.kind.code()}),
+    ));
     let mut statement = json!({
         "type": resource_type.name(),
         "interaction": interactions,
@@ -142,6 +160,9 @@ fn resource(resource_type: ResourceType, deletes_several: bool) -> Value {
     });
     let mut operations = operation::stated(resource_type);
     operations.extend(terminology::advertised(resource_type));
+    if resource_type == search_parameter() {
+        operations.push(json!({"name": "reindex-status", "definition": REINDEX_STATUS}));
+    }
     if !operations.is_empty() {
         statement["operation"] = operations.into();
     }
@@ -193,5 +214,7 @@ fn param(supported: &SupportedParam) -> Value {
     value
 }
 
+/// There is no definition of HL7's for it.
+const REINDEX_STATUS: &str = "urn:sealway:operation:reindex-status";
 /// Base URLs whose statement is kept; clients use few.
 const BASES_MAX: u64 = 16;

@@ -28,6 +28,7 @@ pub mod patch;
 pub mod prefer;
 pub mod read;
 pub mod receipt;
+pub mod reindex_status;
 pub mod reply;
 pub mod search;
 pub mod search_compartment;
@@ -87,6 +88,10 @@ fn fhir(config: &mut ServiceConfig) {
         .configure(terminology::routes)
         .configure(operation::routes)
         .service(place("/_search", [(POST, to(search_system::search_by_post))]))
+        .service(place(
+            "/SearchParameter/{id}/$reindex-status",
+            [(GET, to(reindex_status::reindex_status))],
+        ))
         .service(place(&format!("{of_type}/_search"), [(POST, to(search::search_by_post))]))
         .service(place(
             &format!("{of_id}/_search"),

@@ -10,7 +10,9 @@ use bytes::Bytes;
 use fhir::{Issue, IssueType, OperationOutcome, ResourceType, Severity};
 use policy::{AccessRequest, Principal, TypeSet};
 use registry::page::{HitMode, Page};
-use registry::search::{ParseOptions, SearchQuery, SearchTarget, code_questions, pairs, parse_at};
+use registry::search::{
+    ParseOptions, SearchQuery, SearchTarget, code_questions, pairs, parse_at, with_params,
+};
 
 use super::bundle::Writer;
 use super::call::{Call, refusal, resource_type};
@@ -152,7 +154,7 @@ pub(super) fn requested(
 /// What the query asks for, with the configured sizes of pages.
 ///
 /// # Errors
-/// 400, naming the parameter; 503.
+/// 400, naming the parameter; 503 while a custom one is indexed.
 pub(super) async fn parse(
     call: &Call,
     principal: &Principal,
@@ -170,10 +172,20 @@ pub(super) async fn parse(
     let pairs = pairs(query)?;
     part::of_pairs(&pairs, Interaction::Search, target.one_type())?;
     let has_count = pairs.iter().any(|(name, _)| name == "_count");
-    let questions = code_questions(target, &pairs, &options);
+    let params = call.app.search_params.for_query(&call.app, target.one_type(), &pairs).await?;
+    params.check_limits(target.one_type(), &pairs)?;
+    let questions = with_params(&params.set, || Ok(code_questions(target, &pairs, &options)))?;
     let answers = codes::answers(&call.app, principal, questions).await?;
     options.codes = Some(&answers);
-    let mut parsed = parse_at(target, pairs, &options)?;
+    let read = |set| with_params(set, || parse_at(target, pairs.clone(), &options));
+    let mut parsed = match read(&params.set) {
+        // What is unknown here may just have been defined by another process.
+        Err(error) => {
+            let newer = call.app.search_params.refresh(&call.app).await?;
+            if newer.change == params.change { Err(error) } else { read(&newer.set) }
+        }
+        parsed => parsed,
+    }?;
     if !has_count && parsed.count > 0 {
         parsed.count = limits.count_default;
     }

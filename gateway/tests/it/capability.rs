@@ -93,7 +93,11 @@ impl Subject {
     }
 }
 
-fn entry(resource: Value) -> Value {
+fn entry(mut resource: Value) -> Value {
+    // One in force has to make sense, which random texts do not.
+    if resource["resourceType"] == "SearchParameter" {
+        resource["status"] = json!("draft");
+    }
     let of = resource["resourceType"].as_str().unwrap();
     let url = format!("{of}/{}", resource["id"].as_str().unwrap());
     json!({"resource": resource, "request": {"method": "PUT", "url": url}})

@@ -25,6 +25,7 @@ mod process;
 mod receipt;
 mod sealing;
 mod search;
+mod search_params;
 mod search_wide;
 mod serial;
 mod site;

@@ -264,4 +264,114 @@ async fn searches_take_value_sets_and_hierarchies() {
     ] {
         site.get(&format!("/Basic?{query}")).await.expect(400);
     }
+    site.stop().await;
+}
+
+/// A server that gives one answer to each request; gives its address and what it was asked.
+fn other_server(
+    status: &'static str,
+    body: &'static str,
+) -> (String, std::sync::mpsc::Receiver<String>) {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/r4", listener.local_addr().unwrap());
+    let (said, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            let mut head = [0; 8192];
+            let count = stream.read(&mut head).unwrap_or(0);
+            let _ = said.send(String::from_utf8_lossy(&head[..count]).into_owned());
+            let answer = format!(
+                "HTTP/1.1 {status}\r\ncontent-type: application/fhir+json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    (url, heard)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_known_here_is_asked_of_the_configured_server() {
+    let answer = r#"{"resourceType":"Parameters","parameter":[{"name":"name","valueString":"LOINC"},{"name":"display","valueString":"Glucose"}]}"#;
+    let (url, heard) = other_server("200 OK", answer);
+    let site = Site::start_with(|config| config.terminology.url = Some(url)).await;
+
+    let found = site
+        .get("/CodeSystem/$lookup?system=http://loinc.org&code=2339-0")
+        .await
+        .expect(200)
+        .json();
+
+    assert_eq!(named(&found, "display")["valueString"], "Glucose");
+    let request = heard.recv().unwrap();
+    assert!(
+        request.starts_with("GET /r4/CodeSystem/$lookup?system=http://loinc.org&code=2339-0 "),
+        "{request}"
+    );
+    assert!(!request.to_lowercase().contains("authorization"), "{request}");
+    // What is known here is not asked there; another kind of answer is none.
+    site.get("/CodeSystem/$lookup?system=http://hl7.org/fhir/administrative-gender&code=male")
+        .await
+        .expect(200);
+    assert!(heard.try_recv().is_err());
+    site.get("/ValueSet/$expand?url=http://none.example").await.expect(503);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_redirects_refuses_or_is_away_refuses_the_request_by_name() {
+    for (status, expected) in [("302 Found", 422), ("404 Not Found", 422), ("500 Oops", 503)] {
+        let (url, _heard) = other_server(status, "{}");
+        let site = Site::start_with(|config| config.terminology.url = Some(url)).await;
+        let refused =
+            site.get("/CodeSystem/$lookup?system=http://loinc.org&code=1").await.expect(expected);
+        assert!(refused.text().contains("external terminology server"), "{}", refused.text());
+        site.stop().await;
+    }
+    let site = Site::start_with(|config| {
+        config.terminology.url = Some("http://127.0.0.1:9/r4".to_owned())
+    })
+    .await;
+    site.get("/CodeSystem/$lookup?system=http://loinc.org&code=1").await.expect(503);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn searches_by_value_set_and_by_hierarchy_ask_what_is_stored() {
+    let site = filled().await;
+    let shades = json!({"resourceType": "CodeSystem", "url": "http://c.example/shades", "status": "active", "content": "complete",
+        "concept": [{"code": "warm", "concept": [{"code": "red"}, {"code": "orange", "concept": [{"code": "amber"}]}]}, {"code": "blue"}]});
+    site.create(&shades).await;
+    for code in ["warm", "red", "amber", "blue"] {
+        let coding = json!([{"system": "http://c.example/shades", "code": code}]);
+        site.create(&json!({"resourceType": "Basic", "code": {"coding": coding}})).await;
+    }
+    for code in ["red", "yellow"] {
+        let coding = json!([{"system": "http://c.example/colours", "code": code}]);
+        site.create(&json!({"resourceType": "Basic", "code": {"coding": coding}})).await;
+    }
+
+    for (query, expected) in [
+        ("code:in=http://c.example/warm", 1),
+        ("code:in=ValueSet/warm", 1),
+        ("code:not-in=http://c.example/warm", 5),
+        ("code:below=http://c.example/shades|warm", 3),
+        ("code:above=http://c.example/shades|amber", 2),
+        ("code:below=http://c.example/shades|blue", 1),
+    ] {
+        assert_eq!(site.count(&format!("Basic?{query}")).await, expected, "{query}");
+    }
+    site.put("/ValueSet/warm", &json!({"resourceType": "ValueSet", "id": "warm", "url": "http://c.example/warm", "status": "active",
+        "compose": {"include": [{"system": "http://c.example/shades"}]}})).await.expect(200);
+    assert_eq!(site.count("Basic?code:in=http://c.example/warm").await, 4);
+    for query in [
+        "code:in=http://none.example",
+        "code:in=ValueSet/none",
+        "code:below=http://none.example|x",
+        "code:below=warm",
+    ] {
+        site.get(&format!("/Basic?{query}")).await.expect(400);
+    }
+    site.stop().await;
 }

@@ -9,8 +9,9 @@
 //! Not here: which values a parameter has (`fhir`), the patient compartment, the sort date.
 
 use fhir::{
-    CanonicalUnit, Extracted, Held, Node, NumberRange, Quantity, ResourceType, Target, TimeRange,
-    Token, UCUM_SYSTEM, Value, search_param_by_id, search_params, sort_time, values_of,
+    CanonicalUnit, Extracted, Held, Node, NumberRange, ParamId, Quantity, ResourceType,
+    SearchParams, Target, TimeRange, Token, UCUM_SYSTEM, Value, search_param_by_id, search_params,
+    sort_time, values_of,
 };
 
 use super::param::{CANONICAL, REGULAR_US, WIDE, index_param, root_composites, sort_index_param};
@@ -20,13 +21,26 @@ use super::rows::{
 use crate::hash::{Domain, IndexKey};
 use crate::search::code_param;
 
-/// All index rows of a resource of type `of`; `base_url` is this server's, without a slash at the end.
+/// All index rows of a resource of type `of` for R4's own parameters alone.
 pub fn index_rows(node: Node<'_>, of: ResourceType, base_url: &str, key: &IndexKey) -> IndexRows {
+    index_rows_with(node, of, base_url, key, SearchParams::standard())
+}
+
+/// All index rows of a resource of type `of` for the parameters in force; `base_url` is this server's, without a
+/// slash at the end.
+pub fn index_rows_with(
+    node: Node<'_>,
+    of: ResourceType,
+    base_url: &str,
+    key: &IndexKey,
+    params: &SearchParams,
+) -> IndexRows {
     let mut found = Vec::new();
-    fhir::extract(node, of, base_url, &mut found);
+    params.extract(node, of, base_url, &mut found);
     let mut build = Build { key, rows: IndexRows::default() };
     for Extracted { param, value } in &found {
-        let param = search_param_by_id(*param);
+        // Every value is of a parameter in force: the set has extracted it.
+        let Some(param) = params.by_id(*param) else { continue };
         match value {
             Value::Composite(parts) => {
                 let of_resource = param.expression == of.name();
@@ -38,7 +52,7 @@ pub fn index_rows(node: Node<'_>, of: ResourceType, base_url: &str, key: &IndexK
     build.sampled(of, &found);
     let Build { mut rows, .. } = build;
     rows.present = present(of, &found);
-    patient_codes(of, &found, key, &mut rows);
+    patient_codes(of, &found, key, params, &mut rows);
     shape_dates(of, sort_time(node, of), &mut rows.dates);
     rows.normalise();
     rows
@@ -140,13 +154,11 @@ impl Build<'_> {
             if !quantity.sampled {
                 continue;
             }
-            let param = index_param(of, search_param_by_id(one.param));
+            let param = number(of, one.param);
             for composite in root_composites(of).filter(|composite| composite.quantity == param) {
                 let (param, code_hash) = (composite.param, SAMPLED);
                 self.rows.tokens.push(TokenRow { param, code_hash, sys_hash: 0 });
-                let is_code = |other: &&Extracted<'_>| {
-                    index_param(of, search_param_by_id(other.param)) == composite.token
-                };
+                let is_code = |other: &&Extracted<'_>| number(of, other.param) == composite.token;
                 for code in found.iter().filter(is_code) {
                     self.sampled_under(param, &code.value, quantity);
                 }
@@ -182,12 +194,18 @@ pub(crate) fn canonical_hash(unit: &CanonicalUnit, key: &IndexKey) -> i64 {
 /// Parameters that have a value or an element, for `:missing`; composites have none of their own.
 fn present(of: ResourceType, found: &[Extracted<'_>]) -> Vec<u16> {
     let own = found.iter().filter(|one| !matches!(one.value, Value::Composite(_)));
-    let own = own.map(|one| index_param(of, search_param_by_id(one.param)));
+    let own = own.map(|one| number(of, one.param));
     let restricted = search_params(of).iter().filter(|param| {
         matches!(param.held, Held::InParam { only: Some(_), .. })
             && values_of(param, found).next().is_some()
     });
     own.chain(restricted.map(|param| index_param(of, param))).collect()
+}
+
+/// Number of the rows of a parameter; that of a custom one is its own.
+fn number(of: ResourceType, param: ParamId) -> u16 {
+    let own = ParamId::from_number(param.number());
+    own.map_or(param.number(), |own| index_param(of, search_param_by_id(own)))
 }
 
 /// The parameter of a point, or its irregular twin.
@@ -196,7 +214,13 @@ fn shaped(param: u16, number: &NumberRange) -> u16 {
 }
 
 /// Repeats references to a patient under each code of the resource.
-fn patient_codes(of: ResourceType, found: &[Extracted<'_>], key: &IndexKey, rows: &mut IndexRows) {
+fn patient_codes(
+    of: ResourceType,
+    found: &[Extracted<'_>],
+    key: &IndexKey,
+    params: &SearchParams,
+    rows: &mut IndexRows,
+) {
     let Some(code_param) = code_param(of) else { return };
     let tokens = rows.tokens.iter().filter(|row| row.param == code_param && row.code_hash != 0);
     let codes: Vec<_> = tokens.map(|row| row.code_hash).collect();
@@ -205,7 +229,8 @@ fn patient_codes(of: ResourceType, found: &[Extracted<'_>], key: &IndexKey, rows
         if *resource_type != ResourceType::PATIENT {
             continue;
         }
-        let param = index_param(of, search_param_by_id(*param));
+        let Some(param) = params.by_id(*param) else { continue };
+        let param = index_param(of, param);
         let target_hash = key.resource(resource_type.name(), id);
         let row = |code_hash: &i64| ReferenceRow { param, target_hash, code_hash: *code_hash };
         rows.references.extend(codes.iter().map(row));

@@ -23,5 +23,20 @@ pub(crate) fn check(stored: Option<&[u8]>, is_empty: bool) -> Result<(), OpenErr
     if is_empty || stored == Some(&mark()[..]) { Ok(()) } else { Err(OpenError::OtherSearchTable) }
 }
 
+/// Its value while the rows are being made anew: no release takes it for its own.
+pub(crate) const REBUILDING: [u8; 1] = [0];
+
+/// Tables that hold nothing but what contents give.
+pub(crate) const DERIVED: [&str; 8] = [
+    "search_token",
+    "search_reference",
+    "search_date",
+    "search_number",
+    "search_quantity",
+    "search_string",
+    "search_uri",
+    "resource_terms",
+];
+
 /// To be raised when `index::build` makes other rows of the same values.
 const ROWS_REVISION: u8 = 2;

@@ -211,6 +211,7 @@ impl Group<'_> {
         match &dependency.asked {
             Match::Key(key) => Ok(self.known.resolve(&dependency.permit, key)),
             Match::Query(of, query) => self.find_matches(&dependency.permit, *of, query).await,
+            Match::SearchParams => Ok(MatchOutcome::SearchParams(self.newest_param().await?)),
         }
     }
 

@@ -22,6 +22,8 @@ pub(super) struct Known {
     compartments: HashSet<String>,
     key_ids: HashSet<u64>,
     answers: HashMap<(String, String), Vec<u8>>,
+    /// Newest change of the SearchParameters, once it was asked for.
+    pub(super) newest_param: Option<u64>,
 }
 
 impl Known {

@@ -41,7 +41,9 @@ pub(super) async fn migrate(options: &PostgresOptions) -> Result<IndexKey, OpenE
         other => OpenError::Unavailable(other.to_string()),
     })?;
     let key = index_key(&mut conn).await?;
-    check_search_table(&mut conn).await?;
+    if !options.rebuilds {
+        check_search_table(&mut conn).await?;
+    }
     conn.close().await?;
     Ok(key)
 }

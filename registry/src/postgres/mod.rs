@@ -17,6 +17,7 @@ mod history;
 mod known;
 mod migrate;
 mod options;
+mod params;
 mod pending;
 mod read;
 mod readers;

@@ -25,6 +25,8 @@ pub struct PostgresOptions {
     pub read_timeout: Duration,
     /// Source of the time of commits.
     pub clock: Clock,
+    /// The index is about to be made anew: rows of other rules are no reason to refuse the database.
+    pub rebuilds: bool,
     /// The schema is brought up to date, instead of an older one being refused.
     pub(super) migrates: bool,
 }
@@ -38,6 +40,7 @@ impl PostgresOptions {
             max_connections: MAX_CONNECTIONS_DEFAULT,
             read_timeout: READ_TIMEOUT_DEFAULT,
             clock,
+            rebuilds: false,
             migrates: true,
         }
     }

@@ -10,6 +10,7 @@ use super::known::{khash, patient_key};
 use crate::error::ReadError;
 use crate::hash::IndexKey;
 use crate::page::StoredVersion;
+use crate::params::search_parameter;
 use crate::search;
 use crate::write_set::{Action, Match, MatchOutcome, WrappedKey};
 
@@ -132,7 +133,7 @@ pub(super) async fn resolve(
 ) -> Result<Vec<MatchOutcome>, ReadError> {
     let keys = matches.iter().filter_map(|asked| match asked {
         Match::Key(key) => Some(key),
-        Match::Query(..) => None,
+        Match::Query(..) | Match::SearchParams => None,
     });
     let keys: Vec<_> = keys.collect();
     let mut of_keys = resolve_keys(conn, index_key, permit, &keys).await?.into_iter();
@@ -143,6 +144,10 @@ pub(super) async fn resolve(
             Match::Query(of, query) => MatchOutcome::Query(
                 search::matching_ids(*of, query, permit, index_key, &mut &mut *conn).await?,
             ),
+            Match::SearchParams => {
+                let newest = newest_change(&mut *conn, &[search_parameter()]).await?;
+                MatchOutcome::SearchParams(newest)
+            }
         });
     }
     Ok(outcomes)

@@ -16,7 +16,7 @@ use super::fence::{self, Fence};
 use super::options::PostgresOptions;
 use super::readers::{Readers, snapshot};
 use super::writer::open_and_write;
-use super::{access_outbox, compartment, history, read, reading, sealed};
+use super::{access_outbox, compartment, history, params, read, reading, sealed};
 use crate::check::Checks;
 use crate::error::{CommitError, OpenError, ReadError, SequencerError};
 use crate::hash::IndexKey;
@@ -25,6 +25,7 @@ use crate::outbox::{AccessRow, OutboxRow, SealedRange};
 use crate::page::{
     CompartmentPage, CompartmentQuery, HistoryPage, HistoryQuery, Page, StoredVersion,
 };
+use crate::params::{Activation, ParamTable, ReindexPage, ReindexStep};
 use crate::reading::{Asked, Reply, Unread};
 use crate::search::{self, Explanation, SearchQuery};
 use crate::store::Store;
@@ -364,6 +365,36 @@ impl Store for PostgresStore {
     fn ping(&self) -> BoxFuture<'_, Result<(), ReadError>> {
         let write = self.write_with(|reply| Job::Setting(PING.into(), vec![1], reply));
         async { write.await.map_err(|error| ReadError::Unavailable(error.to_string())) }.boxed()
+    }
+
+    fn params(&self) -> BoxFuture<'_, Result<ParamTable, ReadError>> {
+        self.readers.run(move |conn| {
+            async move { snapshot(conn, async |conn| params::table(conn).await).await }.boxed()
+        })
+    }
+
+    fn activate(&self, activation: Activation) -> BoxFuture<'_, Result<(), CommitError>> {
+        self.write_with(|reply| Job::Activate(activation, reply))
+    }
+
+    fn reindex_page(
+        &self,
+        of: ResourceType,
+        after: i64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<ReindexPage, ReadError>> {
+        self.readers.run(move |conn| params::page(conn, of, after, limit).boxed())
+    }
+
+    fn rebuild(&self) -> BoxFuture<'_, Result<(), CommitError>> {
+        self.write_with(Job::Rebuild)
+    }
+
+    fn reindex(&self, mut step: ReindexStep) -> BoxFuture<'_, Result<(), CommitError>> {
+        for one in &mut step.resources {
+            one.rows.normalise();
+        }
+        self.write_with(|reply| Job::Reindex(Box::new(step), reply))
     }
 
     fn checks(&self) -> &dyn Checks {

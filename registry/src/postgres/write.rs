@@ -7,6 +7,7 @@ use super::known::{khash, patient_key};
 use super::pending::{ResourceRow, RowChange, VersionRow};
 use crate::finishing::version_of;
 use crate::index::{IndexRows, terms};
+use crate::params::search_parameter;
 use crate::place::{Current, Place, SEVERAL_PATIENTS, action_code, nsort, patient_column};
 use crate::write_set::{Action, CommittedVersion, Finished, Write};
 
@@ -30,6 +31,9 @@ impl Group<'_> {
         let place = Place { nsort: nsort(write, former, updated), rid, patient };
         let change = self.numbers.take_change();
 
+        if write.key.resource_type == search_parameter() {
+            self.known.newest_param = Some(change.cast_unsigned());
+        }
         self.replace_rows(write.rows.clone(), former, place).await?;
         self.replace_members(write.key.resource_type, place, change, former, &members);
         self.pending.version(VersionRow {
@@ -116,7 +120,7 @@ impl Group<'_> {
     }
 
     /// Puts down the difference between the former rows and the new ones.
-    async fn replace_rows(
+    pub(super) async fn replace_rows(
         &mut self,
         rows: IndexRows,
         former: Option<Current>,

@@ -19,7 +19,7 @@ use super::fence::Fence;
 use super::known::Known;
 use super::options::PostgresOptions;
 use super::pending::Pending;
-use super::{access_outbox, migrate, sealed};
+use super::{access_outbox, migrate, params, sealed};
 use crate::clock::Clock;
 use crate::error::{CommitError, OpenError};
 use crate::hash::IndexKey;
@@ -147,7 +147,12 @@ impl Writer {
     ) -> Result<Vec<Answer>, sqlx::Error> {
         let sets = jobs.iter().filter_map(|job| match job {
             Job::Commit(set, _) => Some(&**set),
-            Job::Sealed(..) | Job::Journaled(..) | Job::Setting(..) => None,
+            Job::Sealed(..)
+            | Job::Journaled(..)
+            | Job::Activate(..)
+            | Job::Reindex(..)
+            | Job::Rebuild(..)
+            | Job::Setting(..) => None,
         });
         let sets: Vec<_> = sets.collect();
         let known = if sets.is_empty() {
@@ -174,6 +179,12 @@ impl Writer {
                 Job::Sealed(ranges, _) => Answer::Done(sealed::mark(group.conn, ranges).await?),
                 Job::Journaled(ids, _) => {
                     access_outbox::clear(group.conn, ids).await?;
+                    Answer::Done(Ok(()))
+                }
+                Job::Activate(activation, _) => Answer::Done(group.activate(activation).await?),
+                Job::Reindex(step, _) => Answer::Done(group.reindex(step).await?),
+                Job::Rebuild(_) => {
+                    params::rebuild(group.conn).await?;
                     Answer::Done(Ok(()))
                 }
                 Job::Setting(name, value, _) => {

@@ -12,6 +12,7 @@ mod condition;
 mod cursor;
 mod explain;
 mod hits;
+mod in_force;
 mod include;
 #[cfg(test)]
 mod limit_tests;
@@ -48,6 +49,7 @@ pub use clause::{
 };
 pub use codes::{ANSWER_CODES_MAX, CodeAnswer, CodeQuestion, CodeSets, code_questions};
 pub use explain::{ExplainedLeg, ExplainedStatement, Explanation, Rows, explain};
+pub use in_force::with_params;
 pub use include::{INCLUDE_ROUNDS_MAX, INCLUDES_MAX};
 pub use page::{MATCHES_MAX, matching_ids, run};
 pub use parse::{COUNT_DEFAULT, COUNT_MAX, CURSOR, ParseOptions, parse, parse_at, parse_pairs};

@@ -7,9 +7,10 @@
 
 use std::cell::Cell;
 
-use fhir::{Held, ParamKind, ResourceId, ResourceType, SearchParam, search_param};
+use fhir::{Held, ParamKind, ResourceId, ResourceType, SearchParam};
 
 use super::clause::Filter;
+use super::in_force::search_param;
 use super::parse_filter::{Context, filter};
 use crate::error::ReadError;
 use crate::index::param::index_params;

@@ -4,10 +4,11 @@
 //! take, a malformed value and what the executor cannot do are errors that name the parameter.
 //! Not here: values (`parse_value`), chains, `_has` and `_list` (`parse_chain`), which modifiers there are (`supported`).
 
-use fhir::{Held, ParamKind, ResourceType, SearchParam, search_param, split_unescaped};
+use fhir::{Held, ParamKind, ResourceType, SearchParam, split_unescaped};
 
 use super::clause::{Filter, Rest, Tests, TokenTest};
 use super::codes::{ANSWER_CODES_MAX, CodeAnswer, CodeQuestion, CodeSets};
+use super::in_force::search_param;
 use super::parse_value::unescape;
 use super::{parse_chain, supported};
 use crate::error::ReadError;

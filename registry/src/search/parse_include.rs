@@ -4,9 +4,10 @@
 //! bring anything (a wrong type, a parameter that is no reference, one that never refers there) is refused by name.
 //! Not here: how they are followed (`include`).
 
-use fhir::{Held, ParamKind, ResourceType, search_param};
+use fhir::{Held, ParamKind, ResourceType};
 
 use super::clause::{Include, Leg, SearchQuery};
+use super::in_force::search_param;
 use super::parse_chain::leads_to;
 use crate::error::ReadError;
 use crate::index::param::index_params;

@@ -3,9 +3,10 @@
 //! Spec: FHIR R4 search § 3.1.1.5.1. What is stored readable has an order (dates, numbers, quantities, texts, uris), and a
 //! reference that of the ids it leads to. Codes are stored as keyed hashes, which have none: refused by name.
 
-use fhir::{Held, ParamKind, ResourceType, SearchParam, search_param};
+use fhir::{Held, ParamKind, ResourceType, SearchParam};
 
 use super::clause::{Leg, SortBy, SortKey, Table};
+use super::in_force::search_param;
 use crate::error::ReadError;
 use crate::index::param::{index_params, sort_index_param};
 

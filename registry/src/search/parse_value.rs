@@ -7,12 +7,13 @@
 
 use fhir::{
     DateQuery, Held, NumberRange, ParamKind, ResourceId, ResourceType, SearchParam, SearchPrefix,
-    approximate_dates, approximate_number, fold, search_param, split_unescaped,
+    approximate_dates, approximate_number, fold, split_unescaped,
 };
 
 use super::clause::{
     DateTest, NumberTest, QuantityTest, ReferenceTest, Rest, StringTest, Tests, TokenTest, UriTest,
 };
+use super::in_force::search_param;
 use super::parse_filter::Field;
 use super::tree::{TreeWay, part_of};
 use crate::error::ReadError;

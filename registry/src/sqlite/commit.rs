@@ -12,11 +12,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::current::{current, resolve_key};
 use super::index_rows::Pending;
-use super::{access_outbox, reading, search};
+use super::{access_outbox, read, reading, search};
 use crate::clock::Clock;
 use crate::error::CommitError;
 use crate::finishing::finish_all;
 use crate::hash::IndexKey;
+use crate::params::search_parameter;
 use crate::place::Current;
 use crate::reading::READS_TIME_MAX;
 use crate::write_set::{Committed, Dependency, Match, MatchOutcome, WriteSet};
@@ -197,6 +198,10 @@ impl Group<'_> {
                 )
                 .map_err(|error| SetError::Refused(CommitError::Unavailable(error.to_string())))?;
                 MatchOutcome::Query(ids)
+            }
+            Match::SearchParams => {
+                let newest = read::newest_change(self.conn, &[search_parameter()])?;
+                MatchOutcome::SearchParams(newest)
             }
         };
         if found == dependency.found { Ok(()) } else { Err(SetError::Refused(CommitError::Stale)) }

@@ -17,6 +17,7 @@ mod index_rows;
 mod members;
 mod migrate;
 mod open;
+mod params;
 mod read;
 mod reader;
 mod reading;

@@ -23,6 +23,8 @@ pub struct SqliteOptions {
     pub checkpoint_bytes: u64,
     /// Named SQLite VFS to go through, for tests of the file layer.
     pub vfs: Option<String>,
+    /// The index is about to be made anew: rows of other rules are no reason to refuse the database.
+    pub rebuilds: bool,
     /// What makes files durable beside SQLite; another one for tests of the file layer.
     pub durable: Arc<dyn Durable>,
     /// Closing leaves the log as it is, instead of bringing it into the database and deleting it.
@@ -38,6 +40,7 @@ impl SqliteOptions {
             clock,
             checkpoint_bytes: CHECKPOINT_BYTES_DEFAULT,
             vfs: None,
+            rebuilds: false,
             durable: Arc::new(SystemFiles),
             keeps_log: false,
         }

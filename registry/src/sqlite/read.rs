@@ -10,6 +10,7 @@ use super::search;
 use crate::error::ReadError;
 use crate::hash::IndexKey;
 use crate::page::StoredVersion;
+use crate::params::search_parameter;
 use crate::write_set::{Action, Match, MatchOutcome, WrappedKey};
 
 /// Current version of `key`, tombstones included, if the permit sees it.
@@ -111,6 +112,9 @@ pub(super) fn resolve(
             Match::Query(resource_type, query) => {
                 search::matches(conn, index_key, permit, *resource_type, query)
                     .map(MatchOutcome::Query)
+            }
+            Match::SearchParams => {
+                Ok(MatchOutcome::SearchParams(newest_change(conn, &[search_parameter()])?))
             }
         })
         .collect()

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::fail_stop::{self, DiskState};
 use super::open::SqliteOptions;
+use super::params as custom;
 use super::reader::{Readers, snapshot};
 use super::writer::Shared;
 use super::{
@@ -27,6 +28,7 @@ use crate::outbox::{AccessRow, OutboxRow, SealedRange};
 use crate::page::{
     CompartmentPage, CompartmentQuery, HistoryPage, HistoryQuery, Page, StoredVersion,
 };
+use crate::params::{Activation, ParamTable, ReindexPage, ReindexStep};
 use crate::reading::{Asked, Reply, Unread};
 use crate::search::{Explanation, SearchQuery};
 use crate::store::Store;
@@ -55,7 +57,9 @@ impl SqliteStore {
         let mut conn = options.writer()?;
         migrate::migrate(&mut conn)?;
         let index_key = index_key(&conn)?;
-        check_search_table(&conn)?;
+        if !options.rebuilds {
+            check_search_table(&conn)?;
+        }
         settle::settle_names(&options)?;
         let outbox = Arc::new(Notify::new());
         let readers = Readers::start(&options)?;
@@ -325,6 +329,34 @@ impl Store for SqliteStore {
 
     fn stopped(&self) -> Option<String> {
         self.disk.stopped()
+    }
+
+    fn params(&self) -> BoxFuture<'_, Result<ParamTable, ReadError>> {
+        self.read_with(|conn| snapshot(conn, custom::table))
+    }
+
+    fn activate(&self, activation: Activation) -> BoxFuture<'_, Result<(), CommitError>> {
+        self.write_with(|reply| Job::Activate(activation, reply))
+    }
+
+    fn reindex_page(
+        &self,
+        of: ResourceType,
+        after: i64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<ReindexPage, ReadError>> {
+        self.read_with(move |conn| snapshot(conn, |conn| custom::page(conn, of, after, limit)))
+    }
+
+    fn rebuild(&self) -> BoxFuture<'_, Result<(), CommitError>> {
+        self.write_with(Job::Rebuild)
+    }
+
+    fn reindex(&self, mut step: ReindexStep) -> BoxFuture<'_, Result<(), CommitError>> {
+        for one in &mut step.resources {
+            one.rows.normalise();
+        }
+        self.write_with(|reply| Job::Reindex(Box::new(step), reply))
     }
 
     fn checks(&self) -> &dyn Checks {

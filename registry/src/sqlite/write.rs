@@ -133,7 +133,7 @@ impl Group<'_> {
     }
 
     /// Writes the difference between the former rows and the new ones.
-    fn replace_rows(
+    pub(super) fn replace_rows(
         &mut self,
         rows: IndexRows,
         former: Option<Current>,

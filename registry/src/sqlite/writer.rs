@@ -17,7 +17,7 @@ use super::fail_stop::DiskState;
 use super::index_rows::Pending;
 use super::open::SqliteOptions;
 use super::reader::{STEPS_A_LOOK, is_out_of_time};
-use super::{access_outbox, checkpoint, sealed};
+use super::{access_outbox, checkpoint, params, sealed};
 use crate::hash::IndexKey;
 use crate::job::{Answer, GROUP_WRITES_MAX, Job, Outcome};
 
@@ -181,6 +181,14 @@ impl Writer<'_> {
             Job::Sealed(ranges, _) => Ok(Answer::Done(sealed::mark(self.conn, ranges)?)),
             Job::Journaled(ids, _) => {
                 access_outbox::clear(self.conn, ids)?;
+                Ok(Answer::Done(Ok(())))
+            }
+            Job::Activate(activation, _) => {
+                Ok(Answer::Done(params::activate(self.conn, activation)?))
+            }
+            Job::Reindex(step, _) => Ok(Answer::Done(group.reindex(step)?)),
+            Job::Rebuild(_) => {
+                params::rebuild(self.conn)?;
                 Ok(Answer::Done(Ok(())))
             }
             Job::Setting(name, value, _) => {

@@ -20,6 +20,7 @@ mod lossy;
 mod opening;
 mod oracle;
 mod outbox;
+mod params;
 mod postgres;
 mod query_fuzz;
 mod races;

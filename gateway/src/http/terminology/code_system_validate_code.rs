@@ -48,17 +48,16 @@ async fn answer(call: Call, id: Option<Path<String>>, payload: Payload) -> Reply
             "give url, codeSystem, or a coding with its system",
         ));
     }
-    let answer = question
-        .ask(move |shelf| {
+    question
+        .answer(move |shelf| {
             let system = match (&given, &wanted) {
                 (Some(given), _) => given.clone(),
                 (None, Some(wanted)) => shelf.needed_code_system(wanted)?,
                 (None, None) => unreachable!("one of the two was found above"),
             };
-            validate_in_code_system(&system, &codings, &options)
+            Ok(validate_in_code_system(&system, &codings, &options)?.to_resource())
         })
-        .await?;
-    question.answer(&answer.to_resource()).await
+        .await
 }
 
 const PARAMETERS: [Parameter; 10] = [

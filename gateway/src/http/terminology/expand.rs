@@ -40,8 +40,8 @@ async fn answer(call: Call, id: Option<Path<String>>, payload: Payload) -> Reply
         identifier: format!("urn:uuid:{}", uuid::Uuid::now_v7()),
         timestamp: clock::now().to_string(),
     };
-    let answer = question
-        .ask(move |shelf| {
+    question
+        .answer(move |shelf| {
             let value_set = match (&given, &wanted) {
                 (Some(given), _) => given.clone(),
                 (None, Some(wanted)) => shelf.value_set(wanted)?,
@@ -50,8 +50,7 @@ async fn answer(call: Call, id: Option<Path<String>>, payload: Payload) -> Reply
             let expansion = expand(&value_set, &options, shelf)?;
             Ok(expansion.to_resource(&value_set, with_definition, &stamp))
         })
-        .await?;
-    question.answer(&answer).await
+        .await
 }
 
 /// The value set that is named; `None` where it was given.
@@ -81,6 +80,7 @@ fn options(inputs: &Inputs) -> ExpandOptions {
         system_versions: inputs.canonicals("system-version"),
         check_system_versions: inputs.canonicals("check-system-version"),
         force_system_versions: inputs.canonicals("force-system-version"),
+        whole_systems: false,
     }
 }
 

@@ -97,6 +97,11 @@ impl Inputs {
         Ok(inputs)
     }
 
+    /// As a Parameters resource.
+    pub(super) fn to_resource(&self) -> Value {
+        json!({"resourceType": "Parameters", "parameter": self.0})
+    }
+
     fn check(&self, known: &[Parameter]) -> Answered<()> {
         for (at, entry) in self.0.iter().enumerate() {
             let name = entry["name"].as_str().unwrap_or_default();

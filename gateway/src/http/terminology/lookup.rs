@@ -19,9 +19,11 @@ pub async fn of_type(call: Call, payload: Payload) -> Reply {
     let coding = inputs.codings("version")?.swap_remove(0);
     let language = inputs.text("displayLanguage").map(str::to_owned);
     let properties = inputs.texts("property");
-    let answer =
-        question.ask(move |shelf| lookup(&coding, &properties, language.as_deref(), shelf)).await?;
-    question.answer(&answer.to_resource()).await
+    question
+        .answer(move |shelf| {
+            Ok(lookup(&coding, &properties, language.as_deref(), shelf)?.to_resource())
+        })
+        .await
 }
 
 const PARAMETERS: [Parameter; 7] = [

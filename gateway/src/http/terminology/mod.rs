@@ -105,15 +105,6 @@ impl Question {
         Ok(Self { call, principal, permit, inputs, about, key, name })
     }
 
-    /// Asks; a refusal becomes the request's.
-    async fn ask<T: Send + 'static>(
-        &self,
-        question: impl Fn(&Shelf) -> Result<T, Refusal> + Clone + Send + 'static,
-    ) -> Answered<T> {
-        let answer = service::ask(&self.call.app, &self.permit, question).await?;
-        answer.map_err(|refusal| self.refuse(&refusal))
-    }
-
     fn refuse(&self, refusal: &Refusal) -> Fault {
         service::fault(refusal, self.about)
     }
@@ -159,9 +150,25 @@ impl Question {
         }
     }
 
-    /// Records the access and answers.
-    async fn answer(self, resource: &Value) -> Reply {
-        access::record(&self.call.app, self.access()).await?;
+    /// Asks, records the access and answers. What is not known here is asked of the external server, if there is one.
+    async fn answer(
+        self,
+        question: impl Fn(&Shelf) -> Result<Value, Refusal> + Clone + Send + 'static,
+    ) -> Reply {
+        let app = &self.call.app;
+        let resource = match service::ask(app, &self.permit, question).await? {
+            Ok(resource) => resource,
+            Err(refusal) => match (&app.terminology.remote, &refusal, &self.key) {
+                (Some(remote), Refusal::Unknown { .. }, None) => {
+                    let operation = format!("{}/${}", self.about.name(), self.name);
+                    let posted = self.call.http.method() == actix_web::http::Method::POST;
+                    let body = posted.then(|| self.inputs.to_resource());
+                    remote.ask(&operation, self.call.http.query_string(), body.as_ref()).await?
+                }
+                _ => return Err(self.refuse(&refusal)),
+            },
+        };
+        access::record(app, self.access()).await?;
         Ok(reply::json(&self.call, 200, resource.to_string()))
     }
 }

@@ -40,16 +40,15 @@ async fn answer(call: Call, id: Option<Path<String>>, payload: Payload) -> Reply
         return Err(Fault::new(FaultKind::Invalid, "both codes have to be of the one system"));
     }
     let wanted = Canonical::new(&system, inputs.text("version")).or_version(a.version.as_deref());
-    let answer = question
-        .ask(move |shelf| {
+    question
+        .answer(move |shelf| {
             let system = match &given {
                 Some(given) => given.clone(),
                 None => shelf.needed_code_system(&wanted)?,
             };
-            subsumes(&system, &a.code, &b.code)
+            Ok(subsumes(&system, &a.code, &b.code)?.to_resource())
         })
-        .await?;
-    question.answer(&answer.to_resource()).await
+        .await
 }
 
 fn code(inputs: &Inputs, code: &str, coding: &str) -> Answered<Coding> {

@@ -51,8 +51,8 @@ async fn answer(call: Call, id: Option<Path<String>>, payload: Payload) -> Reply
         (None, Some(_)) => Vec::new(),
         (None, None) => maps_of(&question, &codings, options.reverse).await?,
     };
-    let answer = question
-        .ask(move |shelf| {
+    question
+        .answer(move |shelf| {
             let mut maps = maps.clone();
             if let (true, Some(wanted)) = (maps.is_empty(), &wanted) {
                 maps.push(shelf.concept_map(wanted)?);
@@ -61,10 +61,9 @@ async fn answer(call: Call, id: Option<Path<String>>, payload: Payload) -> Reply
             for map in &maps {
                 out.merge(translate(map, &codings, &options, shelf)?);
             }
-            Ok(out)
+            Ok(out.to_resource())
         })
-        .await?;
-    question.answer(&answer.to_resource()).await
+        .await
 }
 
 /// Stored maps from (in reverse: to) the systems of the codings.

@@ -40,17 +40,16 @@ async fn answer(call: Call, id: Option<Path<String>>, payload: Payload) -> Reply
     };
     let given = question.definition("valueSet", ValueSet::of).await?;
     let wanted = wanted(inputs, given.is_some())?;
-    let answer = question
-        .ask(move |shelf| {
+    question
+        .answer(move |shelf| {
             let value_set = match (&given, &wanted) {
                 (Some(given), _) => given.clone(),
                 (None, Some(wanted)) => shelf.value_set(wanted)?,
                 (None, None) => unreachable!("one of the two was found above"),
             };
-            validate_in_value_set(&value_set, &codings, &options, shelf)
+            Ok(validate_in_value_set(&value_set, &codings, &options, shelf)?.to_resource())
         })
-        .await?;
-    question.answer(&answer.to_resource()).await
+        .await
 }
 
 const PARAMETERS: [Parameter; 13] = [

@@ -148,7 +148,7 @@ async fn operation_of(of: &str, name: &str, subject: &Subject) -> Option<String>
     let place = if of.is_empty() { String::new() } else { format!("/{of}") };
     let answer = match name {
         "receipt" => subject.site.get(&format!("{place}/r0/_history/1/$receipt")).await,
-        "meta" | "everything" | "document" => {
+        "meta" | "everything" | "document" | "reindex-status" => {
             subject.site.get(&format!("{place}/r0/${name}")).await
         }
         "meta-add" | "meta-delete" => {

@@ -7,6 +7,8 @@
 //! caller who is permitted to ask sees the same of them.
 //! Not here: requests (`http::terminology`).
 
+mod remote;
+
 use std::sync::{Arc, Mutex};
 
 use fhir::{IssueType, ResourceKey, ResourceType};
@@ -15,7 +17,9 @@ use registry::search::{ParseOptions, parse_pairs};
 use serde_json::Value;
 use terminology::{CodeSystem, ConceptMap, Definition, Refusal, Shelf, ValueSet, Wanted};
 
+use self::remote::Remote;
 use crate::app::App;
+use crate::config::{Config, ConfigError};
 use crate::error::{Answered, Fault, FaultKind};
 use crate::work;
 
@@ -23,6 +27,7 @@ use crate::work;
 #[derive(Default)]
 pub struct Terminology {
     kept: Mutex<Kept>,
+    pub(crate) remote: Option<Remote>,
 }
 
 #[derive(Clone, Default)]
@@ -77,6 +82,15 @@ pub(crate) fn fault(refusal: &Refusal, about: Definition) -> Fault {
 }
 
 impl Terminology {
+    /// With the external server of the configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for a URL that is not allowed.
+    pub(crate) fn of(config: &Config) -> Result<Self, ConfigError> {
+        let remote = Remote::of(config.terminology.url.as_deref())?;
+        Ok(Self { remote, ..Self::default() })
+    }
+
     /// What is kept, if it is still current.
     fn at(&self, change: u64) -> Kept {
         let Ok(mut kept) = self.kept.lock() else { return Kept { change, ..Kept::default() } };
