@@ -1,4 +1,4 @@
-//! Operations (FHIR R4 operations.html): one file each, one row each in [`OPERATIONS`].
+//! Operations (FHIR R4 operations.html): one file each, one row each in `OPERATIONS`.
 //!
 //! Routes and the CapabilityStatement are made of the same rows, so nothing is told of that is not answered. An operation
 //! that changes nothing is asked by GET, or by POST with `Parameters`; one that changes something by POST only.

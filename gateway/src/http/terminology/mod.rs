@@ -1,6 +1,6 @@
 //! Terminology operations, one file each (FHIR R4 terminology-service.html).
 //!
-//! A [`Question`] has the caller's permit and in parameters; it is asked of `crate::terminology`, and its access record
+//! A `Question` has the caller's permit and in parameters; it is asked of `crate::terminology`, and its access record
 //! is durable before the answer leaves, as that of every read.
 //! Not here: what the answers are (crate `terminology`).
 
