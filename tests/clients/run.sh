@@ -58,16 +58,17 @@ node_client() { have node && have npm || return 3
   cp "$here"/node/*.mjs "$here"/node/*.json "$here/node/.npmrc" "$cache/node/"
   cmp -s "$cache/node/package-lock.json" "$cache/node/installed.json" ||
     { (cd "$cache/node" && npm ci --ignore-scripts --omit=optional --silent) &&
-      cp "$cache/node/package-lock.json" "$cache/node/installed.json"; }
+      cp "$cache/node/package-lock.json" "$cache/node/installed.json"; } || return 4
   (cd "$cache/node" && timeout 120 node "$1.mjs"); }
 python_client() { have python3 || return 3
   cmp -s "$here/python/requirements.txt" "$cache/python/installed.txt" ||
     { python3 -m venv "$cache/python" && "$cache/python/bin/pip" install --quiet -r "$here/python/requirements.txt" &&
-      cp "$here/python/requirements.txt" "$cache/python/installed.txt"; }
+      cp "$here/python/requirements.txt" "$cache/python/installed.txt"; } || return 4
   PYTHONDONTWRITEBYTECODE=1 timeout 120 "$cache/python/bin/python" "$here/python/$1.py"; }
 java_client() { have mvn || return 3
   mkdir -p "$cache/java" && cp -r "$here/java/pom.xml" "$here/java/src" "$cache/java/"
-  (cd "$cache/java" && timeout 300 mvn -q -B compile exec:java); }
+  (cd "$cache/java" && mvn -q -B compile) || return 4
+  (cd "$cache/java" && timeout 300 mvn -q -B exec:java); }
 
 run() {
   case $1 in
@@ -89,6 +90,7 @@ each_on() {
     case $code in
       0) results+=("passed   $on   $client") ;;
       3) results+=("SKIPPED  $on   $client: its tools are not here") ;;
+      4) results+=("SKIPPED  $on   $client: its packages could not be fetched") ;;
       *) results+=("FAILED   $on   $client"); failed=1 ;;
     esac
   done

@@ -1,10 +1,12 @@
 //! `POST [type]` (FHIR R4 http.html#create), with `If-None-Exist`.
 //!
+//! Criteria in the URL mean the same, so that none is ignored and a client that sends them there makes no duplicates.
 //! 201 with `Location` and `ETag`; a conditional create that finds one match answers 200 with it.
 //! Not here: the write itself (`ingest`).
 
 use actix_web::web::{Path, Payload};
 use policy::AccessRequest;
+use registry::search::{pairs, render};
 
 use super::call::{Call, resource_type};
 use super::reply::{self, Reply};
@@ -45,11 +47,20 @@ pub fn only(outcome: Outcome) -> Answered<Written> {
     outcome.entries.into_iter().next().ok_or_else(lost)
 }
 
+/// The criteria of a conditional create: those of the header, or, as some clients send them, those of the URL.
 fn if_none_exist(call: &Call) -> Answered<Option<String>> {
-    let Some(value) = call.http.headers().get("if-none-exist") else { return Ok(None) };
+    let invalid = |text: &str| Fault::new(FaultKind::Invalid, text);
+    let mut in_url = pairs(call.http.query_string())?;
+    in_url.retain(|(name, _)| !ABOUT_THE_ANSWER.contains(&name.as_str()));
+    let Some(value) = call.http.headers().get("if-none-exist") else {
+        return Ok((!in_url.is_empty()).then(|| render(&in_url)));
+    };
+    if !in_url.is_empty() {
+        return Err(invalid("criteria stand in If-None-Exist or in the URL, not in both"));
+    }
     match value.to_str() {
         Ok(text) if !text.trim().is_empty() => Ok(Some(criteria(text))),
-        _ => Err(Fault::new(FaultKind::Invalid, "If-None-Exist must hold search criteria")),
+        _ => Err(invalid("If-None-Exist must hold search criteria")),
     }
 }
 
@@ -57,3 +68,6 @@ fn if_none_exist(call: &Call) -> Answered<Option<String>> {
 pub fn criteria(text: &str) -> String {
     text.trim().rsplit_once('?').map_or(text.trim(), |(_, query)| query).to_owned()
 }
+
+/// Parameters of any interaction that say how it is answered (FHIR R4 http.html "General parameters").
+const ABOUT_THE_ANSWER: [&str; 4] = ["_format", "_pretty", "_summary", "_elements"];

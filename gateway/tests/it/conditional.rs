@@ -187,3 +187,20 @@ async fn a_deletion_says_what_it_did_to_who_prefers_an_outcome() {
     assert_eq!(second.json()["issue"][0]["diagnostics"], "there was nothing to delete");
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn criteria_in_the_url_of_a_create_are_heeded_as_those_of_the_header() {
+    let site = Site::start().await;
+    let path = "/Patient?identifier=urn:mrn|7&_pretty=false";
+
+    let made = site.post(path, &identified("7")).await.expect(201).json();
+    let found = site.post(path, &identified("7")).await.expect(200).json();
+
+    assert_eq!(found["id"], made["id"]);
+    site.post("/Patient?nonsense=1", &identified("8")).await.expect(400);
+    let both = site.request(Method::POST, path).header(TYPE, JSON);
+    let both = both.header("if-none-exist", "identifier=urn:mrn|7");
+    Answer::of(both.body(identified("7").to_string())).await.expect(400);
+    assert_eq!(site.count("Patient").await, 1);
+    site.stop().await;
+}
