@@ -1,7 +1,7 @@
 //! General FHIRPath over resources: compiled once, evaluated within a budget.
 //!
 //! Serves invariants, FHIRPath Patch and expressions that the search programs do not cover. Never in the hot path.
-//! Spec: FHIRPath N1 (hl7.org/fhirpath/N1), FHIR R4 fhirpath.html. Why an evaluator of our own: `docs/adr/010`.
+//! Spec: FHIRPath N1 (hl7.org/fhirpath/N1), FHIR R4 fhirpath.html. Why an evaluator of our own: `docs/adr/012`.
 //! Not here: search programs (`fhir::search`), terminology and profiles (asked through [`Host`]).
 
 mod ast;

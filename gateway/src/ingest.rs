@@ -131,7 +131,6 @@ async fn write(
     if !submission.reads.is_empty() && verbs.all(|verb| matches!(verb, Verb::Read(_))) {
         return read_only(app, &submission).await;
     }
-    validation::enforce(app, &submission).await?;
     let submission = Arc::new(submission);
     let (planned, caller) = (Arc::clone(&submission), principal.clone());
     let plan = work::run(submission.is_long(), move || Plan::of(&planned, &caller)).await??;
@@ -141,6 +140,7 @@ async fn write(
         let snapshot = Arc::new(Snapshot::take(app, &plan, &submission).await?);
         let prepared = prepare(app, &submission, &plan, &snapshot).await?;
         refuse_foreign_compartments(&plan, &prepared)?;
+        validation::enforce(app, &submission, &prepared.contents).await?;
         let Prepared { mut set, made_keys, decisions, contents, mut patients } = prepared;
         patients.extend(losing(app, &plan, &decisions).await?);
         patients.extend(decisions.iter().flat_map(unchanged_patients).cloned());

@@ -13,7 +13,7 @@ mod package;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use fhir::{Issue, Resource, ResourceType, Severity, Tree};
+use fhir::{Issue, ResourceType, Severity, Tree, VersionId};
 use policy::{AccessRequest, Operation, OperationTarget, Permit, Principal, Role};
 use profile::{Checks, Finding, Profile, Profiles, Report, Validator};
 use terminology::Refusal;
@@ -21,7 +21,8 @@ use terminology::Refusal;
 use self::codes::ShelfCodes;
 use crate::app::App;
 use crate::error::{Answered, Fault, FaultKind};
-use crate::submission::{Submission, Verb};
+use crate::prepare::Contents;
+use crate::submission::Submission;
 use crate::terminology as definitions;
 
 /// How much of a resource is checked before it is stored.
@@ -111,26 +112,27 @@ pub async fn validate(app: &App, document: &Arc<Tree>, checks: &Checks) -> Answe
     Err(Fault::new(FaultKind::Unprocessable, "the profiles need more definitions than are loaded"))
 }
 
-/// Refuses the write of resources that break what the configuration enforces.
+/// Refuses the write of resources that break what the configuration enforces; they are what would be stored, patched
+/// and with their references rewritten.
 ///
 /// # Errors
 /// 422 with every finding that is an error; as [`validate`].
-pub(crate) async fn enforce(app: &App, submission: &Submission) -> Answered<()> {
+pub(crate) async fn enforce(
+    app: &App,
+    submission: &Submission,
+    contents: &Contents,
+) -> Answered<()> {
     let claims = match app.config.validation.level {
         Level::Syntax => return Ok(()),
         Level::Base => false,
         Level::Profile => true,
     };
     let checks = Checks { claims, ..Checks::default() };
-    for (at, operation) in submission.operations().iter().enumerate() {
-        let writes = matches!(
-            operation.verb,
-            Verb::Create { .. } | Verb::Update { .. } | Verb::UpdateWhere { .. }
-        );
-        let document = match submission.resources()[at] {
-            Some(node) if writes => Resource::from_node(node).map_err(Fault::invalid)?.into_tree(),
-            _ => continue,
-        };
+    let mut written: Vec<_> = contents.iter().collect();
+    written.sort_unstable_by_key(|(operation, _)| **operation);
+    for (operation, (_, template)) in written {
+        let bytes = template.fill(VersionId::FIRST, crate::clock::now());
+        let document = Tree::parse(bytes).map_err(Fault::invalid)?;
         let findings = validate(app, &Arc::new(document), &checks).await?;
         let issues: Vec<Issue> =
             findings.into_iter().filter(Finding::is_error).map(|finding| finding.issue).collect();
@@ -139,7 +141,7 @@ pub(crate) async fn enforce(app: &App, submission: &Submission) -> Answered<()> 
         }
         let mut fault = Fault::new(FaultKind::Unprocessable, "the resource is not valid");
         fault.issues = issues;
-        return Err(match submission.place(operation) {
+        return Err(match submission.place(&submission.operations()[*operation]) {
             Some(place) => fault.at(&place),
             None => fault,
         });

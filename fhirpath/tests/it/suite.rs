@@ -171,5 +171,5 @@ fn attribute(tag: &BytesStart<'_>, name: &str) -> String {
     found.map_or(String::new(), |a| String::from_utf8_lossy(&a.value).into_owned())
 }
 
-/// See `docs/adr/010-own-fhirpath.md`.
+/// See `docs/adr/012-own-fhirpath.md`.
 const FAILED_MAX: usize = 60;

@@ -173,7 +173,12 @@ async fn a_store_enforces_what_its_level_says() {
     let site = Site::start_with(|config| config.validation.level = Level::Base).await;
     let refused = site.post("/Patient", &broken).await.expect(422).json();
     assert_eq!(issues(&refused), ["error invariant Patient.name[0].period"]);
-    site.post("/Patient", &claiming()).await.expect(201);
+    let url = site.post("/Patient", &claiming()).await.expect(201).header("location").to_owned();
+    let patched = site
+        .request(Method::PATCH, url.split("/_history").next().unwrap())
+        .header("content-type", "application/merge-patch+json")
+        .body(broken.to_string());
+    assert_eq!(Answer::of(patched).await.status, 422, "what a patch would make");
     let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": [
         {"resource": {"resourceType": "Patient"}, "request": {"method": "POST", "url": "Patient"}},
         {"resource": broken, "request": {"method": "POST", "url": "Patient"}}]});
