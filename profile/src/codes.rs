@@ -85,7 +85,8 @@ impl Codes for R4Codes {
 /// Whether a unit is made of letters alone and of none that have no canonical form.
 fn is_plain_unit(code: &str) -> bool {
     code.split(['/', '.']).all(|part| {
-        let special = part.len() <= 3 && (part.ends_with('B') || part.ends_with("Np"));
+        let special =
+            (part.len() <= 2 && part.ends_with('B')) || (part.len() <= 3 && part.ends_with("Np"));
         !special && !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphabetic())
     })
 }
