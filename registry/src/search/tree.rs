@@ -101,11 +101,14 @@ fn children(sql: &mut Sql<'_>, of: ResourceType, params: &[u16], parents: &[i64]
 }
 
 fn parents(sql: &mut Sql<'_>, of: ResourceType, params: &[u16], children: &[i64]) {
-    sql.push("select distinct p.target_hash from resource r cross join search_reference p");
-    sql.indexed_by("search_reference_by_rid").push(" where ").one_of("r.khash", children);
+    sql.push("select distinct q.khash from resource r cross join search_reference p");
+    sql.indexed_by("search_reference_by_rid").push(" cross join resource q");
+    sql.push(" where ").one_of("r.khash", children);
     sql.push(" and r.deleted = 0 and r.type = ").int(of.code()).visible("r", of);
     sql.push(" and p.rid = r.rid and p.code_hash = 0 and ");
     param_of(sql, "p", params);
+    // Not what has the same identifier, or stands elsewhere.
+    sql.push(" and q.khash = p.target_hash and q.type = ").int(of.code());
 }
 
 /// Members of a hierarchy that are looked for.

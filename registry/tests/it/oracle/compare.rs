@@ -133,7 +133,7 @@ fn concept(system: &str, code: &str) -> Token {
 }
 
 /// `id`, `Type/id`, a URL here or elsewhere, a canonical with or without version.
-fn refers(own: &Reference, of: Option<&str>, asked: &str) -> bool {
+pub(crate) fn refers(own: &Reference, of: Option<&str>, asked: &str) -> bool {
     let asked = unescape(asked);
     let is_type = |key: &str| of.is_none_or(|of| key.split('/').next() == Some(of));
     if !asked.contains(['/', ':']) {
@@ -146,7 +146,9 @@ fn refers(own: &Reference, of: Option<&str>, asked: &str) -> bool {
     };
     let wanted = literal(bare);
     if let Some(key) = &wanted.local {
-        return own.local.as_ref() == Some(key) && is_type(key);
+        // A canonical may be below our own base, too.
+        let same_url = own.url.as_deref() == Some(bare);
+        return same_url || own.local.as_ref() == Some(key) && is_type(key);
     }
     let same_version = version.is_none() || own.version.as_deref() == version;
     own.url.is_some() && own.url == wanted.url && same_version

@@ -9,7 +9,7 @@ use policy::TypeSet;
 use serde_json::Value as Json;
 
 use super::cases::Case;
-use super::compare::{Question, date_holds, passes, split, unescape};
+use super::compare::{Question, date_holds, escape, passes, refers, split, unescape};
 use super::params::{Kind, Param, compartment_codes, param, params};
 use super::schema::schema;
 use super::value::{Reference, Value, literal, values};
@@ -215,10 +215,12 @@ impl Naive {
                     });
                     return found || starts.iter().any(bare);
                 }
-                return named.url.is_some() && own.iter().any(|one| one.url == named.url);
+                return own.iter().any(|one| refers(one, None, &escape(asked)));
             };
-            own.iter()
-                .any(|one| one.local.as_ref().is_some_and(|own| self.reaches(&start, own, below)))
+            own.iter().any(|one| refers(one, None, &escape(asked)))
+                || own.iter().any(|one| {
+                    one.local.as_ref().is_some_and(|own| self.reaches(&start, own, below))
+                })
         })
     }
 

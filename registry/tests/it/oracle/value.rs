@@ -77,12 +77,18 @@ pub(crate) fn values(resource: &Json, param: &Param) -> Vec<Value> {
             let nodes = select(expression, resource, node);
             nodes.into_iter().flat_map(|node| of_node(*kind, node)).collect::<Vec<_>>()
         };
-        let parts: Vec<_> = param.parts.iter().map(part).collect();
+        let mut parts: Vec<_> = param.parts.iter().map(part).collect();
+        parts.iter_mut().for_each(|part| part.retain(is_coded));
         if parts.iter().all(|part| !part.is_empty()) {
             all.push(Value::Composite(parts));
         }
     }
     all
+}
+
+/// Composites pair codes: a token without one is no part of them.
+fn is_coded(value: &Value) -> bool {
+    !matches!(value, Value::Token(Token { code: None, .. }))
 }
 
 /// A reference to a type that the parameter does not name is none of its values.
