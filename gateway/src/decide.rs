@@ -7,7 +7,7 @@
 
 mod patch;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use fhir::{Node, ResourceKey, ResourceType, VersionId};
 use policy::Visibility;
@@ -16,7 +16,7 @@ use registry::write_set::Action;
 
 use crate::condition::Candidates;
 use crate::error::{Answered, Fault, FaultKind};
-use crate::plan::{Plan, Step};
+use crate::plan::{Plan, Step, order_of_standard};
 use crate::precondition::IfMatch;
 use crate::snapshot::{Snapshot, Unchanged};
 use crate::submission::{Operation, Submission, Verb, body_id};
@@ -56,6 +56,8 @@ pub(crate) struct Decided<'s> {
     list: Vec<Option<Decision>>,
     /// Which operation writes a resource.
     writers: HashMap<ResourceKey, usize>,
+    /// Types of what is patched: its content is not known yet.
+    patched: HashSet<ResourceType>,
     made: HashMap<ResourceType, Candidates<'s>>,
 }
 
@@ -94,6 +96,7 @@ pub(crate) fn decide<'s>(
         nodes: submission.resources(),
         list: vec![None; plan.steps.len()],
         writers: HashMap::new(),
+        patched: HashSet::new(),
         made: HashMap::new(),
     };
     for at in order_of_standard(submission) {
@@ -103,20 +106,6 @@ pub(crate) fn decide<'s>(
         decided.note(at, decision)?;
     }
     Ok(decided)
-}
-
-/// Operations in the order in which they are applied.
-pub(crate) fn order_of_standard(submission: &Submission) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..submission.operations.len()).collect();
-    order.sort_by_key(|at| match &submission.operations[*at].verb {
-        Verb::Delete { .. } | Verb::DeleteWhere { .. } => 0,
-        Verb::Create { if_none_exist: None, .. } => 1,
-        Verb::Create { if_none_exist: Some(_), .. } => 2,
-        Verb::Update { .. } | Verb::Patch { .. } => 3,
-        Verb::UpdateWhere { .. } | Verb::PatchWhere { .. } => 4,
-        Verb::Read(_) => 5,
-    });
-    order
 }
 
 /// A fault of an operation, with the place of its entry.
@@ -154,6 +143,11 @@ impl Decided<'_> {
             let text = format!("a conditional reference to {} matches {how}", of.name());
             Fault::new(FaultKind::PreconditionFailed, text)
         };
+        if self.patched.contains(&of) {
+            let text = "a conditional reference cannot be resolved beside a PATCH of the same type; \
+                        refer to the resource by its id";
+            return Err(Fault::new(FaultKind::Unprocessable, text));
+        }
         match self.find(ask, View::After)? {
             Found::Stored(key) => Ok(key),
             Found::Made(at) => Ok(self.target(at).expect("what was made has a key").0),
@@ -163,10 +157,13 @@ impl Decided<'_> {
     }
 
     fn note(&mut self, at: usize, decision: Decision) -> Answered<()> {
-        if let Decision::Write { key, .. } = &decision
-            && let Some(first) = self.writers.insert(key.clone(), at)
-        {
-            return Err(self.twice(first, at));
+        if let Decision::Write { key, .. } = &decision {
+            if self.submission.operations[at].verb.patch().is_some() {
+                self.patched.insert(key.resource_type);
+            }
+            if let Some(first) = self.writers.insert(key.clone(), at) {
+                return Err(self.twice(first, at));
+            }
         }
         self.list[at] = Some(decision);
         Ok(())

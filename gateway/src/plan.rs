@@ -289,6 +289,20 @@ impl Asks<'_> {
     }
 }
 
+/// Operations in the order in which they are applied.
+pub(crate) fn order_of_standard(submission: &Submission) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..submission.operations.len()).collect();
+    order.sort_by_key(|at| match &submission.operations[*at].verb {
+        Verb::Delete { .. } | Verb::DeleteWhere { .. } => 0,
+        Verb::Create { if_none_exist: None, .. } => 1,
+        Verb::Create { if_none_exist: Some(_), .. } => 2,
+        Verb::Update { .. } | Verb::Patch { .. } => 3,
+        Verb::UpdateWhere { .. } | Verb::PatchWhere { .. } => 4,
+        Verb::Read(_) => 5,
+    });
+    order
+}
+
 /// A key that nobody has: the id is a UUID of version 7, so new keys lie side by side in the indexes.
 fn new_key(resource_type: ResourceType) -> ResourceKey {
     let text = uuid::Uuid::now_v7().to_string();

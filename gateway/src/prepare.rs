@@ -20,11 +20,11 @@ use registry::write_set::{Action, Dependency, Match, MatchOutcome, Write, WriteS
 use repository::{CONTENT_BYTES_MAX, DataKey, INLINE_BYTES_MAX, Sealer, StagedObject};
 
 use crate::app::App;
-use crate::decide::{Decided, Decision, decide, order_of_standard, placed};
+use crate::decide::{Decided, Decision, decide, placed};
 use crate::error::{Answered, Fault, FaultKind};
 use crate::finish::VersionFinish;
 use crate::payload::Keys;
-use crate::plan::{Link, LinkPart, LinkTarget, Plan};
+use crate::plan::{Link, LinkPart, LinkTarget, Plan, order_of_standard};
 use crate::search_params::Loaded;
 use crate::snapshot::{Snapshot, Unchanged, contents_before};
 use crate::submission::{Submission, body_id};

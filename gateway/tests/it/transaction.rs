@@ -368,3 +368,25 @@ async fn bundles_that_cannot_be_applied_are_refused_with_the_place() {
     assert_eq!(site.count("Patient").await, 0);
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conditional_reference_beside_a_patch_of_its_type_is_refused_and_not_guessed() {
+    let site = Site::start().await;
+    let stored = site.create(&identified("7")).await;
+    // [{"op":"add","path":"/active","value":true}]
+    let patch = json!({"resourceType": "Binary", "contentType": "application/json-patch+json",
+        "data": "W3sib3AiOiJhZGQiLCJwYXRoIjoiL2FjdGl2ZSIsInZhbHVlIjp0cnVlfV0="});
+    let refer = |subject: &str| {
+        transaction(vec![
+            entry("PATCH", &stored, None, patch.clone()),
+            entry("POST", "Observation", None, observation(subject, None)),
+        ])
+    };
+
+    let refused = site.post("", &refer("Patient?identifier=urn:mrn|7")).await.expect(422);
+    site.post("", &refer(&stored)).await.expect(200);
+
+    assert_eq!(refused.issue().1, "Bundle.entry[1]");
+    assert_eq!(site.count("Observation").await, 1);
+    site.stop().await;
+}
