@@ -53,13 +53,13 @@ pub struct TokenParts {
 /// What the elements that the parameter selects carry; nothing for other kinds.
 #[must_use]
 pub fn token_parts(of: ResourceType, param: &SearchParam) -> TokenParts {
+    // Not by its id: a parameter of the installation is in no table.
     let holders = match param.held {
-        Held::InParam { param, .. } => vec![param],
-        Held::InParams(params) => params.to_vec(),
-        _ => vec![param.id],
+        Held::InParam { param, .. } => vec![search_param_by_id(param)],
+        Held::InParams(params) => params.iter().copied().map(search_param_by_id).collect(),
+        _ => vec![param],
     };
-    let holders = holders.into_iter().map(search_param_by_id);
-    let program = compile(of, holders).expect("a test compiles every expression of the table");
+    let Ok(program) = compile(of, holders) else { return TokenParts::default() };
     let readers = program.places.iter().flat_map(|place| &place.emits).map(|emit| emit.reader);
     readers.fold(TokenParts::default(), |found, reader| match reader {
         Reader::TokenCoding | Reader::TokenConcept => TokenParts { text: true, ..found },

@@ -1,8 +1,11 @@
 //! Modifiers that a terminology answers, and what is refused.
 
+use std::sync::Arc;
+
+use fhir::{CustomParam, ParamId, ParamKind, ParamLimits, ResourceType, SearchParams};
 use policy::Permit;
 use registry::error::ReadError;
-use registry::search::{CodeAnswer, CodeQuestion, CodeSets};
+use registry::search::{CodeAnswer, CodeQuestion, CodeSets, with_params};
 use serde_json::json;
 
 use super::{concept, observation, read};
@@ -113,4 +116,27 @@ fn what_a_parameter_does_not_take_is_refused_by_name() {
         let refused = read(query, None);
         assert!(matches!(refused, Err(ReadError::Invalid(_))), "{query}: {refused:?}");
     }
+}
+
+#[test]
+fn a_token_of_the_installation_takes_the_modifiers_of_its_elements() {
+    let param = CustomParam {
+        url: "http://x.example/role".to_owned(),
+        base: ResourceType::PATIENT,
+        code: "role".to_owned(),
+        kind: ParamKind::Token,
+        targets: Vec::new(),
+        components: Vec::new(),
+        expression: "Patient.contact.relationship".to_owned(),
+        limits: ParamLimits { multiple_or: true, multiple_and: true, ..ParamLimits::default() },
+    };
+    let id = ParamId::custom(fhir::CUSTOM_FROM).unwrap();
+    let params = Arc::new(SearchParams::with(vec![(id, param, None)]));
+    let ask = |query: &str| with_params(&params, || read(query, None));
+
+    for query in ["Patient?role:missing=true", "Patient?role:text=next", "Patient?role:not=N"] {
+        assert!(ask(query).is_ok(), "{query}: {:?}", ask(query));
+    }
+    let refused = ask("Patient?role:of-type=a|b|c");
+    assert!(matches!(refused, Err(ReadError::Unsupported(_))), "{refused:?}");
 }
