@@ -147,7 +147,8 @@ fn stand_in(sql: &str) -> Vec<Row> {
 
 fn leg(planned: &Planned<'_>) -> ExplainedLeg {
     let plan = &planned.plan;
-    let is_walked = planned.matching.walk(plan, &planned.order, None).is_some();
+    let is_walked = planned.matching.walk(plan, &planned.order, None).is_some()
+        || planned.matching.front(plan, &planned.order).is_some();
     let held = |at: usize| plan.leads.iter().all(|lead| lead.covers.contains(&at));
     let conditions = planned.matching.conditions.iter().enumerate();
     ExplainedLeg {

@@ -178,6 +178,9 @@ impl Matching<'_> {
         if let Some(walk) = self.walk(plan, order, after) {
             return self.walked(&walk, order, after, count, connection).await;
         }
+        if let Some(front) = self.front(plan, order) {
+            return self.grouped(&front, order, after, count, connection).await;
+        }
         let mut found: Vec<Place> = Vec::new();
         for headed in self.by_heads(plan, order, after, connection).await? {
             let until = found.get(count.wrapping_sub(1)).cloned();
@@ -226,7 +229,7 @@ impl Matching<'_> {
         Ok(())
     }
 
-    fn statement<C: Connection>(
+    pub(super) fn statement<C: Connection>(
         &self,
         lead: &Lead,
         order: &Order,

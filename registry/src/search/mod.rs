@@ -11,6 +11,7 @@ mod codes;
 mod condition;
 mod cursor;
 mod explain;
+mod groups;
 mod hits;
 mod in_force;
 mod include;

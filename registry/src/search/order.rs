@@ -203,7 +203,8 @@ pub(super) fn bind_of(cell: &Cell) -> Option<Bind> {
     }
 }
 
-fn compare_cells(a: &Cell, b: &Cell, descending: bool) -> Ordering {
+/// Cells of one key; null comes last in both directions.
+pub(super) fn compare_cells(a: &Cell, b: &Cell, descending: bool) -> Ordering {
     let order = match (a, b) {
         (Cell::Null, Cell::Null) => Ordering::Equal,
         (Cell::Null, _) => return Ordering::Greater,

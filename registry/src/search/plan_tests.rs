@@ -143,6 +143,8 @@ const QUERIES: &[&str] = &[
     "Observation?subject:Patient.organization.name=a",
     "Patient?_has:Observation:patient:_has:Provenance:target:agent=Practitioner/1",
     "Observation?_sort=-subject",
+    "Observation?_sort=-date,_id",
+    "Patient?_sort=-_lastUpdated,family",
     "Observation?subject:missing=true",
     "Patient?_list=l&_revinclude=*",
     "Patient?name:missing=true",

@@ -147,5 +147,9 @@ const QUERIES: &[&str] = &[
     "Patient?_list=l",
     "Patient?_id=a&_revinclude:iterate=*&_include:iterate=*",
     "Encounter?_sort=-subject,_id",
+    "Observation?_sort=-date,_id",
+    "Observation?_sort=date,-_lastUpdated&code=a",
+    "Patient?_sort=family,-birthdate",
+    "Observation?_sort=-_lastUpdated,subject&status=final",
     "Organization?_profile=u&_profile:below=u",
 ];

@@ -1,7 +1,7 @@
 //! Large results in the order of one value: the value's own index is walked, nothing is sorted.
 //!
-//! Resources without the value come after all others, sorted by `rid`. Backwards pages and orders of
-//! several keys are sorted whole instead (`matching`).
+//! Resources without the value come after all others, sorted by `rid`. Backwards pages are sorted whole instead
+//! (`matching`). Not here: orders of several keys (`groups`).
 
 use super::arm::{Arm, sort_column};
 use super::ask::{Cell, Connection};
