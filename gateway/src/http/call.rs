@@ -191,6 +191,16 @@ impl Call {
         })
     }
 
+    /// Criteria of a conditional interaction: the URL's query without what is about the form of the answer.
+    pub fn criteria(&self) -> String {
+        let is_criterion = |pair: &&str| {
+            let name = pair.split('=').next().unwrap_or_default();
+            !pair.is_empty() && !FORM.contains(&name)
+        };
+        let pairs: Vec<&str> = self.http.query_string().split('&').filter(is_criterion).collect();
+        pairs.join("&")
+    }
+
     /// `Prefer` of this request.
     pub fn prefer(&self) -> Prefer {
         Prefer::of(self.http.headers())
@@ -272,3 +282,6 @@ pub fn resource_key(name: &str, id: &str) -> Answered<ResourceKey> {
 fn brief(text: &str) -> String {
     text.chars().filter(char::is_ascii_graphic).take(40).collect()
 }
+
+/// Parameters of the form of an answer (FHIR R4 http.html, "General parameters").
+const FORM: [&str; 4] = ["_format", "_pretty", "_summary", "_elements"];

@@ -42,7 +42,7 @@ pub async fn delete_where(call: Call, path: Path<String>) -> Reply {
     let call = call.as_interaction(Interaction::Delete)?;
     let resource_type = resource_type(&path)?;
     let principal = call.principal().await?;
-    let query = call.http.query_string().to_owned();
+    let query = call.criteria();
     if query.is_empty() {
         return Err(Fault::new(
             FaultKind::MethodNotAllowed,

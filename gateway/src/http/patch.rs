@@ -41,7 +41,7 @@ pub async fn patch_where(call: Call, path: Path<String>, payload: Payload) -> Re
     let call = call.as_interaction(Interaction::Patch)?;
     let resource_type = resource_type(&path)?;
     let principal = call.principal().await?;
-    let query = call.http.query_string().to_owned();
+    let query = call.criteria();
     if query.is_empty() {
         let text = "PATCH needs an id or search criteria";
         return Err(Fault::new(FaultKind::MethodNotAllowed, text));

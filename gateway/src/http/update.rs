@@ -38,7 +38,7 @@ pub async fn update_where(call: Call, path: Path<String>, payload: Payload) -> R
     let call = call.as_interaction(Interaction::Update)?;
     let resource_type = resource_type(&path)?;
     let principal = call.principal().await?;
-    let query = call.http.query_string().to_owned();
+    let query = call.criteria();
     if query.is_empty() {
         return Err(Fault::new(FaultKind::MethodNotAllowed, "PUT needs an id or search criteria"));
     }

@@ -97,7 +97,7 @@ async fn several_matches_are_deleted_together_where_that_is_configured() {
     assert_eq!(deleted.issue().0, "informational");
     assert_eq!(site.count("Patient").await, 1);
     site.get(&format!("/{kept}")).await.expect(200);
-    site.delete("/Patient?identifier=urn:mrn|7").await.expect(204);
+    site.delete("/Patient?identifier=urn:mrn|7&_format=json").await.expect(204);
     for _ in 0..4 {
         site.create(&identified("9")).await;
     }
