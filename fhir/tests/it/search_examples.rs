@@ -94,9 +94,10 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     paths
 }
 
-/// Identifiers in references are left out: the evaluator counts literal references only.
+/// Identifiers in references are left out: the evaluator counts literal references only. So are elements that are only
+/// there, such as a reference to what is contained.
 fn counts(one: &Extracted<'_>) -> bool {
-    !matches!(one.value, Found::Reference(Target::Logical { .. }))
+    !matches!(one.value, Found::Reference(Target::Logical { .. }) | Found::Present)
 }
 
 /// How many values the evaluator expects; `None` for the kinds it does not judge.
