@@ -1,6 +1,6 @@
 //! Custom search parameters as the registry keeps them, and the making of their rows.
 //!
-//! `SearchParameter` resources say what is wanted; [`plan`] turns that into rows of `search_param` with numbers that
+//! `SearchParameter` resources say what is wanted; `plan` turns that into rows of `search_param` with numbers that
 //! never change while index rows hold them, and into jobs that derive the rows of whole types again. The table
 //! reflects the resources as of one change number: a write prepared for another state is stale (see
 //! [`crate::write_set::Match::SearchParams`]), so from the activation on each write makes the rows of the new state,

@@ -53,7 +53,7 @@ fn id(at: usize) -> String {
 
 /// Some have none.
 fn value(at: usize) -> Option<usize> {
-    (at % 11 != 0).then_some(at % 23)
+    (!at.is_multiple_of(11)).then_some(at % 23)
 }
 
 fn day(at: usize) -> usize {
