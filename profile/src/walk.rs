@@ -70,7 +70,7 @@ impl<'v> Validator<'v> {
 pub struct Report {
     /// What is to be said.
     pub findings: Vec<Finding>,
-    /// Canonical URLs that were looked for and are not known, at most [`MISSING_MAX`]: with them it may find more.
+    /// Canonical URLs that were looked for and are not known, at most `MISSING_MAX`: with them it may find more.
     pub missing: Vec<String>,
 }
 

@@ -15,7 +15,7 @@ impl CodeSystem {
     /// Reads a resource.
     ///
     /// # Errors
-    /// [`Refusal::Invalid`] without `url` or `content`, or with more than [`CONCEPTS_MAX`] concepts.
+    /// [`Refusal::Invalid`] without `url` or `content`, or with more than `CONCEPTS_MAX` concepts.
     pub fn of(resource: &Value) -> Result<Self, Refusal> {
         let text = |name: &str| resource[name].as_str();
         let needed = |name: &str| {
