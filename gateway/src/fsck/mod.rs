@@ -18,6 +18,7 @@ use std::sync::Arc;
 use ledger::{FileHead, Signer};
 use registry::check::Checks;
 use registry::error::ReadError;
+use registry::params::ParamTable;
 use registry::store::Store;
 use repository::Keyring;
 
@@ -96,9 +97,10 @@ pub async fn check(config: &Config, options: Options) -> Result<Findings, OpenEr
     };
     let payloads = Payloads::new(keyring, open_objects(config)?, Arc::clone(&store));
     let progress = Progress::new(options.progress);
-    let table = store.params().await.map_err(|error| OpenError::Registry(error.to_string()))?;
-    let params = Loaded::of(table);
+    let params = Loaded::of(ParamTable::default());
     let mut check = Check::new(&*store, &payloads, report, findings, progress, params);
+    let table = check.rows("search_param", store.params().await)?;
+    check.params = Loaded::of(table);
     check.all(&folder, &data.join("access"), origin, &keys, options).await?;
     Ok(told(check.findings, check.report))
 }

@@ -253,8 +253,10 @@ async fn every_operation_that_is_told_of_is_answered() {
             let mut known = false;
             for path in [format!("/{of}/${name}"), format!("/{of}/none/${name}")] {
                 let request = site.request(Method::POST, &path).header(TYPE, JSON);
-                let answer = Answer::of(request.body(r#"{"resourceType":"Parameters"}"#)).await;
-                known |= !answer.text().contains("nothing is served") && answer.status != 405;
+                let posted = Answer::of(request.body(r#"{"resourceType":"Parameters"}"#)).await;
+                for answer in [posted, site.get(&path).await] {
+                    known |= !answer.text().contains("nothing is served") && answer.status != 405;
+                }
             }
             assert!(known, "{of} {name}");
             told += 1;
