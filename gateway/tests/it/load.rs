@@ -196,6 +196,9 @@ fn stub(answers: Vec<(u16, String)>) -> (String, Receiver<String>) {
             }
             let mut body = vec![0; bytes];
             reader.read_exact(&mut body).unwrap();
+            if got.send(String::from_utf8(body).unwrap()).is_err() {
+                return;
+            }
             let answer = answers.next();
             if let Some((status, body)) = &answer {
                 let length = body.len();
@@ -204,9 +207,6 @@ fn stub(answers: Vec<(u16, String)>) -> (String, Receiver<String>) {
                 reader.get_mut().write_all(text.as_bytes()).unwrap();
             } else {
                 held.push(reader);
-            }
-            if got.send(String::from_utf8(body).unwrap()).is_err() {
-                return;
             }
         }
     });
