@@ -138,6 +138,10 @@ fn names(elements: &str, of: Option<ResourceType>) -> Result<Vec<Named>, Invalid
             Some((Some(only), name)) => (Some(only), name),
             _ => (None, text),
         };
+        // No element, but always there in JSON; fhirpy names it.
+        if name == "resourceType" {
+            continue;
+        }
         let known = match only.or(of) {
             Some(of) => element_name(of, name),
             None => ResourceType::all().find_map(|of| element_name(of, name)),

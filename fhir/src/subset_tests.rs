@@ -44,7 +44,7 @@ fn text_and_data_are_the_narrative_and_all_but_it() {
 
 #[test]
 fn elements_are_those_named_and_those_that_must_be_there() {
-    let made = part(None, Some("note,value[x]"), OBSERVATION);
+    let made = part(None, Some("resourceType,note,value[x]"), OBSERVATION);
 
     let expected = ["resourceType", "id", "meta", "status", "code", "valueQuantity", "note"];
     assert_eq!(keys(&made), expected);
