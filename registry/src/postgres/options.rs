@@ -45,11 +45,12 @@ impl PostgresOptions {
         }
     }
 
-    /// Options of the pool for reads.
-    pub(super) fn pool(&self) -> PgPoolOptions {
+    /// Options of a pool for reads of this many connections.
+    pub(super) fn pool(&self, connections: usize) -> PgPoolOptions {
+        let connections = u32::try_from(connections).unwrap_or(u32::MAX);
         PgPoolOptions::new()
-            .min_connections(self.min_connections.min(self.max_connections))
-            .max_connections(self.max_connections.max(1))
+            .min_connections(self.min_connections.min(connections))
+            .max_connections(connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .test_before_acquire(false)
     }
@@ -99,5 +100,5 @@ const MIN_CONNECTIONS_DEFAULT: u32 = 2;
 /// Connections for reads unless told otherwise.
 const MAX_CONNECTIONS_DEFAULT: u32 = 10;
 const READ_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENTS_CACHED: usize = 256;

@@ -50,17 +50,7 @@ impl PostgresStore {
     /// [`OpenError::UnknownSchema`] for a database of a newer release.
     pub async fn connect(options: PostgresOptions) -> Result<Self, OpenError> {
         let failed = |error: std::io::Error| OpenError::Unavailable(error.to_string());
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(RUNTIME_THREADS)
-            .thread_name("registry-reads")
-            .enable_all()
-            .build()
-            .map_err(failed)?;
-        let pool = {
-            let _entered = runtime.enter();
-            options.pool().connect_lazy_with(options.reader()?)
-        };
-        let readers = Readers::new(runtime, pool);
+        let readers = Readers::start(&options)?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let outbox = Arc::new(Notify::new());
         let fence = Arc::new(Fence::default());
@@ -207,10 +197,13 @@ impl Store for PostgresStore {
         self.readers.run(move |conn| {
             let asked = Arc::clone(&asked);
             async move {
-                snapshot(conn, async |mut conn| {
-                    search::run(&asked.2, &asked.1, &asked.0, &mut conn).await
-                })
-                .await
+                let (key, permit, query) = &*asked;
+                if let Some(page) = search::run_at_once(query, permit, key, &mut &mut *conn).await?
+                {
+                    return Ok(page);
+                }
+                snapshot(conn, async |mut conn| search::run(query, permit, key, &mut conn).await)
+                    .await
             }
             .boxed()
         })
@@ -436,7 +429,5 @@ impl Store for PostgresStore {
     }
 }
 
-/// Threads that drive the connections of reads.
-const RUNTIME_THREADS: usize = 2;
 /// Commits of other processes are looked for this often.
 const OTHERS_PAUSE: Duration = Duration::from_millis(500);

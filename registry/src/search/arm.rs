@@ -83,6 +83,19 @@ impl Arm {
         }
     }
 
+    /// Whether no resource has two rows.
+    pub(super) fn is_distinct(&self) -> bool {
+        match self {
+            Self::Type | Self::Patient(_) | Self::NoCompartment | Self::SharedCompartments(_) => {
+                true
+            }
+            Self::Ids(_) | Self::Rids(_) | Self::Updated(_) | Self::ByUpdate => true,
+            Self::Reference { .. } => true,
+            Self::Token { key, .. } => key.code.is_some() && key.system.is_some(),
+            _ => false,
+        }
+    }
+
     /// Writes ` from … d where …` with the visibility of `d`.
     pub(super) fn lead(&self, sql: &mut Sql<'_>, of: ResourceType) {
         match self {
@@ -286,7 +299,7 @@ fn values(sql: &mut Sql<'_>, table: Table, param: u16, descending: bool) {
     if table == Table::Quantity {
         sql.push(" and p.code_hash = 0");
     }
-    sql.push(&format!(" and p.{column} {better} d.{column})"));
+    sql.push(&format!(" and p.{column} {better} d.{column}")).each_time().push(")");
 }
 
 /// Column that a sort key compares.

@@ -8,10 +8,17 @@ use std::future::Future;
 use super::sql::{Bind, Dialect, Statement};
 use crate::error::ReadError;
 
-/// A connection inside one read snapshot.
+/// A connection inside one read snapshot, unless it tells otherwise.
 pub trait Connection {
     /// What it speaks.
     const DIALECT: Dialect;
+    /// Whether each statement is a round trip to a server, so that one long statement beats several.
+    const ROUND_TRIPS: bool = false;
+
+    /// Whether all statements see one snapshot.
+    fn is_settled(&self) -> bool {
+        true
+    }
 
     /// Runs one statement and returns all its rows.
     fn ask(&mut self, statement: Statement) -> impl Future<Output = Result<Vec<Row>, ReadError>>;
@@ -105,9 +112,14 @@ fn cell_of(value: rusqlite::types::ValueRef<'_>) -> Cell {
     }
 }
 
-/// PostgreSQL, inside a transaction of isolation level repeatable read.
+/// PostgreSQL, settled inside a transaction of isolation level repeatable read.
 impl Connection for &mut sqlx::PgConnection {
     const DIALECT: Dialect = Dialect::Postgres;
+    const ROUND_TRIPS: bool = true;
+
+    fn is_settled(&self) -> bool {
+        sqlx::Connection::is_in_transaction(&**self)
+    }
 
     async fn ask(&mut self, statement: Statement) -> Result<Vec<Row>, ReadError> {
         let failed = ReadError::from;
@@ -122,24 +134,57 @@ impl Connection for &mut sqlx::PgConnection {
             };
         }
         let rows = query.fetch_all(&mut **self).await.map_err(failed)?;
-        rows.iter().map(cells_of).collect::<Result<_, _>>().map_err(failed)
+        let Some(first) = rows.first() else { return Ok(Vec::new()) };
+        let kinds: Vec<_> = sqlx::Row::columns(first).iter().map(kind_of).collect();
+        rows.iter().map(|row| cells_of(row, &kinds)).collect::<Result<_, _>>().map_err(failed)
     }
 }
 
-fn cells_of(row: &sqlx::postgres::PgRow) -> Result<Row, sqlx::Error> {
-    use sqlx::{Column, Row as _, TypeInfo};
-    let cell = |column: &sqlx::postgres::PgColumn| {
-        let at = column.ordinal();
-        let of = |cell: Option<Cell>| cell.unwrap_or(Cell::Null);
-        Ok(match column.type_info().name() {
-            "INT2" => of(row.try_get::<Option<i16>, _>(at)?.map(|v| Cell::Int(v.into()))),
-            "INT4" => of(row.try_get::<Option<i32>, _>(at)?.map(|v| Cell::Int(v.into()))),
-            "INT8" => of(row.try_get::<Option<i64>, _>(at)?.map(Cell::Int)),
-            "BOOL" => of(row.try_get::<Option<bool>, _>(at)?.map(|v| Cell::Int(v.into()))),
-            "FLOAT8" => of(row.try_get::<Option<f64>, _>(at)?.map(Cell::Real)),
-            "BYTEA" => of(row.try_get::<Option<Vec<u8>>, _>(at)?.map(Cell::Blob)),
-            _ => of(row.try_get::<Option<String>, _>(at)?.map(Cell::Text)),
-        })
+/// How a column of PostgreSQL is read.
+#[derive(Clone, Copy)]
+enum Kind {
+    Small,
+    Medium,
+    Big,
+    Flag,
+    Real,
+    Bytes,
+    Text,
+}
+
+fn kind_of(column: &sqlx::postgres::PgColumn) -> Kind {
+    use sqlx::{Column, TypeInfo};
+    match column.type_info().name() {
+        "INT2" => Kind::Small,
+        "INT4" => Kind::Medium,
+        "INT8" => Kind::Big,
+        "BOOL" => Kind::Flag,
+        "FLOAT8" => Kind::Real,
+        "BYTEA" => Kind::Bytes,
+        _ => Kind::Text,
+    }
+}
+
+/// The kinds are those of the columns, so that they need not be compared again for each row.
+fn cells_of(row: &sqlx::postgres::PgRow, kinds: &[Kind]) -> Result<Row, sqlx::Error> {
+    use sqlx::Row as _;
+    let cell = |(at, kind): (usize, &Kind)| {
+        let cell = match kind {
+            Kind::Small => {
+                row.try_get_unchecked::<Option<i16>, _>(at)?.map(|v| Cell::Int(v.into()))
+            }
+            Kind::Medium => {
+                row.try_get_unchecked::<Option<i32>, _>(at)?.map(|v| Cell::Int(v.into()))
+            }
+            Kind::Big => row.try_get_unchecked::<Option<i64>, _>(at)?.map(Cell::Int),
+            Kind::Flag => {
+                row.try_get_unchecked::<Option<bool>, _>(at)?.map(|v| Cell::Int(v.into()))
+            }
+            Kind::Real => row.try_get_unchecked::<Option<f64>, _>(at)?.map(Cell::Real),
+            Kind::Bytes => row.try_get_unchecked::<Option<Vec<u8>>, _>(at)?.map(Cell::Blob),
+            Kind::Text => row.try_get_unchecked::<Option<String>, _>(at)?.map(Cell::Text),
+        };
+        Ok(cell.unwrap_or(Cell::Null))
     };
-    row.columns().iter().map(cell).collect()
+    kinds.iter().enumerate().map(cell).collect()
 }

@@ -58,8 +58,7 @@ async fn load_rows<C: Connection>(
         return Ok(Vec::new());
     }
     let mut sql = Sql::new(C::DIALECT, scope);
-    sql.push("select r.rid, r.khash, r.type, r.id, v.version, v.updated_us, v.action, ");
-    sql.push("v.change, v.payload, v.entry, v.salt_id").each(Bind::Ints(rids.to_vec()));
+    sql.push("select r.rid, ").push(COLUMNS).each(Bind::Ints(rids.to_vec()));
     sql.push(" cross join resource r cross join resource_version v");
     sql.push(" where r.rid = j.value and r.deleted = 0 and v.change = r.change");
     match wanted {
@@ -73,7 +72,12 @@ async fn load_rows<C: Connection>(
     Ok(rids.iter().filter_map(|rid| by_rid.remove(rid)).collect())
 }
 
-fn of_row(row: Row) -> Option<Loaded> {
+/// What [`of_row`] reads after `rid`, of `resource r` and `resource_version v`.
+pub(super) const COLUMNS: &str = "r.khash, r.type, r.id, v.version, v.updated_us, v.action, v.change, v.payload, \
+                                  v.entry, v.salt_id";
+
+/// From `rid` and [`COLUMNS`].
+pub(super) fn of_row(row: Row) -> Option<Loaded> {
     let [rid, khash, of, id, version, updated, action, change, payload, entry, salt_id] =
         <[Cell; 11]>::try_from(row).ok()?;
     let (Cell::Text(id), Cell::Blob(payload), Cell::Blob(entry), Cell::Blob(salt_id)) =

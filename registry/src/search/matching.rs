@@ -83,6 +83,12 @@ impl Matching<'_> {
         }
     }
 
+    /// Whether what leads is looked up first.
+    pub(super) fn has_long_list(&self) -> bool {
+        let candidates = candidates(self.of, self.conditions, self.scope, false);
+        candidates.iter().any(|candidate| candidate.long_list().is_some())
+    }
+
     /// Whether an index leads to at most `most` rows that hold all matches.
     pub(super) async fn is_small<C: Connection>(
         &self,
@@ -138,7 +144,9 @@ impl Matching<'_> {
                     lead.covers.extend(&regular.places);
                     lead.sort_date = Some(regular.clone());
                 }
-                leads.extend(irregular.into_iter().filter(|_| count > 0));
+                // Without a snapshot there may be some by the time they are read.
+                let counts = count > 0 || !connection.is_settled();
+                leads.extend(irregular.into_iter().filter(|_| counts));
             }
         }
         Ok(Plan { leads, small: false })
@@ -150,6 +158,9 @@ impl Matching<'_> {
         most: usize,
         connection: &mut C,
     ) -> Result<usize, ReadError> {
+        if C::ROUND_TRIPS && leads.len() > 1 {
+            return self.size_together(leads, most, connection).await;
+        }
         let mut size = 0;
         for lead in leads {
             let mut sql = Sql::new(C::DIALECT, self.scope);
@@ -164,6 +175,25 @@ impl Matching<'_> {
             }
         }
         Ok(size)
+    }
+
+    async fn size_together<C: Connection>(
+        &self,
+        leads: &[Lead],
+        most: usize,
+        connection: &mut C,
+    ) -> Result<usize, ReadError> {
+        let limit = i64::try_from(most).unwrap_or(i64::MAX);
+        let mut sql = Sql::new(C::DIALECT, self.scope);
+        sql.push("select count(*) from (");
+        for (at, lead) in leads.iter().enumerate() {
+            sql.push(if at == 0 { "(select 1" } else { " union all (select 1" });
+            lead.arm.lead(&mut sql, self.of);
+            sql.push(" limit ").int(limit).push(")");
+        }
+        sql.push(" limit ").int(limit).push(") n");
+        let rows = connection.ask(sql.finish()).await?;
+        Ok(rows.first().map_or(0, |row| usize::try_from(int(row, 0)).unwrap_or(most)).min(most))
     }
 
     /// The first `count` matches after a place.
@@ -295,7 +325,7 @@ impl Matching<'_> {
         }
     }
 
-    fn probes(&self, sql: &mut Sql<'_>, lead: &Lead) {
+    pub(super) fn probes(&self, sql: &mut Sql<'_>, lead: &Lead) {
         if let Some(SortDate { param, tests, .. }) = &lead.sort_date {
             sql.push(" and exists (select 1 from search_date p where p.rid = d.rid");
             sql.push(" and p.param = ").int(*param);
@@ -303,7 +333,7 @@ impl Matching<'_> {
                 sql.push(" and ");
                 row_test::dates(sql, "p", tests);
             }
-            sql.push(")");
+            sql.each_time().push(")");
         }
         for (at, condition) in self.conditions.iter().enumerate() {
             if !lead.covers.contains(&at) {

@@ -6,6 +6,7 @@
 
 mod arm;
 mod ask;
+mod at_once;
 mod clause;
 mod codes;
 mod condition;
@@ -44,6 +45,7 @@ mod visibility_tests;
 mod walk;
 
 pub use ask::{Cell, Connection, Row};
+pub use at_once::run_at_once;
 pub use clause::{
     DateTest, Filter, Include, Leg, NumberTest, QuantityTest, ReferenceTest, Rest, SearchQuery,
     SortBy, SortKey, StringTest, Table, Tests, TokenTest, Total, UriTest,

@@ -9,6 +9,7 @@ use fhir::{ResourceId, ResourceType};
 use policy::Permit;
 
 use super::ask::{Connection, int};
+use super::at_once::{self, Taken};
 use super::clause::{Leg, SearchQuery, Total};
 use super::condition::Condition;
 use super::cursor::{self, Start};
@@ -69,9 +70,27 @@ pub(super) async fn page<C: Connection>(
         Some(cursor) => Some(cursor::open(cursor, query, key)?),
         None => None,
     };
-    let slice = slice(query, planned, start.as_ref(), connection).await?;
-    let total = total(query, planned, &slice, start.is_none(), connection).await?;
-    let matches = load(&slice, scope, connection).await?;
+    let (slice, counted, matches) =
+        match at_once::take(query, planned, start.as_ref(), connection).await? {
+            Some(Taken { found, counted }) => {
+                let cut = Cut::of(found, query, start.as_ref());
+                let of = planned[0].matching.of;
+                let (places, loaded): (Vec<_>, Vec<_>) = cut.found.into_iter().unzip();
+                let places = places.into_iter().map(|place| (of, place)).collect();
+                let slice =
+                    Cut { found: places, more_before: cut.more_before, more_after: cut.more_after };
+                (slice, Some(counted), loaded)
+            }
+            None => {
+                let slice = slice(query, planned, start.as_ref(), connection).await?;
+                let loaded = load(&slice.found, scope, connection).await?;
+                (slice, None, loaded)
+            }
+        };
+    let total = match counted.filter(|_| query.total == Total::Cheap) {
+        Some(counted) if start.is_some() || slice.more_after => counted,
+        _ => total(query, planned, &slice, start.is_none(), connection).await?,
+    };
     let included = include::included(&matches, query, scope, connection).await?;
     let hit = |mode: HitMode| move |loaded: Loaded| Hit { mode, version: loaded.version };
     let matches = matches.into_iter().map(hit(HitMode::Match));
@@ -82,8 +101,8 @@ pub(super) async fn page<C: Connection>(
     Ok(Page {
         hits: matches.chain(included.into_iter().map(hit(HitMode::Include))).collect(),
         total,
-        next: link(slice.places.last().filter(|_| slice.more_after), false),
-        previous: link(slice.places.first().filter(|_| slice.more_before), true),
+        next: link(slice.found.last().filter(|_| slice.more_after), false),
+        previous: link(slice.found.first().filter(|_| slice.more_before), true),
     })
 }
 
@@ -154,11 +173,25 @@ pub(super) async fn plans<'a, C: Connection>(
     Ok(planned)
 }
 
-/// The places of one page.
-struct Slice {
-    places: Vec<(ResourceType, Place)>,
+/// What one page holds, and whether there is more.
+struct Cut<T> {
+    found: Vec<T>,
     more_before: bool,
     more_after: bool,
+}
+
+impl<T> Cut<T> {
+    /// Of what was found from the start on, one more than the page holds if there is more.
+    fn of(mut found: Vec<T>, query: &SearchQuery, start: Option<&Start>) -> Self {
+        let count = usize::try_from(query.count).unwrap_or(usize::MAX);
+        let more = found.len() > count;
+        found.truncate(count);
+        if start.is_some_and(|start| start.backwards) {
+            found.reverse();
+            return Self { found, more_before: more, more_after: true };
+        }
+        Self { found, more_before: start.is_some(), more_after: more }
+    }
 }
 
 async fn slice<C: Connection>(
@@ -166,7 +199,7 @@ async fn slice<C: Connection>(
     legs: &[Planned<'_>],
     start: Option<&Start>,
     connection: &mut C,
-) -> Result<Slice, ReadError> {
+) -> Result<Cut<(ResourceType, Place)>, ReadError> {
     let backwards = start.is_some_and(|start| start.backwards);
     let count = usize::try_from(query.count).unwrap_or(usize::MAX);
     let after = start.map(|start| &start.place);
@@ -180,23 +213,17 @@ async fn slice<C: Connection>(
             places.truncate(count + 1);
         }
     }
-    let more = places.len() > count;
-    places.truncate(count);
-    if backwards {
-        places.reverse();
-        return Ok(Slice { places, more_before: more, more_after: true });
-    }
-    Ok(Slice { places, more_before: start.is_some(), more_after: more })
+    Ok(Cut::of(places, query, start))
 }
 
 /// The versions at these places, type by type, put back in order.
 async fn load<C: Connection>(
-    slice: &Slice,
+    places: &[(ResourceType, Place)],
     scope: &Scope,
     connection: &mut C,
 ) -> Result<Vec<Loaded>, ReadError> {
     let mut by_type: Vec<(ResourceType, Vec<i64>)> = Vec::new();
-    for (of, place) in &slice.places {
+    for (of, place) in places {
         match by_type.iter_mut().find(|(known, _)| known == of) {
             Some((_, rids)) => rids.push(place.rid),
             None => by_type.push((*of, vec![place.rid])),
@@ -210,14 +237,14 @@ async fn load<C: Connection>(
         let found = hits::load(of, &rids, scope, connection).await?;
         loaded.extend(found.into_iter().map(|one| (one.rid, one)));
     }
-    Ok(slice.places.iter().filter_map(|(_, place)| loaded.remove(&place.rid)).collect())
+    Ok(places.iter().filter_map(|(_, place)| loaded.remove(&place.rid)).collect())
 }
 
 /// The total, as exact as asked, or where it costs next to nothing.
 async fn total<C: Connection>(
     query: &SearchQuery,
     legs: &[Planned<'_>],
-    slice: &Slice,
+    slice: &Cut<(ResourceType, Place)>,
     first: bool,
     connection: &mut C,
 ) -> Result<Option<u64>, ReadError> {
@@ -225,7 +252,7 @@ async fn total<C: Connection>(
         return Ok(None);
     }
     if first && !slice.more_after {
-        return Ok(u64::try_from(slice.places.len()).ok());
+        return Ok(u64::try_from(slice.found.len()).ok());
     }
     if query.total == Total::Accurate {
         return count(legs, None, connection).await.map(Some);
@@ -289,6 +316,6 @@ pub async fn matching_ids<C: Connection>(
 /// of them still knows whether one is left.
 pub const MATCHES_MAX: usize = 16;
 /// Totals up to which a total that nobody asked for is counted.
-const CHEAP_TOTAL_MAX: u64 = 250;
+pub(super) const CHEAP_TOTAL_MAX: u64 = 100;
 /// Types of a search up to which a total that nobody asked for is counted.
 const CHEAP_LEGS_MAX: usize = 8;

@@ -17,7 +17,7 @@ pub(super) fn probe(sql: &mut Sql<'_>, d: &str, condition: &Condition) {
         Condition::Ids(ids) => {
             sql.push("exists (select 1 from resource p where p.rid = ").push(d).push(".rid and ");
             id_of(sql, "p", ids);
-            sql.push(")");
+            sql.each_time().push(")");
         }
         Condition::Rids(rids) => {
             sql.one_of(&format!("{d}.rid"), rids);
@@ -25,7 +25,7 @@ pub(super) fn probe(sql: &mut Sql<'_>, d: &str, condition: &Condition) {
         Condition::LastUpdated(tests) => {
             sql.push("exists (select 1 from resource p where p.rid = ").push(d).push(".rid and ");
             row_test::updates(sql, "p", tests);
-            sql.push(")");
+            sql.each_time().push(")");
         }
         Condition::Index { params, keys, not } => {
             if *not {
@@ -120,7 +120,7 @@ fn index(sql: &mut Sql<'_>, d: &str, params: &[u16], keys: &Keys) {
                 Keys::Uri(tests) => row_test::uris(sql, "p", tests),
                 Keys::Token(_) | Keys::Reference { .. } | Keys::Quantity(_) => {}
             }
-            sql.push(")");
+            sql.each_time().push(")");
         }
     }
 }
@@ -184,7 +184,7 @@ fn quantities(sql: &mut Sql<'_>, d: &str, params: &[u16], keys: &[QuantityKey]) 
         with_wide(sql, "p", &params);
         sql.push(" and ");
         row_test::quantities(sql, "p", &keys);
-        sql.push(")");
+        sql.each_time().push(")");
     }
     sql.push(")");
 }
@@ -211,7 +211,7 @@ pub(super) fn without_rows(sql: &mut Sql<'_>, d: &str, params: &[u16], table: Ta
     start(sql, table);
     by_rid(sql, table, d);
     with_wide(sql, "p", params);
-    sql.push(")");
+    sql.each_time().push(")");
 }
 
 /// Which parameters have a value is listed beside the resource's terms.
@@ -226,7 +226,7 @@ fn present(sql: &mut Sql<'_>, d: &str, params: &[u16], missing: bool) {
             Dialect::Postgres => sql.push("position(").text(&listed).push(" in p.present) > 0"),
         };
     }
-    sql.push("))");
+    sql.push(")").each_time().push(")");
 }
 
 fn referred_by(
@@ -289,7 +289,7 @@ fn start(sql: &mut Sql<'_>, table: Table) {
 
 /// The rest of a full primary key.
 fn same_row(sql: &mut Sql<'_>, d: &str) {
-    sql.push(&format!(" and p.nsort = {d}.nsort and p.rid = {d}.rid)"));
+    sql.push(&format!(" and p.nsort = {d}.nsort and p.rid = {d}.rid")).each_time().push(")");
 }
 
 /// Leads through the index by `rid`; those of quantities and references hold the rows without code only.

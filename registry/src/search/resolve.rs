@@ -287,7 +287,7 @@ fn is_of_system(tests: &Tests) -> bool {
 }
 
 /// Whether the filter looks at other resources.
-fn has_hops(filter: &Filter) -> bool {
+pub(super) fn has_hops(filter: &Filter) -> bool {
     match filter {
         Filter::Chain { .. } | Filter::Has { .. } => true,
         Filter::Any(several) => several.iter().any(has_hops),

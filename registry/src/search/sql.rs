@@ -157,7 +157,7 @@ impl<'a> Sql<'a> {
              where k.rid = {alias}.rid and "
         );
         self.one_of("k.patient", &patients);
-        self.push("))");
+        self.each_time().push("))");
         if Scope::is_universal(of) {
             let _ = write!(self.text, " or {alias}.patient = 0");
         }
@@ -185,6 +185,7 @@ impl<'a> Sql<'a> {
              where k.rid = {alias}.rid and "
         );
         self.one_of("k.patient", &patients);
+        self.each_time();
         let _ = write!(self.text, ")) or ({alias}.patient = 0 and ");
         self.one_of(&format!("{alias}.type"), &Scope::universal_codes());
         self.push("))")

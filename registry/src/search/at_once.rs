@@ -1,0 +1,236 @@
+//! A page in one statement: its places, their versions and the total.
+//!
+//! Where each statement is a round trip, a search that one statement can answer is asked so, and needs no snapshot
+//! beyond that of the statement. Not here: walked and grouped orders, long lists of ranges, several types (`page`).
+
+use policy::Permit;
+
+use super::ask::{Cell, Connection, Row, int};
+use super::clause::{Filter, ReferenceTest, SearchQuery, Tests, Total};
+use super::cursor::Start;
+use super::hits::{self, Loaded};
+use super::matching::{Matching, Plan};
+use super::order::{Order, Place};
+use super::page::{self, CHEAP_TOTAL_MAX, Planned};
+use super::plan::Lead;
+use super::resolve::{Limits, Resolver, has_hops};
+use super::scope::Scope;
+use super::sql::Sql;
+use crate::error::ReadError;
+use crate::hash::IndexKey;
+use crate::page::Page;
+
+/// What one statement brought: places in order, one more than the page holds if there are more.
+pub(super) struct Taken {
+    pub(super) found: Vec<(Place, Loaded)>,
+    /// Matches of the whole search, if they were counted.
+    pub(super) counted: Option<u64>,
+}
+
+/// Answers a search without a snapshot, if one statement makes its page; `None` if it needs several.
+///
+/// # Errors
+/// As [`page::run`].
+pub async fn run_at_once<C: Connection>(
+    query: &SearchQuery,
+    permit: &Permit,
+    key: &IndexKey,
+    connection: &mut C,
+) -> Result<Option<Page>, ReadError> {
+    if !C::ROUND_TRIPS || !is_plain(query) {
+        return Ok(None);
+    }
+    let scope = Scope::resolve(permit, key, connection).await?;
+    let resolver = Resolver { scope: &scope, key, limits: Limits::default() };
+    let legs = page::conditions(query, &resolver, connection).await?;
+    let [(leg, conditions)] = &legs[..] else { return Ok(None) };
+    let matching = Matching { of: leg.resource_type, conditions, scope: &scope };
+    if matching.has_long_list() {
+        return Ok(None);
+    }
+    let planned = page::plans(&legs, &scope, connection).await?;
+    if planned.iter().any(|leg| !fits(leg, None)) {
+        return Ok(None);
+    }
+    page::page(query, &planned, &scope, key, connection).await.map(Some)
+}
+
+/// Whether nothing but the resources of one type has to be looked at.
+fn is_plain(query: &SearchQuery) -> bool {
+    let [leg] = &query.legs[..] else { return false };
+    let is_tree = |filter: &Filter| match filter {
+        Filter::Value { tests: Tests::Reference(tests), .. } => {
+            tests.iter().any(|test| matches!(test, ReferenceTest::Tree(..)))
+        }
+        _ => false,
+    };
+    query.count > 0
+        && query.total != Total::Accurate
+        && query.includes.is_empty()
+        && query.revincludes.is_empty()
+        && !leg.filters.iter().any(|filter| has_hops(filter) || is_tree(filter))
+}
+
+/// Whether the places of a leg are one statement.
+fn fits(leg: &Planned<'_>, after: Option<&Place>) -> bool {
+    leg.plan.leads.len() <= LEADS_MAX
+        && leg.matching.walk(&leg.plan, &leg.order, after).is_none()
+        && leg.matching.front(&leg.plan, &leg.order).is_none()
+}
+
+/// The first `count` matches after a place with their versions, and the total where that is cheap; `None` where one
+/// statement cannot tell.
+pub(super) async fn take<C: Connection>(
+    query: &SearchQuery,
+    legs: &[Planned<'_>],
+    start: Option<&Start>,
+    connection: &mut C,
+) -> Result<Option<Taken>, ReadError> {
+    let ([leg], true) = (legs, C::ROUND_TRIPS) else { return Ok(None) };
+    let after = start.map(|start| &start.place);
+    if !fits(leg, after) {
+        return Ok(None);
+    }
+    if leg.plan.leads.is_empty() {
+        return Ok(Some(Taken { found: Vec::new(), counted: Some(0) }));
+    }
+    let backwards = start.is_some_and(|start| start.backwards);
+    let order = if backwards { leg.order.turned() } else { leg.order.clone() };
+    let (of, count) = (leg.matching.of, i64::from(query.count));
+    let mut sql = Sql::new(C::DIALECT, leg.matching.scope);
+    sql.push("select m.nsort, m.rid");
+    for at in 0..order.keys.len() {
+        sql.push(&format!(", m.k{at}"));
+    }
+    sql.push(", ").push(hits::COLUMNS).push(", ");
+    let counts =
+        query.total == Total::Cheap && leg.plan.counts_cheaply(leg.matching.conditions.len());
+    if counts && start.is_none() {
+        leg.matching.total(&mut sql, &leg.plan);
+    } else {
+        sql.push("null::bigint");
+    }
+    sql.push(" from (");
+    leg.matching.places_of(&mut sql, &leg.plan, &order, after, count.saturating_add(1));
+    sql.push(") m cross join resource r cross join resource_version v");
+    sql.push(" where r.rid = m.rid and r.deleted = 0 and v.change = r.change").visible("r", of);
+    let rows = connection.ask(sql.finish()).await?;
+    let malformed = || ReadError::Unavailable("malformed resource row".into());
+    let counted = rows.first().and_then(|row| match row.last() {
+        Some(Cell::Int(total)) => u64::try_from(*total).ok(),
+        _ => None,
+    });
+    let found = rows.into_iter().map(|row| of_row(row, order.keys.len()));
+    let mut found = found.collect::<Option<Vec<_>>>().ok_or_else(malformed)?;
+    found.sort_by(|(a, _), (b, _)| order.compare(a, b));
+    Ok(Some(Taken { found, counted: counted.filter(|total| *total < CHEAP_TOTAL_MAX) }))
+}
+
+fn of_row(mut row: Row, keys: usize) -> Option<(Place, Loaded)> {
+    row.pop()?;
+    let mut stored = row.split_off((2 + keys).min(row.len()));
+    stored.insert(0, Cell::Int(int(&row, 1)));
+    Some((Place::of_row(row), hits::of_row(stored)?))
+}
+
+impl Matching<'_> {
+    /// Writes the places of all leads, each once, in order, at most `count`.
+    fn places_of(
+        &self,
+        sql: &mut Sql<'_>,
+        plan: &Plan,
+        order: &Order,
+        after: Option<&Place>,
+        count: i64,
+    ) {
+        if order.is_default() {
+            self.streamed_places(sql, plan, order, after, count);
+            return;
+        }
+        sql.push("select m.* from (");
+        for (at, lead) in plan.leads.iter().enumerate() {
+            sql.push(if at == 0 {
+                "select d.nsort, d.rid"
+            } else {
+                " union all select d.nsort, d.rid"
+            });
+            order.key_columns(sql);
+            self.body(sql, lead);
+        }
+        sql.push(") m");
+        if let Some(after) = after {
+            order.after_keys(sql, after);
+        }
+        sql.push(" group by m.nsort, m.rid");
+        for at in 0..order.keys.len() {
+            sql.push(&format!(", m.k{at}"));
+        }
+        order.by_keys(sql);
+        sql.push(" limit ").int(count);
+    }
+
+    /// In the default order no lead is read further than the page reaches.
+    fn streamed_places(
+        &self,
+        sql: &mut Sql<'_>,
+        plan: &Plan,
+        order: &Order,
+        after: Option<&Place>,
+        count: i64,
+    ) {
+        let several = plan.leads.len() > 1;
+        if several {
+            sql.push("select d.nsort, d.rid from (");
+        }
+        for (at, lead) in plan.leads.iter().enumerate() {
+            sql.push(match (several, at) {
+                (false, _) => "",
+                (true, 0) => "(",
+                (true, _) => " union all (",
+            });
+            self.streamed_lead(sql, lead, order, after, count);
+            sql.push(if several { ")" } else { "" });
+        }
+        if several {
+            sql.push(") d group by d.nsort, d.rid");
+            order.by_default(sql);
+            sql.push(" limit ").int(count);
+        }
+    }
+
+    fn streamed_lead(
+        &self,
+        sql: &mut Sql<'_>,
+        lead: &Lead,
+        order: &Order,
+        after: Option<&Place>,
+        count: i64,
+    ) {
+        sql.push("select d.nsort, d.rid");
+        lead.arm.lead(sql, self.of);
+        Self::bounds(sql, lead);
+        if let Some(after) = after {
+            order.after_default(sql, after, false);
+        }
+        self.probes(sql, lead);
+        if !lead.arm.is_distinct() {
+            sql.push(" group by d.nsort, d.rid");
+        }
+        order.by_default(sql);
+        sql.push(" limit ").int(count);
+    }
+
+    /// Writes the number of matches of the one lead as an expression; counting stops where a total is not cheap.
+    fn total(&self, sql: &mut Sql<'_>, plan: &Plan) {
+        let Some(lead) = plan.leads.first() else { return };
+        sql.push("(select count(*) from (select 1");
+        self.body(sql, lead);
+        if !lead.arm.is_distinct() {
+            sql.push(" group by d.nsort, d.rid");
+        }
+        sql.push(" limit ").int(i64::try_from(CHEAP_TOTAL_MAX).unwrap_or(i64::MAX)).push(") n)");
+    }
+}
+
+/// Leads that one statement holds.
+const LEADS_MAX: usize = 8;
