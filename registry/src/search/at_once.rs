@@ -3,16 +3,17 @@
 //! Where each statement is a round trip, a search that one statement can answer is asked so, and needs no snapshot
 //! beyond that of the statement. Not here: walked and grouped orders, long lists of ranges, several types (`page`).
 
+use fhir::ResourceType;
 use policy::Permit;
 
 use super::ask::{Cell, Connection, Row, int};
 use super::clause::{Filter, ReferenceTest, SearchQuery, Tests, Total};
-use super::cursor::Start;
+use super::cursor::{self, Start};
 use super::hits::{self, Loaded};
 use super::matching::{Matching, Plan};
 use super::order::{Order, Place};
-use super::page::{self, CHEAP_TOTAL_MAX, Planned};
-use super::plan::Lead;
+use super::page::{self, CHEAP_TOTAL_MAX, Matches, Planned};
+use super::plan::{Lead, SORTED_ROWS_MAX};
 use super::resolve::{Limits, Resolver, has_hops};
 use super::scope::Scope;
 use super::sql::Sql;
@@ -47,6 +48,12 @@ pub async fn run_at_once<C: Connection>(
     let matching = Matching { of: leg.resource_type, conditions, scope: &scope };
     if matching.has_long_list() {
         return Ok(None);
+    }
+    let order = Order::of(&leg.sort);
+    let start = cursor::start(query, key)?;
+    if let Some(taken) = range(query, &matching, &order, start.as_ref(), connection).await? {
+        let matches = Matches::taken(matching.of, taken, query, start.as_ref());
+        return Ok(Some(matches.page(Vec::new(), query, key)));
     }
     let planned = page::plans(&legs, &scope, connection).await?;
     if planned.iter().any(|leg| !fits(leg, None)) {
@@ -94,36 +101,117 @@ pub(super) async fn take<C: Connection>(
     if leg.plan.leads.is_empty() {
         return Ok(Some(Taken { found: Vec::new(), counted: Some(0) }));
     }
-    let backwards = start.is_some_and(|start| start.backwards);
-    let order = if backwards { leg.order.turned() } else { leg.order.clone() };
-    let (of, count) = (leg.matching.of, i64::from(query.count));
+    let order = turned(&leg.order, start);
     let mut sql = Sql::new(C::DIALECT, leg.matching.scope);
-    sql.push("select m.nsort, m.rid");
-    for at in 0..order.keys.len() {
-        sql.push(&format!(", m.k{at}"));
-    }
-    sql.push(", ").push(hits::COLUMNS).push(", ");
+    columns(&mut sql, &order);
     let counts =
         query.total == Total::Cheap && leg.plan.counts_cheaply(leg.matching.conditions.len());
-    if counts && start.is_none() {
+    sql.push(", ");
+    if counts {
         leg.matching.total(&mut sql, &leg.plan);
     } else {
         sql.push("null::bigint");
     }
     sql.push(" from (");
-    leg.matching.places_of(&mut sql, &leg.plan, &order, after, count.saturating_add(1));
-    sql.push(") m cross join resource r cross join resource_version v");
-    sql.push(" where r.rid = m.rid and r.deleted = 0 and v.change = r.change").visible("r", of);
-    let rows = connection.ask(sql.finish()).await?;
-    let malformed = || ReadError::Unavailable("malformed resource row".into());
-    let counted = rows.first().and_then(|row| match row.last() {
+    leg.matching.places_of(&mut sql, &leg.plan, &order, after, limit(query));
+    versions(&mut sql, leg.matching.of);
+    let found = connection.ask(sql.finish()).await?;
+    let counted = found.first().and_then(|row| match row.last() {
         Some(Cell::Int(total)) => u64::try_from(*total).ok(),
         _ => None,
     });
+    let counted = counted.filter(|total| *total < CHEAP_TOTAL_MAX);
+    Ok(Some(Taken { found: rows(found, &order)?, counted }))
+}
+
+/// As [`take`], by the one range that holds all matches, in the default order: it is sorted whole, and so neither
+/// counted before nor read twice. `None` where no such range is there, or where it is large.
+async fn range<C: Connection>(
+    query: &SearchQuery,
+    matching: &Matching<'_>,
+    order: &Order,
+    start: Option<&Start>,
+    connection: &mut C,
+) -> Result<Option<Taken>, ReadError> {
+    let leads = matching.only_range().filter(|leads| leads.len() <= LEADS_MAX);
+    let (Some(leads), true) = (leads, order.is_default()) else { return Ok(None) };
+    let order = turned(order, start);
+    let most = i64::try_from(SORTED_ROWS_MAX).unwrap_or(i64::MAX);
+    let mut sql = Sql::new(C::DIALECT, matching.scope);
+    sql.push("with c as materialized (");
+    for (at, lead) in leads.iter().enumerate() {
+        sql.push(if at == 0 { "(" } else { " union all (" }).push("select d.nsort, d.rid");
+        matching.body(&mut sql, lead);
+        sql.push(" limit ").int(most).push(")");
+    }
+    sql.push("), s as (select count(*) as n from c) select p.*, s.n, case when s.n < ");
+    sql.int(i64::try_from(CHEAP_TOTAL_MAX).unwrap_or(i64::MAX));
+    sql.push(" then (select count(*) from (select 1 from c group by nsort, rid) g) end");
+    sql.push(" from s left join (");
+    columns(&mut sql, &order);
+    sql.push(" from (select d.nsort, d.rid from c d where (select n from s) < ").int(most);
+    if let Some(start) = start {
+        order.after_default(&mut sql, &start.place, false);
+    }
+    sql.push(" group by d.nsort, d.rid");
+    order.by_default(&mut sql);
+    sql.push(" limit ").int(limit(query));
+    versions(&mut sql, matching.of);
+    sql.push(") p on true");
+    let mut found = connection.ask(sql.finish()).await?;
+    let (total, size) = match found.first().map(Vec::as_slice) {
+        Some([.., size, total]) => (total.clone(), int(std::slice::from_ref(size), 0)),
+        _ => return Err(malformed()),
+    };
+    if size >= most {
+        return Ok(None);
+    }
+    // One row without a place stands for no match.
+    found.retain(|row| row.get(1) != Some(&Cell::Null));
+    for row in &mut found {
+        row.pop();
+    }
+    let counted = match total {
+        Cell::Int(total) => u64::try_from(total).ok(),
+        _ => None,
+    };
+    Ok(Some(Taken { found: rows(found, &order)?, counted }))
+}
+
+/// `select …` of the places and their versions, up to the column that counts.
+fn columns(sql: &mut Sql<'_>, order: &Order) {
+    sql.push("select m.nsort, m.rid");
+    for at in 0..order.keys.len() {
+        sql.push(&format!(", m.k{at}"));
+    }
+    sql.push(", ").push(hits::COLUMNS);
+}
+
+/// The versions of the places before.
+fn versions(sql: &mut Sql<'_>, of: ResourceType) {
+    sql.push(") m cross join resource r cross join resource_version v");
+    sql.push(" where r.rid = m.rid and r.deleted = 0 and v.change = r.change").visible("r", of);
+}
+
+/// One more than the page holds.
+fn limit(query: &SearchQuery) -> i64 {
+    i64::from(query.count) + 1
+}
+
+fn turned(order: &Order, start: Option<&Start>) -> Order {
+    if start.is_some_and(|start| start.backwards) { order.turned() } else { order.clone() }
+}
+
+/// Places and versions in order, from rows with one more column behind.
+fn rows(rows: Vec<Row>, order: &Order) -> Result<Vec<(Place, Loaded)>, ReadError> {
     let found = rows.into_iter().map(|row| of_row(row, order.keys.len()));
     let mut found = found.collect::<Option<Vec<_>>>().ok_or_else(malformed)?;
     found.sort_by(|(a, _), (b, _)| order.compare(a, b));
-    Ok(Some(Taken { found, counted: counted.filter(|total| *total < CHEAP_TOTAL_MAX) }))
+    Ok(found)
+}
+
+fn malformed() -> ReadError {
+    ReadError::Unavailable("malformed resource row".into())
 }
 
 fn of_row(mut row: Row, keys: usize) -> Option<(Place, Loaded)> {

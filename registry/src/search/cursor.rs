@@ -50,15 +50,19 @@ pub(super) fn seal(start: &Start, query: &SearchQuery, key: &IndexKey) -> Cursor
     Cursor(out)
 }
 
+/// Where the page starts; `None` for the first page.
+///
+/// # Errors
+/// As [`open`].
+pub(super) fn start(query: &SearchQuery, key: &IndexKey) -> Result<Option<Start>, ReadError> {
+    query.cursor.as_ref().map(|cursor| open(cursor, query, key)).transpose()
+}
+
 /// Opens a cursor of this query.
 ///
 /// # Errors
 /// [`ReadError::Invalid`] for a cursor of another query, another installation, or none of ours.
-pub(super) fn open(
-    cursor: &Cursor,
-    query: &SearchQuery,
-    key: &IndexKey,
-) -> Result<Start, ReadError> {
+fn open(cursor: &Cursor, query: &SearchQuery, key: &IndexKey) -> Result<Start, ReadError> {
     let foreign = || ReadError::Invalid("_cursor does not belong to this search".into());
     let (sealed, body) = cursor.0.split_at_checked(TAG_BYTES).ok_or_else(foreign)?;
     let mut body = body.to_vec();

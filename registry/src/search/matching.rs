@@ -83,6 +83,18 @@ impl Matching<'_> {
         }
     }
 
+    /// The leads of the only candidate, if they hold all conditions and do not come in order. Those of irregular
+    /// dates are few, whatever they leave to be probed.
+    pub(super) fn only_range(&self) -> Option<Vec<Lead>> {
+        let mut candidates = candidates(self.of, self.conditions, self.scope, true);
+        let only = candidates.pop().filter(|only| candidates.is_empty() && !only.is_ordered())?;
+        let holds = |lead: &Lead| {
+            lead.covers.len() == self.conditions.len()
+                || matches!(lead.arm, Arm::Date { bounds: None, .. })
+        };
+        only.leads.iter().all(holds).then_some(only.leads)
+    }
+
     /// Whether what leads is looked up first.
     pub(super) fn has_long_list(&self) -> bool {
         let candidates = candidates(self.of, self.conditions, self.scope, false);

@@ -66,44 +66,70 @@ pub(super) async fn page<C: Connection>(
         let total = count(planned, None, connection).await?;
         return Ok(Page { total: Some(total), ..Page::default() });
     }
-    let start = match &query.cursor {
-        Some(cursor) => Some(cursor::open(cursor, query, key)?),
-        None => None,
+    let start = cursor::start(query, key)?;
+    let matches = match at_once::take(query, planned, start.as_ref(), connection).await? {
+        Some(taken) => {
+            let of = planned[0].matching.of;
+            let mut matches = Matches::taken(of, taken, query, start.as_ref());
+            if query.total == Total::Accurate {
+                let cut = &matches.cut;
+                matches.total = total(query, planned, cut, start.is_none(), connection).await?;
+            }
+            matches
+        }
+        None => {
+            let cut = slice(query, planned, start.as_ref(), connection).await?;
+            let total = total(query, planned, &cut, start.is_none(), connection).await?;
+            let loaded = load(&cut.found, scope, connection).await?;
+            Matches { cut, loaded, total }
+        }
     };
-    let (slice, counted, matches) =
-        match at_once::take(query, planned, start.as_ref(), connection).await? {
-            Some(Taken { found, counted }) => {
-                let cut = Cut::of(found, query, start.as_ref());
-                let of = planned[0].matching.of;
-                let (places, loaded): (Vec<_>, Vec<_>) = cut.found.into_iter().unzip();
-                let places = places.into_iter().map(|place| (of, place)).collect();
-                let slice =
-                    Cut { found: places, more_before: cut.more_before, more_after: cut.more_after };
-                (slice, Some(counted), loaded)
-            }
-            None => {
-                let slice = slice(query, planned, start.as_ref(), connection).await?;
-                let loaded = load(&slice.found, scope, connection).await?;
-                (slice, None, loaded)
-            }
+    let included = include::included(&matches.loaded, query, scope, connection).await?;
+    Ok(matches.page(included, query, key))
+}
+
+/// The matches that one page holds.
+pub(super) struct Matches {
+    cut: Cut<(ResourceType, Place)>,
+    loaded: Vec<Loaded>,
+    total: Option<u64>,
+}
+
+impl Matches {
+    /// From what one statement brought.
+    pub(super) fn taken(
+        of: ResourceType,
+        taken: Taken,
+        query: &SearchQuery,
+        start: Option<&Start>,
+    ) -> Self {
+        let Taken { found, counted } = taken;
+        let Cut { found, more_before, more_after } = Cut::of(found, query, start);
+        let (places, loaded): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        let found: Vec<_> = places.into_iter().map(|place| (of, place)).collect();
+        let total = match query.total {
+            Total::None => None,
+            _ if start.is_none() && !more_after => u64::try_from(found.len()).ok(),
+            _ => counted,
         };
-    let total = match counted.filter(|_| query.total == Total::Cheap) {
-        Some(counted) if start.is_some() || slice.more_after => counted,
-        _ => total(query, planned, &slice, start.is_none(), connection).await?,
-    };
-    let included = include::included(&matches, query, scope, connection).await?;
-    let hit = |mode: HitMode| move |loaded: Loaded| Hit { mode, version: loaded.version };
-    let matches = matches.into_iter().map(hit(HitMode::Match));
-    let link = |place: Option<&(ResourceType, Place)>, backwards: bool| -> Option<Cursor> {
-        let start = Start { place: place?.1.clone(), backwards };
-        Some(cursor::seal(&start, query, key))
-    };
-    Ok(Page {
-        hits: matches.chain(included.into_iter().map(hit(HitMode::Include))).collect(),
-        total,
-        next: link(slice.found.last().filter(|_| slice.more_after), false),
-        previous: link(slice.found.first().filter(|_| slice.more_before), true),
-    })
+        Self { cut: Cut { found, more_before, more_after }, loaded, total }
+    }
+
+    pub(super) fn page(self, included: Vec<Loaded>, query: &SearchQuery, key: &IndexKey) -> Page {
+        let Self { cut, loaded, total } = self;
+        let hit = |mode: HitMode| move |loaded: Loaded| Hit { mode, version: loaded.version };
+        let hits = loaded.into_iter().map(hit(HitMode::Match));
+        let link = |place: Option<&(ResourceType, Place)>, backwards: bool| -> Option<Cursor> {
+            let start = Start { place: place?.1.clone(), backwards };
+            Some(cursor::seal(&start, query, key))
+        };
+        Page {
+            hits: hits.chain(included.into_iter().map(hit(HitMode::Include))).collect(),
+            total,
+            next: link(cut.found.last().filter(|_| cut.more_after), false),
+            previous: link(cut.found.first().filter(|_| cut.more_before), true),
+        }
+    }
 }
 
 /// The conditions of each leg that the caller may search and that may find something.
