@@ -161,6 +161,7 @@ impl App {
         let app = Arc::new(Self {
             hosts,
             bodies: Budget::new(config.server.bodies_bytes_max),
+            search_params: Params::new(store.full_text()),
             store,
             payloads,
             journal,
@@ -168,7 +169,6 @@ impl App {
             ledger,
             auth,
             dev_issuer,
-            search_params: Params::default(),
             terminology,
             validation,
             metrics,
@@ -253,6 +253,7 @@ fn postgres_options(config: &Config) -> Option<PostgresOptions> {
     if config.database.readers > 0 {
         options.max_connections = u32::try_from(config.database.readers).unwrap_or(u32::MAX);
     }
+    options.full_text = config.search.full_text;
     Some(options)
 }
 
@@ -263,6 +264,7 @@ pub(crate) fn sqlite_options(config: &Config) -> SqliteOptions {
     if config.database.readers > 0 {
         options.readers = config.database.readers;
     }
+    options.full_text = config.search.full_text;
     options
 }
 

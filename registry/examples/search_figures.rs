@@ -3,7 +3,8 @@
 //!
 //! `cargo run --release -p registry --example search_figures [COPIES] [BUNDLES]`: loads COPIES copies of the
 //! bundles (ids of the second and further copies differ) and prints wall and CPU time a search. No
-//! HTTP, no payload decoding; payloads are a quarter of the JSON, about what compression leaves.
+//! HTTP, no payload decoding; payloads are a quarter of the JSON, about what compression leaves. `FULL_TEXT` is the
+//! setting of the words (`off`, `narrative`, `all`).
 
 #![expect(clippy::unwrap_used, reason = "a figure that cannot be made is not printed")]
 #![expect(clippy::too_many_lines, reason = "the list of classes")]
@@ -15,11 +16,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant as Stopwatch;
 
-use fhir::{Instant, ResourceKey, ResourceType, Tree, VersionId, patient_compartment, sort_time};
+use fhir::{
+    FullText, Instant, ResourceKey, ResourceType, SearchParams, Tree, VersionId,
+    patient_compartment, sort_time,
+};
 use policy::Permit;
-use registry::index::index_rows;
+use registry::index::index_rows_with;
 use registry::postgres::{PostgresOptions, PostgresStore};
-use registry::search::{ParseOptions, parse};
+use registry::search::{ParseOptions, parse, with_params};
 use registry::sqlite::{SqliteOptions, SqliteStore};
 use registry::store::Store;
 use registry::write_set::{Action, Finish, Finished, Write, WriteSet};
@@ -34,30 +38,61 @@ fn main() {
     let path = folder.path().join("registry.db");
     let now = AtomicI64::new(1_767_225_600_000_000);
     let clock = Arc::new(move || Instant::from_micros(now.fetch_add(1, Ordering::Relaxed)));
+    let full_text = std::env::var("FULL_TEXT").map_or(FullText::Off, |name| {
+        FullText::parse(&name).expect("FULL_TEXT is off, narrative or all")
+    });
+    let params = Arc::new(SearchParams::default().with_full_text(full_text));
     let store: Arc<dyn Store> = match std::env::var("DATABASE_URL") {
         Ok(url) => {
-            let opening = PostgresStore::connect(PostgresOptions::new(url, clock));
-            Arc::new(runtime.block_on(opening).unwrap())
+            let options = PostgresOptions { full_text, ..PostgresOptions::new(url, clock) };
+            Arc::new(runtime.block_on(PostgresStore::connect(options)).unwrap())
         }
-        Err(_) => Arc::new(SqliteStore::open(SqliteOptions::new(&path, clock)).unwrap()),
+        Err(_) => {
+            let mut options = SqliteOptions::new(&path, clock);
+            options.full_text = full_text;
+            Arc::new(SqliteStore::open(options).unwrap())
+        }
     };
     let store = &*store;
     let resources = synthea(bundles);
-    let started = Stopwatch::now();
+    let (started, cpu) = (Stopwatch::now(), cpu_ns());
     for copy in 0..copies {
-        load(store, &resources, copy, &runtime);
+        load(store, &resources, copy, &params, &runtime);
     }
+    let cpu = (cpu_ns() - cpu) / 1_000 / u64::try_from(resources.len() * copies).unwrap();
     let seconds = started.elapsed().as_secs_f64();
     let bytes = std::fs::metadata(&path).map_or(0, |file| file.len());
     let count = resources.len() * copies;
-    println!("{count} resources in {seconds:.1} s, {} MiB", bytes >> 20);
+    println!("{count} resources in {seconds:.1} s, {cpu} µs CPU each, {} MiB", bytes >> 20);
     println!("{:24} {:>6} {:>9} {:>9} {:>9}", "class", "hits", "p50 µs", "p95 µs", "CPU µs");
     for (class, queries) in classes(&resources) {
-        measure(store, class, &queries, &runtime);
+        measure(store, class, &queries, &params, &runtime);
+    }
+    if full_text == FullText::All {
+        for (class, queries) in WORDS {
+            let queries: Vec<_> = queries.iter().map(|query| (*query).to_owned()).collect();
+            measure(store, class, &queries, &params, &runtime);
+        }
     }
 }
 
-fn measure(store: &dyn Store, class: &str, queries: &[String], runtime: &tokio::runtime::Runtime) {
+/// Searches by words: of few, of many, of what nobody has.
+const WORDS: [(&str, &[&str]); 6] = [
+    ("words-frequent", &["Observation?_content=blood"]),
+    ("words-frequent-page-200", &["Observation?_content=blood&_count=200"]),
+    ("words-two-and-phrase", &["Condition?_content=%22chronic sinusitis%22 disorder"]),
+    ("words-not", &["Observation?_content=blood NOT pressure"]),
+    ("words-nothing", &["Observation?_content=nosuchword"]),
+    ("words-chain", &["Observation?subject:Patient._content=boston&_content=glucose"]),
+];
+
+fn measure(
+    store: &dyn Store,
+    class: &str,
+    queries: &[String],
+    params: &Arc<SearchParams>,
+    runtime: &tokio::runtime::Runtime,
+) {
     let permit = Permit::maintenance();
     let run = |text: &String| {
         let (of, query) = text.split_once('?').unwrap();
@@ -67,7 +102,8 @@ fn measure(store: &dyn Store, class: &str, queries: &[String], runtime: &tokio::
             now_us: 0,
             codes: None,
         };
-        let query = parse(ResourceType::parse(of).unwrap(), query, &options).unwrap();
+        let of = ResourceType::parse(of).unwrap();
+        let query = with_params(params, || parse(of, query, &options)).unwrap();
         let started = Stopwatch::now();
         let page = runtime.block_on(store.search(&permit, &query));
         let took = started.elapsed().as_nanos();
@@ -187,7 +223,13 @@ fn classes(resources: &[Json]) -> Vec<(&'static str, Vec<String>)> {
     ]
 }
 
-fn load(store: &dyn Store, all: &[Json], copy: usize, runtime: &tokio::runtime::Runtime) {
+fn load(
+    store: &dyn Store,
+    all: &[Json],
+    copy: usize,
+    params: &SearchParams,
+    runtime: &tokio::runtime::Runtime,
+) {
     let base = "http://localhost/fhir";
     let suffix = if copy == 0 { String::new() } else { format!("-{copy}") };
     for chunk in all.chunks(500) {
@@ -208,7 +250,7 @@ fn load(store: &dyn Store, all: &[Json], copy: usize, runtime: &tokio::runtime::
                 previous: None,
                 action: Action::Create,
                 finish: std::sync::Arc::new(Payload(payload)),
-                rows: index_rows(node, of, base, store.index_key()),
+                rows: index_rows_with(node, of, base, store.index_key(), params),
                 patients: patient_compartment(node, &key, base),
                 sort_us: sort_time(node, of),
                 key,

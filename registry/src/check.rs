@@ -13,6 +13,7 @@ use crate::index::IndexRows;
 use crate::index::rows::{
     DateRow, NumberRow, QuantityRow, ReferenceRow, StringRow, TokenRow, UriRow,
 };
+use crate::index::words::Words;
 use crate::outbox::AccessRow;
 use crate::write_set::WrappedKey;
 
@@ -45,6 +46,9 @@ pub trait Checks: Send + Sync {
         after: Option<IndexRow>,
         limit: usize,
     ) -> Answer<'_, Vec<IndexRow>>;
+
+    /// Which of these resources have a row of `search_text` with other words.
+    fn other_words(&self, words: Vec<(i64, Words)>) -> Answer<'_, Vec<i64>>;
 }
 
 /// What a read answers later.
@@ -138,6 +142,8 @@ pub enum IndexTable {
     VersionCompartment,
     /// `resource_terms`, by `rid` alone.
     Terms,
+    /// `search_text`, by `rid` alone; the list of terms has the sum of the words.
+    Text,
 }
 
 /// A row of an [`IndexTable`].
@@ -172,11 +178,13 @@ pub enum IndexValue {
     VersionCompartment(i64),
     /// Of `resource_terms`.
     Terms,
+    /// Of `search_text`.
+    Text,
 }
 
 impl IndexTable {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Token,
         Self::Reference,
         Self::Date,
@@ -187,6 +195,7 @@ impl IndexTable {
         Self::Compartment,
         Self::VersionCompartment,
         Self::Terms,
+        Self::Text,
     ];
 
     /// Name in the database.
@@ -202,6 +211,7 @@ impl IndexTable {
             Self::Compartment => "compartment",
             Self::VersionCompartment => "version_compartment",
             Self::Terms => "resource_terms",
+            Self::Text => "search_text",
         }
     }
 
@@ -218,14 +228,14 @@ impl IndexTable {
             Self::Uri => &["param", "uri", "nsort", "rid"],
             Self::Compartment => &["patient", "type", "nsort", "rid"],
             Self::VersionCompartment => &["change", "patient"],
-            Self::Terms => &["rid"],
+            Self::Terms | Self::Text => &["rid"],
         }
     }
 
     /// What is read beside the key.
     fn rest(self) -> &'static [&'static str] {
         match self {
-            Self::Compartment | Self::Terms => &[],
+            Self::Compartment | Self::Terms | Self::Text => &[],
             Self::VersionCompartment => {
                 &["(select v.rid from resource_version v where v.change = t.change)"]
             }
@@ -236,7 +246,8 @@ impl IndexTable {
     /// Statement that reads rows in the order of the key: the columns of the key, then the rest. With `after`
     /// its parameters are the key's columns and the limit, else the limit alone; `mark` is `?` or `$`.
     pub(crate) fn select(self, after: bool, mark: char) -> String {
-        let key = self.key();
+        // Rows of FTS5 have no other number.
+        let key = if (self, mark) == (Self::Text, '?') { &["rowid"][..] } else { self.key() };
         let columns = [key, self.rest()].concat().join(", ");
         let order = key.join(", ");
         let marks: Vec<_> = (1..=key.len()).map(|at| format!("{mark}{at}")).collect();
@@ -273,12 +284,17 @@ impl IndexRow {
             IndexValue::Compartment(_) => IndexTable::Compartment,
             IndexValue::VersionCompartment(_) => IndexTable::VersionCompartment,
             IndexValue::Terms => IndexTable::Terms,
+            IndexValue::Text => IndexTable::Text,
         }
     }
 
     /// All rows of a resource at its place.
     pub fn all(rows: IndexRows, place: Place) -> Vec<Self> {
         let mut all = Vec::with_capacity(rows.count());
+        let text = (!rows.words.is_empty()).then_some(Self {
+            place: Place { nsort: 0, rid: place.rid, patient: 0 },
+            value: IndexValue::Text,
+        });
         all.extend(rows.tokens.into_iter().map(IndexValue::Token));
         all.extend(rows.references.into_iter().map(IndexValue::Reference));
         all.extend(rows.dates.into_iter().map(IndexValue::Date));
@@ -286,7 +302,7 @@ impl IndexRow {
         all.extend(rows.quantities.into_iter().map(IndexValue::Quantity));
         all.extend(rows.strings.into_iter().map(IndexValue::String));
         all.extend(rows.uris.into_iter().map(IndexValue::Uri));
-        all.into_iter().map(|value| Self { place, value }).collect()
+        all.into_iter().map(|value| Self { place, value }).chain(text).collect()
     }
 
     /// Number of its search parameter; 0 where the table has none.
@@ -299,7 +315,10 @@ impl IndexRow {
             IndexValue::Quantity(row) => row.param,
             IndexValue::String(row) => row.param,
             IndexValue::Uri(row) => row.param,
-            IndexValue::Compartment(_) | IndexValue::VersionCompartment(_) | IndexValue::Terms => 0,
+            IndexValue::Compartment(_)
+            | IndexValue::VersionCompartment(_)
+            | IndexValue::Terms
+            | IndexValue::Text => 0,
         }
     }
 
@@ -342,7 +361,7 @@ impl IndexRow {
             }
             IndexValue::Compartment(of) => vec![Int(patient), Int(*of), Int(nsort), Int(rid)],
             IndexValue::VersionCompartment(change) => vec![Int(*change), Int(patient)],
-            IndexValue::Terms => vec![Int(rid)],
+            IndexValue::Terms | IndexValue::Text => vec![Int(rid)],
         }
     }
 

@@ -86,6 +86,16 @@ pub enum OpenError {
         "the database is indexed for the search parameters of another release: run `sealway reindex` once"
     )]
     OtherSearchTable,
+    /// Its index rows were made with another setting `search.full_text`; index it again, or set it back.
+    #[error(
+        "the database is indexed with search.full_text = {stored}, not {wanted}: run `sealway reindex` once, or set it back"
+    )]
+    OtherFullText {
+        /// As it is indexed.
+        stored: &'static str,
+        /// As it is configured.
+        wanted: &'static str,
+    },
     /// The schema is that of an earlier release, or not there yet, and was not to be changed.
     #[error(
         "the database does not have the schema of this release yet: start the gateway once, it brings it up to date"

@@ -68,6 +68,8 @@ pub enum Domain {
     LogicalReference = 8,
     /// Seal of a page cursor.
     Cursor = 9,
+    /// Type and word of a text.
+    Word = 10,
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! inside (DESIGN section 2): a [`WriteSet`] carries what preparation saw, `commit` rechecks it.
 //! Not here: SQL (`sqlite`, `postgres`), payload encryption (`repository`), FHIR semantics (`fhir`).
 
-use fhir::{ResourceKey, ResourceType, VersionKey};
+use fhir::{FullText, ResourceKey, ResourceType, VersionKey};
 use futures::future::BoxFuture;
 use policy::Permit;
 
@@ -33,6 +33,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// The installation's key for index hashes; all rows of a write set are hashed with it.
     fn index_key(&self) -> &IndexKey;
+
+    /// What of resources is searched by words: which words a write set must bring.
+    fn full_text(&self) -> FullText;
 
     /// Resolves when outbox rows have been committed since the last call, or may have been.
     fn outbox_changed(&self) -> BoxFuture<'_, ()>;
@@ -205,7 +208,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// The index is that of this release: to be called when no job is left.
     fn end_rebuild(&self) -> BoxFuture<'_, Result<(), CommitError>> {
-        Box::pin(async move { self.set_setting(table::SEARCH_TABLE, &table::mark()).await })
+        let mark = table::mark(self.full_text());
+        Box::pin(async move { self.set_setting(table::SEARCH_TABLE, &mark).await })
     }
 
     /// What a check of the whole registry reads.

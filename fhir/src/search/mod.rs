@@ -23,6 +23,7 @@ mod program;
 mod query;
 mod run;
 mod sort_time;
+mod text;
 mod value;
 
 pub use compare::{
@@ -45,6 +46,7 @@ pub use query::{
 };
 pub use run::{TokenParts, extract, token_parts, values_of};
 pub use sort_time::{sort_param, sort_time};
+pub use text::{FullText, TextPart, WORD_CHARS_MAX, texts, words};
 pub use value::{Extracted, Quantity, Target, Token, TypeOfIdentifier, Value};
 
 #[cfg(test)]

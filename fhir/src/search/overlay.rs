@@ -14,6 +14,7 @@ use super::custom::{CustomParam, ParamLimits};
 use super::param::{ParamId, SearchParam, search_param, search_param_by_id, search_params};
 use super::program::Program;
 use super::run::{RESOURCE, extract};
+use super::text::FullText;
 use super::value::Extracted;
 
 /// The parameters in force.
@@ -22,6 +23,7 @@ pub struct SearchParams {
     /// Sorted by base and code.
     custom: Vec<InForce>,
     programs: HashMap<u8, Program>,
+    full_text: FullText,
 }
 
 /// A custom parameter in force.
@@ -62,17 +64,30 @@ impl SearchParams {
                 programs.insert(base.code(), program);
             }
         }
-        Self { custom: all, programs }
+        Self { custom: all, programs, full_text: FullText::default() }
     }
 
-    /// R4's own alone.
+    /// The same with this much searched by words.
+    #[must_use]
+    pub fn with_full_text(self, full_text: FullText) -> Self {
+        Self { full_text, ..self }
+    }
+
+    /// What is searched by words.
+    #[must_use]
+    pub fn full_text(&self) -> FullText {
+        self.full_text
+    }
+
+    /// R4's own alone, and all of them.
     #[must_use]
     pub fn standard() -> &'static Self {
-        static STANDARD: LazyLock<SearchParams> = LazyLock::new(SearchParams::default);
+        static STANDARD: LazyLock<SearchParams> =
+            LazyLock::new(|| SearchParams::default().with_full_text(FullText::All));
         &STANDARD
     }
 
-    /// True when only R4's own are in force.
+    /// True when no custom one is in force.
     #[must_use]
     pub fn is_standard(&self) -> bool {
         self.custom.is_empty()

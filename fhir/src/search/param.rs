@@ -85,7 +85,9 @@ pub enum Held {
     },
     /// In the rows of several parameters together, such as `combo-code`.
     InParams(&'static [ParamId]),
-    /// Nowhere: `_text` and `_content` want a full-text index.
+    /// In the words of the resource: `_text` and `_content`.
+    InText,
+    /// Nowhere.
     Nowhere,
 }
 
@@ -226,6 +228,7 @@ fn read_line(line: &'static str) -> Option<SearchParam> {
     let expression = fields.next()?;
     let held = match (code, expression) {
         ("_id" | "_lastUpdated", _) => Held::InResource,
+        ("_text" | "_content", _) => Held::InText,
         (_, "-") => Held::Nowhere,
         _ => held(same)?,
     };
@@ -285,7 +288,7 @@ pub const CUSTOM_TO: u16 = 0x2000;
 const URL_PREFIX: &str = "http://hl7.org/fhir/SearchParameter/";
 
 /// Raise it when the same resource yields other values than before.
-const EXTRACTION_REVISION: &str = "3";
+const EXTRACTION_REVISION: &str = "4";
 
 const KINDS: [(&str, ParamKind); 9] = [
     ("composite", ParamKind::Composite),

@@ -34,7 +34,7 @@ pub fn values_of<'a, 't>(
     let (holders, only) = match param.held {
         Held::InParam { param, only } => (vec![param], only),
         Held::InParams(params) => (params.to_vec(), None),
-        Held::InIndex | Held::InResource | Held::Nowhere => (vec![param.id], None),
+        Held::InIndex | Held::InResource | Held::InText | Held::Nowhere => (vec![param.id], None),
     };
     let own = extracted.iter().filter(move |one| holders.contains(&one.param));
     own.map(|one| &one.value)

@@ -22,6 +22,7 @@ mod reader_tests;
 #[cfg(test)]
 mod writer_tests;
 
+pub(crate) use narrative::html_character;
 pub use place::place_in_xml;
 pub use reader::xml_to_json;
 pub use writer::{NotXml, XmlForm, json_to_xml};

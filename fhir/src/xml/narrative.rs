@@ -156,7 +156,7 @@ fn literal(text: &str, out: &mut String) {
 }
 
 /// The usual ones of HTML 4.01's character entities; some systems write them although R4 wants the characters.
-fn html_character(name: &str) -> Option<u32> {
+pub(crate) fn html_character(name: &str) -> Option<u32> {
     let place = HTML.iter().position(|(known, _)| *known == name)?;
     Some(HTML[place].1)
 }

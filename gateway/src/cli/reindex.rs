@@ -71,7 +71,7 @@ async fn rebuild(config: &Config) -> Result<u64, OpenError> {
         let left: u64 = table.jobs.iter().map(|job| job.total.saturating_sub(job.done)).sum();
         let Some(job) = table.jobs.first().copied() else { break };
         let newest = table.newest;
-        let step = source.step(&Loaded::of(table), newest, job).await;
+        let step = source.step(&Loaded::of(table, store.full_text()), newest, job).await;
         let step = step.map_err(|fault| failed(&fault))?;
         done += step.seen;
         store.reindex(step).await.map_err(|error| failed(&error))?;

@@ -116,6 +116,11 @@ pub const KEYS: &[Key] = &[
         "1",
         "resources that one conditional delete may delete; 1 refuses several matches",
     ),
+    text(
+        "search.full_text",
+        "narrative",
+        "what is searched by words: off, narrative (_text) or all (_content too); needs `sealway reindex` when changed",
+    ),
     unset(
         "terminology.url",
         "https://tx.hospital-a.example/fhir",

@@ -13,6 +13,7 @@ mod suggest;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use fhir::FullText;
 use serde::Deserialize;
 
 use crate::validation::Level;
@@ -182,6 +183,15 @@ pub struct Search {
     pub count_max: u32,
     /// Resources that one conditional delete may delete.
     pub delete_matches_max: u32,
+    /// What of resources is searched by words.
+    #[serde(deserialize_with = "full_text")]
+    pub full_text: FullText,
+}
+
+fn full_text<'de, D: serde::Deserializer<'de>>(value: D) -> Result<FullText, D::Error> {
+    let text = String::deserialize(value)?;
+    let wrong = || serde::de::Error::custom(format!("{text:?} is not off, narrative or all"));
+    FullText::parse(&text).ok_or_else(wrong)
 }
 
 /// `[validation]`

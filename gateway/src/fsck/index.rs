@@ -18,6 +18,7 @@ use registry::index::param::{WIDE, index_param};
 use registry::index::{IndexRows, index_rows_with, terms};
 
 use super::report::About;
+use super::words::Worded;
 use super::{Check, PAGE};
 use crate::app::OpenError;
 use crate::search_params::Loaded;
@@ -50,6 +51,8 @@ pub(super) struct Sums {
     left: Vec<[u64; TABLES]>,
     /// Groups of which nothing can be said: a content did not open, which is reported.
     skipped: HashSet<usize>,
+    /// Words that are still to be compared.
+    words: Vec<Worded>,
 }
 
 #[derive(Default)]
@@ -69,7 +72,8 @@ impl Index {
     /// Compares everything.
     pub(super) fn sums() -> Self {
         let left = vec![[0; TABLES]; GROUPS];
-        Self::Sums(Sums { key: RandomState::new(), left, skipped: HashSet::new() })
+        let (skipped, words) = (HashSet::new(), Vec::new());
+        Self::Sums(Sums { key: RandomState::new(), left, skipped, words })
     }
 
     /// Nothing can be compared.
@@ -83,6 +87,14 @@ impl Index {
             Self::Off => false,
             Self::Sums(_) => true,
             Self::Rows(rows) => rows.groups.contains(&group(rid)),
+        }
+    }
+
+    /// The words that were told of since the last call.
+    pub(super) fn take_words(&mut self) -> Vec<Worded> {
+        match self {
+            Self::Sums(sums) => std::mem::take(&mut sums.words),
+            Self::Off | Self::Rows(_) => Vec::new(),
         }
     }
 
@@ -124,6 +136,12 @@ impl Index {
             return true;
         }
         let (rows, is_listed) = rows_of(resource, key, &params.set);
+        if let Self::Sums(sums) = self
+            && !rows.words.is_empty()
+        {
+            let (key, words) = (resource.key.clone(), rows.words.clone());
+            sums.words.push(Worded { key, rid, words });
+        }
         for row in IndexRow::all(rows, resource.place) {
             self.add(row);
         }

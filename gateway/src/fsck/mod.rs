@@ -38,6 +38,7 @@ mod log;
 mod report;
 mod resources;
 mod versions;
+mod words;
 
 pub(crate) use self::index::bases_in;
 pub use self::report::Tell;
@@ -97,10 +98,11 @@ pub async fn check(config: &Config, options: Options) -> Result<Findings, OpenEr
     };
     let payloads = Payloads::new(keyring, open_objects(config)?, Arc::clone(&store));
     let progress = Progress::new(options.progress);
-    let params = Loaded::of(ParamTable::default());
+    let full_text = store.full_text();
+    let params = Loaded::of(ParamTable::default(), full_text);
     let mut check = Check::new(&*store, &payloads, report, findings, progress, params);
     let table = check.rows("search_param", store.params().await)?;
-    check.params = Loaded::of(table);
+    check.params = Loaded::of(table, full_text);
     check.all(&folder, &data.join("access"), origin, &keys, options).await?;
     Ok(told(check.findings, check.report))
 }

@@ -67,11 +67,13 @@ impl Check<'_> {
                     self.version(row, trail, index, &mut resources).await?;
                 }
             }
+            self.words(index.take_words()).await?;
             self.progress.tick(done, "versions");
         }
         if let Some(trail) = trail.take() {
             self.finish(trail, index);
         }
+        self.words(index.take_words()).await?;
         while let Some(row) = self.next_resource(&mut resources).await? {
             self.unwritten(&row);
         }

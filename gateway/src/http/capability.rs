@@ -7,7 +7,7 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use fhir::{Instant, ParamKind, ResourceType, SearchParams, is_in_own_compartment};
+use fhir::{Held, Instant, ParamKind, ResourceType, SearchParams, is_in_own_compartment};
 use moka::sync::Cache;
 use registry::params::search_parameter;
 use registry::search::{SupportedParam, leads_to, supported};
@@ -97,7 +97,11 @@ fn statement(base: &str, deletes_several: bool, date: Instant, set: &SearchParam
                 {"code": "transaction"}, {"code": "batch"}, {"code": "history-system"},
                 {"code": "search-system"},
             ],
-            "searchParam": common().iter().map(param).collect::<Vec<Value>>(),
+            "searchParam": common()
+                .iter()
+                .filter(|one| is_answered(one, set))
+                .map(param)
+                .collect::<Vec<Value>>(),
             "compartment": ResourceType::all()
                 .filter(|of| is_in_own_compartment(*of))
                 .map(|of| format!("http://hl7.org/fhir/CompartmentDefinition/{}", of.name().to_lowercase()))
@@ -133,12 +137,7 @@ fn resource(resource_type: ResourceType, deletes_several: bool, set: &SearchPara
     let is_kept = policy::is_kept(resource_type);
     let codes = codes.into_iter().filter(|code| !(is_kept && *code == "delete"));
     let interactions: Vec<Value> = codes.map(|code| json!({"code": code})).collect();
-    let mut params: Vec<Value> = supported(resource_type).iter().map(param).collect();
-    // Those whose index is not whole would be refused.
-    let custom = set.custom_of(resource_type).filter(|param| set.progress(param).is_none());
-    params.extend(custom.map(
-        |param| json!({"name": param.code, "definition": param.url(), "type": param.kind.code()}),
-    ));
+    let params = searched(resource_type, set);
     let mut statement = json!({
         "type": resource_type.name(),
         "interaction": interactions,
@@ -169,6 +168,19 @@ fn resource(resource_type: ResourceType, deletes_several: bool, set: &SearchPara
     statement
 }
 
+/// The parameters of searches in a type.
+fn searched(resource_type: ResourceType, set: &SearchParams) -> Vec<Value> {
+    let params = supported(resource_type);
+    let mut params: Vec<Value> =
+        params.iter().filter(|one| is_answered(one, set)).map(param).collect();
+    // Those whose index is not whole would be refused.
+    let custom = set.custom_of(resource_type).filter(|param| set.progress(param).is_none());
+    params.extend(custom.map(
+        |param| json!({"name": param.code, "definition": param.url(), "type": param.kind.code()}),
+    ));
+    params
+}
+
 fn includes(resource_type: ResourceType) -> Vec<String> {
     let params = supported(resource_type);
     let references = params.iter().filter(|one| one.param.kind == ParamKind::Reference);
@@ -193,6 +205,12 @@ fn common() -> Vec<SupportedParam> {
     let mut common = supported(ResourceType::BASIC);
     common.retain(|one| one.param.base.is_none());
     common
+}
+
+/// Whether the installation is set to answer it.
+fn is_answered(supported: &SupportedParam, set: &SearchParams) -> bool {
+    let param = supported.param;
+    param.held != Held::InText || set.full_text().answers(param.code)
 }
 
 fn param(supported: &SupportedParam) -> Value {

@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use fhir::{
-    CustomParam, Issue, IssueType, Node, ParamId, ParamKind, Progress, ResourceId, ResourceType,
-    SearchParams, Tree, custom_params, is_in_force,
+    CustomParam, FullText, Issue, IssueType, Node, ParamId, ParamKind, Progress, ResourceId,
+    ResourceType, SearchParams, Tree, custom_params, is_in_force,
 };
 use policy::Permit;
 use registry::error::CommitError;
@@ -48,6 +48,12 @@ pub struct Loaded {
 }
 
 impl Params {
+    /// R4's own, until something is loaded.
+    pub(crate) fn new(full_text: FullText) -> Self {
+        let loaded = Loaded::of(ParamTable::default(), full_text);
+        Self { loaded: ArcSwap::from_pointee(loaded), ..Self::default() }
+    }
+
     /// What was loaded last.
     pub fn current(&self) -> Arc<Loaded> {
         self.loaded.load_full()
@@ -69,7 +75,7 @@ impl Params {
                 {
                     return Ok(known);
                 }
-                let loaded = Arc::new(Loaded::of(table));
+                let loaded = Arc::new(Loaded::of(table, app.store.full_text()));
                 self.loaded.store(Arc::clone(&loaded));
                 return Ok(loaded);
             }
@@ -126,7 +132,7 @@ fn is_code(c: char) -> bool {
 
 impl Loaded {
     /// What a table says.
-    pub(crate) fn of(table: ParamTable) -> Self {
+    pub(crate) fn of(table: ParamTable, full_text: FullText) -> Self {
         let mut custom = Vec::new();
         for row in table.params.iter().filter(|row| row.state != ParamState::Leaving) {
             let job = table.jobs.iter().find(|job| job.of == row.of);
@@ -143,7 +149,8 @@ impl Loaded {
                 }
             }
         }
-        Self { change: table.applied, set: Arc::new(SearchParams::with(custom)), table }
+        let set = SearchParams::with(custom).with_full_text(full_text);
+        Self { change: table.applied, set: Arc::new(set), table }
     }
 
     /// Checks a SearchParameter that is about to be written.

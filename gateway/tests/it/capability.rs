@@ -23,6 +23,7 @@ mod interactions;
 mod refusals;
 mod searches;
 
+use fhir::FullText;
 use futures::StreamExt;
 use policy::Role;
 use reqwest::Method;
@@ -40,7 +41,7 @@ struct Subject {
 
 impl Subject {
     async fn start() -> Self {
-        let site = Site::start().await;
+        let site = Site::start_with(|config| config.search.full_text = FullText::All).await;
         let all: Vec<Value> = generate::corpus(1, 1);
         let some = all.into_iter().filter(|one| one["resourceType"] != "AuditEvent");
         let entries: Vec<Value> = some.map(entry).collect();

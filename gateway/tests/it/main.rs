@@ -34,4 +34,5 @@ mod tls;
 mod transaction;
 mod unchanged;
 mod validate;
+mod words;
 mod xml;

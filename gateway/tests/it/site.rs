@@ -101,6 +101,11 @@ impl Site {
         Self::serve(open_again(config).await, folder).await
     }
 
+    /// Opens a folder that was stopped, with other settings.
+    pub(crate) async fn open_in(config: Config, folder: tempfile::TempDir) -> Self {
+        Self::serve(open_again(config).await, folder).await
+    }
+
     /// Of a clinician's application that is limited to one patient.
     pub(crate) fn limited_token(&self, patient: &str) -> String {
         let patient = fhir::ResourceId::parse(patient).unwrap();

@@ -5,6 +5,7 @@
 //! - date, number, quantity: rows of irregular shape under [`WIDE`] (see [`super::param`]); a quantity with a
 //!   UCUM unit also in its canonical unit, under [`CANONICAL`].
 //! - composites: see [`super::composite`].
+//! - words of the narrative and the content: see [`super::words`].
 //!
 //! Not here: which values a parameter has (`fhir`), the patient compartment, the sort date.
 
@@ -18,6 +19,7 @@ use super::param::{CANONICAL, REGULAR_US, WIDE, index_param, root_composites, so
 use super::rows::{
     DateRow, IndexRows, NumberRow, QuantityRow, ReferenceRow, StringRow, TokenRow, UriRow,
 };
+use super::words::Words;
 use crate::hash::{Domain, IndexKey};
 use crate::search::code_param;
 
@@ -51,6 +53,7 @@ pub fn index_rows_with(
     }
     build.sampled(of, &found);
     let Build { mut rows, .. } = build;
+    rows.words = Words::of(node, of, key, params.full_text());
     rows.present = present(of, &found);
     patient_codes(of, &found, key, params, &mut rows);
     shape_dates(of, sort_time(node, of), &mut rows.dates);

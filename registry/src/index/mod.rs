@@ -10,6 +10,7 @@ pub mod param;
 pub mod rows;
 pub(crate) mod table;
 pub mod terms;
+pub mod words;
 
 pub(crate) use build::{SAMPLED, canonical_hash, indexed_text, is_ucum};
 pub use build::{STRING_CHARS_MAX, index_rows, index_rows_with};

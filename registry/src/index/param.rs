@@ -39,7 +39,7 @@ pub fn index_params(of: ResourceType, param: &SearchParam) -> Vec<u16> {
         Held::InParams(all) => {
             all.iter().map(|id| index_param(of, search_param_by_id(*id))).collect()
         }
-        Held::InResource | Held::Nowhere => Vec::new(),
+        Held::InResource | Held::InText | Held::Nowhere => Vec::new(),
     }
 }
 

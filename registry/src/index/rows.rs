@@ -7,6 +7,8 @@
 
 use std::cmp::Ordering;
 
+use super::words::Words;
+
 /// All index rows of one version.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct IndexRows {
@@ -26,6 +28,8 @@ pub struct IndexRows {
     pub uris: Vec<UriRow>,
     /// Parameters that have a value or an element, for `:missing`: `resource_terms.present`.
     pub present: Vec<u16>,
+    /// Row of `search_text`.
+    pub words: Words,
 }
 
 /// One coding, code, identifier or boolean.
@@ -145,6 +149,7 @@ impl IndexRows {
             + self.quantities.len()
             + self.strings.len()
             + self.uris.len()
+            + usize::from(!self.words.is_empty())
     }
 }
 
@@ -182,7 +187,18 @@ impl IndexRows {
             split(former.quantities, self.quantities, QuantityRow::order);
         (gone.strings, new.strings) = split(former.strings, self.strings, StringRow::cmp);
         (gone.uris, new.uris) = split(former.uris, self.uris, UriRow::cmp);
+        if former.words.sum() != self.words.sum() {
+            (gone.words, new.words) = (former.words, self.words);
+        }
         (gone, new)
+    }
+
+    /// As [`IndexRows::difference`] where the place has changed: all rows go, but for the words, which stand at none.
+    pub fn replacing(mut self, mut former: Self) -> (Self, Self) {
+        if former.words.sum() == self.words.sum() {
+            (former.words, self.words) = (Words::default(), Words::default());
+        }
+        (former, self)
     }
 }
 

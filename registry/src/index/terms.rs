@@ -2,16 +2,18 @@
 //!
 //! Shape: version byte 1, then sections `tag u8 | count u16 | rows`, all little endian. Tags: 1 token
 //! (param u16, code i64, sys i64), 2 reference (param u16, target i64, code i64), 3 quantity (param u16,
-//! code i64, lo f64, hi f64, unit i64, sys i64), 4 present (param u16). It serves the difference on update, the deletion and
+//! code i64, lo f64, hi f64, unit i64, sys i64), 4 present (param u16), 5 sum of the words (i64, at most once). It serves the difference on update, the deletion and
 //! `_include`; the other kinds are found in their tables by `rid`.
 
 use super::rows::{IndexRows, QuantityRow, ReferenceRow, TokenRow};
+use super::words::Words;
 
 const FORMAT: u8 = 1;
 const TOKENS: u8 = 1;
 const REFERENCES: u8 = 2;
 const QUANTITIES: u8 = 3;
 const PRESENT: u8 = 4;
+const WORDS: u8 = 5;
 /// Rows of one kind that one resource may have.
 pub const TERM_ROWS_MAX: usize = u16::MAX as usize;
 
@@ -47,10 +49,14 @@ pub fn encode(rows: &IndexRows) -> Vec<u8> {
     section(&mut out, PRESENT, &rows.present, |out, param| {
         out.extend_from_slice(&param.to_le_bytes());
     });
+    let sum = rows.words.sum();
+    section(&mut out, WORDS, &[sum][..usize::from(sum != 0)], |out, sum| {
+        out.extend_from_slice(&sum.to_le_bytes());
+    });
     out
 }
 
-/// The rows of a list; only tokens, references, quantities and what is present are filled.
+/// The rows of a list; only tokens, references, quantities, what is present and the sum of the words are filled.
 ///
 /// # Errors
 /// [`MalformedTerms`] for anything that [`encode`] does not make.
@@ -64,6 +70,10 @@ pub fn decode(bytes: &[u8]) -> Result<IndexRows, MalformedTerms> {
         let [tag] = cursor.take::<1>()?;
         let count = usize::from(u16::from_le_bytes(cursor.take()?));
         for _ in 0..count {
+            if tag == WORDS {
+                rows.words = Words::summed(cursor.int()?);
+                continue;
+            }
             let param = u16::from_le_bytes(cursor.take()?);
             match tag {
                 TOKENS => rows.tokens.push(TokenRow {
@@ -140,6 +150,7 @@ mod tests {
                 sys_hash: 3,
             }],
             present: vec![7, 300],
+            words: Words::summed(-5),
             ..IndexRows::default()
         }
     }
@@ -153,7 +164,7 @@ mod tests {
     #[test]
     fn every_truncation_inside_a_section_is_refused() {
         let bytes = encode(&sample());
-        let whole_sections = [1, 1 + 21, 1 + 21 + 21, 1 + 21 + 21 + 45];
+        let whole_sections = [1, 1 + 21, 1 + 21 + 21, 1 + 21 + 21 + 45, 1 + 21 + 21 + 45 + 7];
         for len in (0..bytes.len()).filter(|len| !whole_sections.contains(len)) {
             assert_eq!(decode(&bytes[..len]), Err(MalformedTerms), "cut at {len}");
         }

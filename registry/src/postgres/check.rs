@@ -22,6 +22,7 @@ use crate::hash::IndexKey;
 use crate::index::rows::{
     DateRow, NumberRow, QuantityRow, ReferenceRow, StringRow, TokenRow, UriRow,
 };
+use crate::index::words::Words;
 use crate::outbox::AccessRow;
 use crate::place::Place;
 use crate::write_set::WrappedKey;
@@ -70,6 +71,29 @@ impl Checks for PostgresStore {
             async move { index(conn, table, after.as_ref().as_ref(), limit).await }.boxed()
         })
     }
+
+    fn other_words(&self, words: Vec<(i64, Words)>) -> Answer<'_, Vec<i64>> {
+        let words = Arc::new(words);
+        self.readers.run(move |conn| {
+            let words = Arc::clone(&words);
+            async move { other_words(conn, &words).await }.boxed()
+        })
+    }
+}
+
+async fn other_words(
+    conn: &mut PgConnection,
+    words: &[(i64, Words)],
+) -> Result<Vec<i64>, ReadError> {
+    let found = sqlx::query_scalar(
+        "select u.rid from unnest($1, $2) u (rid, words) cross join search_text t
+         where t.rid = u.rid and t.words <> u.words::tsvector",
+    )
+    .bind(words.iter().map(|(rid, _)| *rid).collect::<Vec<_>>())
+    .bind(words.iter().map(|(_, words)| words.tsvector()).collect::<Vec<_>>())
+    .fetch_all(conn)
+    .await?;
+    Ok(found)
 }
 
 async fn resources(
@@ -287,6 +311,7 @@ fn index_row(table: IndexTable, row: &PgRow) -> Result<IndexRow, ReadError> {
             (place, IndexValue::VersionCompartment(int(0)?))
         }
         IndexTable::Terms => (Place { nsort: 0, rid: int(0)?, patient: 0 }, IndexValue::Terms),
+        IndexTable::Text => (Place { nsort: 0, rid: int(0)?, patient: 0 }, IndexValue::Text),
     };
     Ok(IndexRow { place, value })
 }

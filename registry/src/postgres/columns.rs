@@ -1,4 +1,4 @@
-//! Index rows as arrays: into the seven search tables and out of them.
+//! Index rows as arrays: into the search tables and out of them.
 //!
 //! Both directions list the same columns; the tail (`nsort`, `rid`, `patient`) comes from the place.
 
@@ -7,6 +7,7 @@ use crate::index::IndexRows;
 use crate::index::rows::{
     DateRow, NumberRow, QuantityRow, ReferenceRow, StringRow, TokenRow, UriRow,
 };
+use crate::index::words::Words;
 use crate::place::Place;
 
 /// Index rows with the places they stand at.
@@ -19,6 +20,7 @@ pub(super) struct PlacedRows {
     quantities: Vec<(QuantityRow, Place)>,
     strings: Vec<(StringRow, Place)>,
     uris: Vec<(UriRow, Place)>,
+    words: Vec<(Words, Place)>,
 }
 
 /// What a part does with the rows.
@@ -41,6 +43,9 @@ impl PlacedRows {
         queue(&mut self.quantities, rows.quantities, place);
         queue(&mut self.strings, rows.strings, place);
         queue(&mut self.uris, rows.uris, place);
+        if !rows.words.is_empty() {
+            self.words.push((rows.words, place));
+        }
     }
 
     /// Writes a part for each table that has rows, in the order of its key.
@@ -48,7 +53,8 @@ impl PlacedRows {
         self.sort();
         self.put_exact(way, batch)?;
         self.put_ranges(way, batch)?;
-        self.put_texts(way, batch)
+        self.put_texts(way, batch)?;
+        self.put_words(way, batch)
     }
 
     fn sort(&mut self) {
@@ -116,6 +122,29 @@ impl PlacedRows {
             b.bind(column(rows, |row| row.param.cast_signed()))?;
             b.bind(rows.iter().map(|(row, _)| &*row.uri).collect::<Vec<_>>())
         })
+    }
+}
+
+impl PlacedRows {
+    /// Words stand at no place: one row a resource.
+    fn put_words(&self, way: Direction, batch: &mut Batch) -> Result<(), sqlx::Error> {
+        if self.words.is_empty() {
+            return Ok(());
+        }
+        let rids: Vec<_> = self.words.iter().map(|(_, at)| at.rid).collect();
+        match way {
+            Direction::Insert => {
+                let words: Vec<_> = self.words.iter().map(|(words, _)| words.tsvector()).collect();
+                batch.part().push("insert into search_text (rid, words) ");
+                batch.push("select u.rid, u.words::tsvector from unnest(");
+                batch.bind(rids)?.bind(words)?.push(") u (rid, words)");
+            }
+            Direction::Delete => {
+                batch.part().push("delete from search_text where rid = any(");
+                batch.bind(rids)?.push(")");
+            }
+        }
+        Ok(())
     }
 }
 

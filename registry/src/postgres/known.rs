@@ -263,6 +263,7 @@ fn add_former(row: &sqlx::postgres::PgRow, rows: &mut IndexRows) -> Result<(), s
             rows.tokens = listed.tokens;
             rows.references = listed.references;
             rows.quantities = listed.quantities;
+            rows.words = listed.words;
         }
         1 => rows.dates.push(DateRow { param, lo: row.try_get("lo")?, hi: row.try_get("hi")? }),
         2 => {

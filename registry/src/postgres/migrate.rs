@@ -2,6 +2,7 @@
 //! processes can start at once. A migration that this binary does not know, or knows with another
 //! text, is refused.
 
+use fhir::FullText;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{Connection, PgConnection};
 
@@ -29,7 +30,7 @@ pub(super) async fn migrate(options: &PostgresOptions) -> Result<IndexKey, OpenE
     if !options.migrates {
         expect_current(&mut conn).await?;
         let key = stored_index_key(&mut conn).await?;
-        expect_search_table(&mut conn).await?;
+        expect_search_table(&mut conn, options.full_text).await?;
         conn.close().await?;
         return Ok(key);
     }
@@ -42,7 +43,7 @@ pub(super) async fn migrate(options: &PostgresOptions) -> Result<IndexKey, OpenE
     })?;
     let key = index_key(&mut conn).await?;
     if !options.rebuilds {
-        check_search_table(&mut conn).await?;
+        check_search_table(&mut conn, options.full_text).await?;
     }
     conn.close().await?;
     Ok(key)
@@ -103,15 +104,16 @@ async fn stored_index_key(conn: &mut PgConnection) -> Result<IndexKey, OpenError
 }
 
 /// Refuses index rows of other rules; an empty database is taken over.
-async fn check_search_table(conn: &mut PgConnection) -> Result<(), OpenError> {
-    let stored = expect_search_table(&mut *conn).await?;
-    if stored.as_deref() != Some(&table::mark()[..]) {
+async fn check_search_table(conn: &mut PgConnection, full_text: FullText) -> Result<(), OpenError> {
+    let stored = expect_search_table(&mut *conn, full_text).await?;
+    let mark = table::mark(full_text);
+    if stored.as_ref() != Some(&mark) {
         sqlx::query(
             "insert into setting (name, value) values ($1, $2)
              on conflict (name) do update set value = excluded.value",
         )
         .bind(table::SEARCH_TABLE)
-        .bind(table::mark())
+        .bind(mark)
         .execute(conn)
         .await?;
     }
@@ -119,14 +121,17 @@ async fn check_search_table(conn: &mut PgConnection) -> Result<(), OpenError> {
 }
 
 /// Refuses index rows of other rules; gives what the database says of its own.
-async fn expect_search_table(conn: &mut PgConnection) -> Result<Option<Vec<u8>>, OpenError> {
+async fn expect_search_table(
+    conn: &mut PgConnection,
+    full_text: FullText,
+) -> Result<Option<Vec<u8>>, OpenError> {
     let stored: Option<Vec<u8>> = sqlx::query_scalar("select value from setting where name = $1")
         .bind(table::SEARCH_TABLE)
         .fetch_optional(&mut *conn)
         .await?;
     let is_empty: bool =
         sqlx::query_scalar("select not exists (select 1 from resource)").fetch_one(conn).await?;
-    table::check(stored.as_deref(), is_empty)?;
+    table::check(stored.as_deref(), is_empty, full_text)?;
     Ok(stored)
 }
 

@@ -7,6 +7,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use fhir::FullText;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::clock::Clock;
@@ -27,6 +28,8 @@ pub struct PostgresOptions {
     pub clock: Clock,
     /// The index is about to be made anew: rows of other rules are no reason to refuse the database.
     pub rebuilds: bool,
+    /// What of resources is searched by words.
+    pub full_text: FullText,
     /// The schema is brought up to date, instead of an older one being refused.
     pub(super) migrates: bool,
 }
@@ -41,6 +44,7 @@ impl PostgresOptions {
             read_timeout: READ_TIMEOUT_DEFAULT,
             clock,
             rebuilds: false,
+            full_text: FullText::All,
             migrates: true,
         }
     }

@@ -95,6 +95,7 @@ impl Pending {
     /// Exchanges index rows and their list; `former` is where the rows that go stand.
     pub(super) fn rows(&mut self, change: RowChange) {
         self.bytes += change.terms.len() + change.new.count() * INDEX_ROW_BYTES;
+        self.bytes += change.new.words.len() * WORD_BYTES;
         self.terms.insert(change.place.rid, (change.terms, change.present));
         if let Some((gone, former)) = change.gone {
             self.gone.add(gone, former);
@@ -296,3 +297,5 @@ fn column<T, V>(rows: &[T], value: impl Fn(&T) -> V) -> Vec<V> {
 const PENDING_BYTES_MAX: usize = 8 << 20;
 const VERSION_BYTES: usize = 400;
 const INDEX_ROW_BYTES: usize = 64;
+/// A term with its place, as text and in the list.
+const WORD_BYTES: usize = 24;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use fhir::{ResourceKey, ResourceType, VersionKey};
+use fhir::{FullText, ResourceKey, ResourceType, VersionKey};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use policy::Permit;
@@ -35,6 +35,7 @@ use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
 /// the writer and closes all connections.
 pub struct PostgresStore {
     index_key: IndexKey,
+    full_text: FullText,
     outbox: Arc<Notify>,
     pub(super) readers: Readers,
     jobs: Option<mpsc::Sender<Job>>,
@@ -56,6 +57,7 @@ impl PostgresStore {
         let fence = Arc::new(Fence::default());
         let fence_session = fence::session(options.migrator()?);
         let (jobs, queue) = mpsc::channel(QUEUE_SETS_MAX);
+        let full_text = options.full_text;
         let (opened, opening) = oneshot::channel();
         let (notify, fenced) = (Arc::clone(&outbox), Arc::clone(&fence));
         // A thread, since write sets may be sent between threads but not shared.
@@ -66,7 +68,7 @@ impl PostgresStore {
         let ended = |_| Err(OpenError::Unavailable("the writer has ended".into()));
         let index_key = opening.await.unwrap_or_else(ended)?;
         let (jobs, writer) = (Some(jobs), Some(writer));
-        Ok(Self { index_key, outbox, readers, jobs, writer, fence, fence_session })
+        Ok(Self { index_key, full_text, outbox, readers, jobs, writer, fence, fence_session })
     }
 
     /// Connects to a database to be looked at as it is: its schema stays. Whoever asks for it writes nothing.
@@ -112,6 +114,10 @@ impl Store for PostgresStore {
 
     fn index_key(&self) -> &IndexKey {
         &self.index_key
+    }
+
+    fn full_text(&self) -> FullText {
+        self.full_text
     }
 
     fn outbox_changed(&self) -> BoxFuture<'_, ()> {

@@ -142,8 +142,11 @@ impl Group<'_> {
             }
         };
         let former_place = Place { nsort: former.nsort, rid: place.rid, patient: former.patient };
-        let (gone, new) =
-            if former_place == place { rows.difference(former_rows) } else { (former_rows, rows) };
+        let (gone, new) = if former_place == place {
+            rows.difference(former_rows)
+        } else {
+            rows.replacing(former_rows)
+        };
         self.pending.rows(RowChange {
             place,
             terms,

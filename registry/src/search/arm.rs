@@ -9,7 +9,8 @@ use super::clause::{DateTest, NumberTest, StringTest, Table, UriTest};
 use super::condition::{Condition, Keys, Measure, QuantityKey, TokenKey, regular_bounds};
 use super::probe::{id_of, name};
 use super::row_test;
-use super::sql::Sql;
+use super::sql::{Dialect, Sql};
+use super::words::WordQuery;
 use crate::index::param::WIDE;
 use crate::index::sampled_form;
 
@@ -57,6 +58,11 @@ pub(super) enum Arm {
     Uri {
         param: u16,
         test: UriTest,
+    },
+    /// Resources whose words match.
+    Words {
+        query: WordQuery,
+        narrative: bool,
     },
     /// All values of an ordered parameter, one for each resource: the lowest or the highest.
     Values {
@@ -131,9 +137,29 @@ impl Arm {
                 sql.push(" and ");
                 row_test::updates(sql, "d", tests);
             }
+            Self::Words { query, narrative } => {
+                words(sql, query, *narrative, i64::MAX, " cross join resource d");
+                sql.push(match sql.dialect {
+                    Dialect::Sqlite => " and d.rid = f.rowid",
+                    Dialect::Postgres => " where d.rid = f.rid",
+                });
+                sql.push(" and d.type = ").int(of.code()).push(" and d.deleted = 0");
+            }
             _ => self.lead_index(sql),
         }
         sql.visible("d", of);
+    }
+
+    /// As [`Arm::lead`] where rows are counted up to `most`: those that match by words are counted in their index
+    /// alone, whoever sees them.
+    pub(super) fn counted(&self, sql: &mut Sql<'_>, of: ResourceType, most: usize) {
+        match self {
+            Self::Words { query, narrative } => {
+                let most = i64::try_from(most).unwrap_or(i64::MAX);
+                words(sql, query, *narrative, most, "");
+            }
+            _ => self.lead(sql, of),
+        }
     }
 
     /// The hash of a code or target.
@@ -255,6 +281,21 @@ fn from(sql: &mut Sql<'_>, table: Table, param: u16) {
     sql.push(" from ").push(name(table)).push(" d where d.param = ").int(param);
 }
 
+/// ` from` what matches, as `f`, and what is joined to it; on SQLite with the first condition.
+fn words(sql: &mut Sql<'_>, query: &WordQuery, narrative: bool, most: i64, joined: &str) {
+    let query = query.text(sql.dialect, narrative);
+    match sql.dialect {
+        Dialect::Sqlite => {
+            sql.push(" from search_text f").push(joined);
+            sql.push(" where f.search_text match ").text(&query);
+        }
+        Dialect::Postgres => {
+            sql.push(" from search_text_matches(").text(&query).push("::tsquery, ").int(most);
+            sql.push(") f (rid)").push(joined);
+        }
+    }
+}
+
 fn bound(sql: &mut Sql<'_>, test: &str, value: i64, open: i64) {
     if value != open {
         sql.push(" and ").push(test).int(value);
@@ -319,6 +360,9 @@ pub(super) fn arms(condition: &Condition) -> Option<Vec<Arm>> {
         Condition::LastUpdated(tests) => Some(vec![Arm::Updated(tests.clone())]),
         Condition::Index { params, keys, not: false } => {
             Some(params.iter().flat_map(|param| index_arms(*param, keys)).collect())
+        }
+        Condition::Words { query, narrative, not: false } => {
+            Some(vec![Arm::Words { query: query.clone(), narrative: *narrative }])
         }
         Condition::Any(several) => {
             let each = several.iter().map(arms).collect::<Option<Vec<_>>>();

@@ -7,6 +7,7 @@
 use fhir::{NumberRange, ResourceType, SearchPrefix, TimeRange};
 
 use super::tree::TreeWay;
+use super::words::WordQuery;
 use crate::page::Cursor;
 
 /// One search, as parsed.
@@ -74,6 +75,15 @@ pub enum Filter {
         /// Alternatives.
         tests: Tests,
         /// Modifier `:not`.
+        not: bool,
+    },
+    /// The words of the resource are such, or with `not` are not.
+    Words {
+        /// What is looked for.
+        query: WordQuery,
+        /// In the narrative only.
+        narrative: bool,
+        /// Turns it round.
         not: bool,
     },
     /// The resource has (or, with `missing`, has not) a value of the parameters.

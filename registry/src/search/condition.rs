@@ -8,6 +8,7 @@ use super::clause::{
     DateTest, NumberTest, QuantityTest, ReferenceTest, Rest, StringTest, Table, Tests, TokenTest,
     UriTest,
 };
+use super::words::WordQuery;
 use crate::hash::{Domain, IndexKey};
 use crate::index::param::{CANONICAL, root_composites};
 use crate::index::{
@@ -25,6 +26,8 @@ pub(super) enum Condition {
     LastUpdated(Vec<DateTest>),
     /// Rows of an index table.
     Index { params: Vec<u16>, keys: Keys, not: bool },
+    /// Terms in the words of the resource, or with `not` their absence.
+    Words { query: WordQuery, narrative: bool, not: bool },
     /// Presence of rows.
     Missing { params: Vec<u16>, missing: bool },
     /// A resource of type `source` refers here by `params` and passes `inner`; too many do to list them.

@@ -183,6 +183,7 @@ fn arm(arm: &Arm) -> String {
         Arm::Quantity { .. } => "search_quantity, a range".into(),
         Arm::String { .. } => "search_string, a range".into(),
         Arm::Uri { .. } => "search_uri, a range".into(),
+        Arm::Words { .. } => "search_text, words".into(),
         Arm::Values { table, .. } => format!("{}, all values", name(*table)),
     }
 }
@@ -199,6 +200,9 @@ fn condition(one: &Condition) -> String {
         Condition::Index { keys, not, .. } => {
             let no = if *not { "none of " } else { "" };
             format!("{}: {no}{} alternatives", name(keys.table()), keys.len())
+        }
+        Condition::Words { not, .. } => {
+            format!("search_text: {}words", if *not { "not these " } else { "" })
         }
         Condition::Missing { missing: true, .. } => "no element".into(),
         Condition::Missing { .. } => "an element, whatever it holds".into(),

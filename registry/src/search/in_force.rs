@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use fhir::{ResourceType, SearchParam, SearchParams};
+use fhir::{FullText, ResourceType, SearchParam, SearchParams};
 
 use crate::error::ReadError;
 
@@ -19,9 +19,6 @@ pub fn with_params<T>(
     params: &Arc<SearchParams>,
     read: impl FnOnce() -> Result<T, ReadError>,
 ) -> Result<T, ReadError> {
-    if params.is_standard() {
-        return read();
-    }
     let _lent = Lent(LENT.replace(Some((Arc::clone(params), None))));
     let result = read();
     match LENT.with_borrow_mut(|lent| lent.as_mut().and_then(|(_, refusal)| refusal.take())) {
@@ -34,6 +31,12 @@ pub fn with_params<T>(
 pub(super) fn search_param(of: ResourceType, code: &str) -> Option<&'static SearchParam> {
     let own = fhir::search_param(of, code);
     own.or_else(|| LENT.with_borrow_mut(|lent| custom(lent.as_mut()?, of, code)))
+}
+
+/// What may be searched by words: what the lent set says, and where none is lent nothing, as no answer by words may
+/// decide a conditional interaction.
+pub(super) fn full_text() -> FullText {
+    LENT.with_borrow(|lent| lent.as_ref().map_or(FullText::Off, |(params, _)| params.full_text()))
 }
 
 fn custom(lent: &mut Params, of: ResourceType, code: &str) -> Option<&'static SearchParam> {

@@ -177,7 +177,7 @@ impl Matching<'_> {
         for lead in leads {
             let mut sql = Sql::new(C::DIALECT, self.scope);
             sql.push("select count(*) from (select 1");
-            lead.arm.lead(&mut sql, self.of);
+            lead.arm.counted(&mut sql, self.of, most - size);
             let rest = i64::try_from(most - size).unwrap_or(i64::MAX);
             sql.push(" limit ").int(rest).push(") n");
             let rows = connection.ask(sql.finish()).await?;

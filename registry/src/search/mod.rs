@@ -43,6 +43,7 @@ mod tree;
 #[cfg(test)]
 mod visibility_tests;
 mod walk;
+mod words;
 
 pub use ask::{Cell, Connection, Row};
 pub use at_once::run_at_once;
@@ -66,3 +67,4 @@ pub use sql::{Bind, Dialect, Statement};
 pub use supported::{SupportedParam, supported};
 pub use target::SearchTarget;
 pub use tree::TreeWay;
+pub use words::{QUERY_WORDS_MAX, WordQuery};

@@ -10,10 +10,11 @@ use std::cell::Cell;
 
 use fhir::ResourceType;
 
-use super::clause::{SearchQuery, Total};
+use super::clause::{Filter, SearchQuery, Total};
 use super::codes::CodeSets;
 use super::parse_chain::{CHAIN_LEGS_MAX, Hops};
 use super::parse_filter::{self, Context};
+use super::supported::has_narrative;
 use super::target::SearchTarget;
 use super::{parse_include, parse_sort, query_string};
 use crate::error::ReadError;
@@ -181,8 +182,16 @@ fn filter(
         let text = format!("{name}: only a search in one type, [base]/[type]?_has:…, takes _has");
         return Err(ReadError::Unsupported(text));
     }
+    // Among several types those without a narrative match nothing.
+    if let Some(of) = target.one_type().filter(|of| name == "_text" && !has_narrative(*of)) {
+        return Err(ReadError::Unsupported(format!("_text: {of} has no narrative")));
+    }
     let mut filters = Vec::with_capacity(query.legs.len());
     for leg in &query.legs {
+        if name == "_text" && !has_narrative(leg.resource_type) {
+            filters.push(Filter::Any(Vec::new()));
+            continue;
+        }
         match parse_filter::filter(leg.resource_type, name, value, context)? {
             Some(filter) => filters.push(filter),
             None => return Ok(Applied::Unknown(leg.resource_type)),
@@ -224,5 +233,4 @@ pub const COUNT_DEFAULT: u32 = 50;
 /// Most matches a page; a larger `_count` is cut to it.
 pub const COUNT_MAX: u32 = 1_000;
 /// Defined by the standard and not done here: refused, as ignoring them would change the answer.
-const REFUSED: [&str; 8] =
-    ["_content", "_contained", "_containedType", "_filter", "_query", "_text", "_type", "_has"];
+const REFUSED: [&str; 6] = ["_contained", "_containedType", "_filter", "_query", "_type", "_has"];

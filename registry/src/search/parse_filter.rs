@@ -8,8 +8,10 @@ use fhir::{Held, ParamKind, ResourceType, SearchParam, split_unescaped};
 
 use super::clause::{Filter, Rest, Tests, TokenTest};
 use super::codes::{ANSWER_CODES_MAX, CodeAnswer, CodeQuestion, CodeSets};
-use super::in_force::search_param;
+use super::in_force::{full_text, search_param};
 use super::parse_value::unescape;
+use super::supported::has_narrative;
+use super::words::Signed;
 use super::{parse_chain, supported};
 use crate::error::ReadError;
 use crate::index::param::{index_param, index_params};
@@ -43,7 +45,8 @@ pub(super) fn filter(
         Some((code, modifier)) => (code, Some(modifier)),
         None => (name, None),
     };
-    let Some(param) = search_param(of, code) else { return Ok(None) };
+    let param = search_param(of, code).filter(|_| code != "_text" || has_narrative(of));
+    let Some(param) = param else { return Ok(None) };
     Field { of, param, name, context }.filter(modifier, value).map(Some)
 }
 
@@ -73,6 +76,9 @@ impl Field<'_> {
         }
         if self.param.held == Held::InResource {
             return self.own_column(&values);
+        }
+        if self.param.held == Held::InText {
+            return self.words(&values);
         }
         let params = index_params(self.of, self.param);
         match modifier {
@@ -132,6 +138,18 @@ impl Field<'_> {
             return Ok(Filter::Id(values.iter().map(|value| unescape(value)).collect()));
         }
         Ok(Filter::LastUpdated(self.each(values, |value| self.date(value))?))
+    }
+
+    /// `_text` and `_content`.
+    fn words(&self, values: &[&str]) -> Result<Filter, ReadError> {
+        if !full_text().answers(self.param.code) {
+            let why =
+                "is not answered here: the setting search.full_text and docs/search.md tell where";
+            return Err(self.unsupported(why));
+        }
+        let values: Vec<_> = values.iter().map(|value| unescape(value)).collect();
+        let Signed { query, not } = Signed::parse(&values).map_err(|why| self.wrong(&why))?;
+        Ok(Filter::Words { query, narrative: self.param.code == "_text", not })
     }
 
     fn missing(&self, params: Vec<u16>, value: &str) -> Result<Filter, ReadError> {

@@ -62,6 +62,9 @@ fn sort_key(of: ResourceType, text: &str, alone: bool) -> Result<SortKey, ReadEr
 
 fn by_value(of: ResourceType, param: &SearchParam, alone: bool) -> Option<SortBy> {
     let params = index_params(of, param);
+    if params.is_empty() {
+        return None;
+    }
     if alone && sort_index_param(of).is_some_and(|clinical| params == [clinical]) {
         return Some(SortBy::Clinical);
     }

@@ -133,7 +133,7 @@ fn rank(condition: &Condition) -> Option<u8> {
             Keys::String(_) => Some(4),
             Keys::Date(_) => None,
         },
-        Condition::LastUpdated(_) => Some(4),
+        Condition::LastUpdated(_) | Condition::Words { not: false, .. } => Some(4),
         Condition::Any(several) => {
             several.iter().map(rank).collect::<Option<Vec<_>>>()?.into_iter().max()
         }

@@ -33,6 +33,10 @@ pub(super) fn probe(sql: &mut Sql<'_>, d: &str, condition: &Condition) {
             }
             index(sql, d, params, keys);
         }
+        Condition::Words { query, narrative, not } => {
+            sql.push(if *not { "not " } else { "" });
+            words(sql, d, &query.text(sql.dialect, *narrative));
+        }
         Condition::Missing { params, missing } => present(sql, d, params, *missing),
         Condition::ReferredBy { source, params, codes, inner, .. } => {
             referred_by(sql, d, *source, params, codes.as_deref(), inner);
@@ -56,6 +60,7 @@ pub(super) fn is_existence(condition: &Condition) -> bool {
         Condition::Any(several) | Condition::All(several) => several.iter().all(is_existence),
         Condition::Ids(_)
         | Condition::LastUpdated(_)
+        | Condition::Words { .. }
         | Condition::Missing { .. }
         | Condition::Index { .. } => true,
     }
@@ -227,6 +232,21 @@ fn present(sql: &mut Sql<'_>, d: &str, params: &[u16], missing: bool) {
         };
     }
     sql.push(")").each_time().push(")");
+}
+
+/// The row of the resource among those that match, looked for by its number.
+fn words(sql: &mut Sql<'_>, d: &str, query: &str) {
+    match sql.dialect {
+        Dialect::Sqlite => {
+            sql.push("exists (select 1 from search_text p where p.rowid = ").push(d);
+            sql.push(".rid and p.search_text match ").text(query);
+        }
+        Dialect::Postgres => {
+            sql.push("exists (select 1 from search_text p where p.rid = ").push(d);
+            sql.push(".rid and p.words @@ ").text(query).push("::tsquery");
+        }
+    }
+    sql.each_time().push(")");
 }
 
 fn referred_by(

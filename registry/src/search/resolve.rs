@@ -115,6 +115,10 @@ impl Resolver<'_> {
                     None => Ok(Condition::of_tests(params, tests, *not, self.key)),
                 }
             }
+            Filter::Words { query, narrative, not } => {
+                let query = query.hashed(of, self.key);
+                Ok(Condition::Words { query, narrative: *narrative, not: *not })
+            }
             Filter::Missing { params, missing } => {
                 Ok(Condition::Missing { params: params.clone(), missing: *missing })
             }

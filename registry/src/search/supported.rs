@@ -25,7 +25,16 @@ pub struct SupportedParam {
 /// The parameters that a search for this type takes, by code. Others of R4 are refused by name.
 pub fn supported(of: ResourceType) -> Vec<SupportedParam> {
     let params = search_params(of).iter().copied();
-    params.filter(|param| is_supported(param)).map(|param| describe(of, param)).collect()
+    let params = params.filter(|param| is_supported(param));
+    params
+        .filter(|param| param.code != "_text" || has_narrative(of))
+        .map(|param| describe(of, param))
+        .collect()
+}
+
+/// Whether the type is a DomainResource, the ones that have a narrative (R4 resource.html).
+pub(super) fn has_narrative(of: ResourceType) -> bool {
+    !matches!(of.name(), "Binary" | "Bundle" | "Parameters")
 }
 
 /// Whether values of the parameter can be asked for at all.
@@ -42,7 +51,7 @@ pub(super) fn is_supported(param: &SearchParam) -> bool {
 
 /// Modifiers that the parameter takes.
 pub(super) fn modifiers(of: ResourceType, param: &SearchParam) -> Vec<&'static str> {
-    if param.held == Held::InResource {
+    if matches!(param.held, Held::InResource | Held::InText) {
         return Vec::new();
     }
     match param.kind {
@@ -81,7 +90,7 @@ fn describe(of: ResourceType, param: &'static SearchParam) -> SupportedParam {
         modifiers: modifiers(of, param),
         code_modifiers: code_modifiers(param).to_vec(),
         prefixes: prefixes(param.kind),
-        sortable: in_resource || is_sortable(param.kind),
+        sortable: in_resource || (param.held != Held::InText && is_sortable(param.kind)),
         chainable: param.kind == ParamKind::Reference,
     }
 }

@@ -12,7 +12,7 @@ use super::current::current;
 use super::open::{PAGE_BYTES, SqliteOptions};
 use super::read::{sql_limit, wrapped_key};
 use super::store::SqliteStore;
-use super::{access_outbox, settle};
+use super::{access_outbox, settle, text};
 use crate::check::{
     Answer, Checks, Column, IndexRow, IndexTable, IndexValue, LogRow, ResourceRow, VersionRow,
 };
@@ -21,6 +21,7 @@ use crate::hash::IndexKey;
 use crate::index::rows::{
     DateRow, NumberRow, QuantityRow, ReferenceRow, StringRow, TokenRow, UriRow,
 };
+use crate::index::words::Words;
 use crate::outbox::AccessRow;
 use crate::place::Place;
 use crate::write_set::WrappedKey;
@@ -61,6 +62,10 @@ impl Checks for SqliteStore {
         limit: usize,
     ) -> Answer<'_, Vec<IndexRow>> {
         self.read_with(move |conn| Ok(index(conn, table, after.as_ref(), limit)?))
+    }
+
+    fn other_words(&self, words: Vec<(i64, Words)>) -> Answer<'_, Vec<i64>> {
+        self.read_with(move |conn| Ok(text::other_words(conn, words)?))
     }
 }
 
@@ -292,6 +297,7 @@ fn index_row(table: IndexTable, row: &Row<'_>) -> rusqlite::Result<IndexRow> {
             (place, IndexValue::VersionCompartment(row.get(0)?))
         }
         IndexTable::Terms => (Place { nsort: 0, rid: row.get(0)?, patient: 0 }, IndexValue::Terms),
+        IndexTable::Text => (Place { nsort: 0, rid: row.get(0)?, patient: 0 }, IndexValue::Text),
     };
     Ok(IndexRow { place, value })
 }

@@ -11,6 +11,7 @@ use rusqlite::{CachedStatement, Connection, params};
 use crate::index::rows::{
     DateRow, IndexRows, NumberRow, QuantityRow, ReferenceRow, StringRow, TokenRow, UriRow,
 };
+use crate::index::words::Words;
 use crate::place::Place;
 
 /// Index rows to be inserted at the end of the group.
@@ -23,6 +24,7 @@ pub(super) struct Pending {
     quantities: Vec<(QuantityRow, Place)>,
     strings: Vec<(StringRow, Place)>,
     uris: Vec<(UriRow, Place)>,
+    words: Vec<(i64, Words)>,
     rids: HashSet<i64>,
 }
 
@@ -42,6 +44,9 @@ impl Pending {
         queue(&mut self.quantities, rows.quantities, place);
         queue(&mut self.strings, rows.strings, place);
         queue(&mut self.uris, rows.uris, place);
+        if !rows.words.is_empty() {
+            self.words.push((place.rid, rows.words));
+        }
     }
 
     /// True if rows of this resource wait.
@@ -62,7 +67,8 @@ impl Pending {
         self.rids.clear();
         flush_exact(self, conn)?;
         flush_ranges(self, conn)?;
-        flush_texts(self, conn)
+        flush_texts(self, conn)?;
+        flush_words(self, conn)
     }
 }
 
@@ -127,6 +133,20 @@ fn flush_texts(pending: &mut Pending, conn: &Connection) -> rusqlite::Result<()>
     drain(&mut pending.uris, conn, INSERT_URI, |insert, row, at| {
         insert.execute(params![row.param, row.uri, at.nsort, at.rid, at.patient])
     })
+}
+
+/// FTS5 wants ascending rows within a transaction: each step back ends a segment of its index.
+fn flush_words(pending: &mut Pending, conn: &Connection) -> rusqlite::Result<()> {
+    if pending.words.is_empty() {
+        return Ok(());
+    }
+    pending.words.sort_unstable_by_key(|(rid, _)| *rid);
+    let mut insert = conn.prepare_cached(INSERT_WORDS)?;
+    for (rid, words) in pending.words.drain(..) {
+        let (narrative, content) = words.columns();
+        insert.execute(params![rid, narrative, content])?;
+    }
+    Ok(())
 }
 
 fn drain<T>(
@@ -210,7 +230,9 @@ pub(super) fn delete(conn: &Connection, rows: &IndexRows, at: Place) -> rusqlite
     })?;
     each(conn, DELETE_URI, &rows.uris, |delete, row| {
         delete.execute(params![row.param, row.uri, at.nsort, at.rid])
-    })
+    })?;
+    let words = &[&rows.words][..usize::from(!rows.words.is_empty())];
+    each(conn, DELETE_WORDS, words, |delete, _| delete.execute([at.rid]))
 }
 
 fn each<T>(
@@ -246,6 +268,8 @@ const INSERT_STRING: &str = "insert into search_string (param, norm, nsort, rid,
  values (?1, ?2, ?3, ?4, ?5, ?6)";
 const INSERT_URI: &str = "insert into search_uri (param, uri, nsort, rid, patient)
  values (?1, ?2, ?3, ?4, ?5)";
+const INSERT_WORDS: &str =
+    "insert into search_text (rowid, narrative, content) values (?1, ?2, ?3)";
 
 const SELECT_DATES: &str = "select param, lo, hi from search_date where rid = ?1";
 const SELECT_NUMBERS: &str = "select param, lo, hi from search_number where rid = ?1";
@@ -267,3 +291,4 @@ const DELETE_STRING: &str = "delete from search_string
  where param = ?1 and norm = ?2 and nsort = ?3 and rid = ?4 and exact = ?5";
 const DELETE_URI: &str = "delete from search_uri
  where param = ?1 and uri = ?2 and nsort = ?3 and rid = ?4";
+const DELETE_WORDS: &str = "delete from search_text where rowid = ?1";

@@ -25,6 +25,7 @@ mod sealed;
 mod search;
 mod settle;
 mod store;
+mod text;
 mod write;
 mod writer;
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fhir::FullText;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
@@ -25,6 +26,8 @@ pub struct SqliteOptions {
     pub vfs: Option<String>,
     /// The index is about to be made anew: rows of other rules are no reason to refuse the database.
     pub rebuilds: bool,
+    /// What of resources is searched by words.
+    pub full_text: FullText,
     /// What makes files durable beside SQLite; another one for tests of the file layer.
     pub durable: Arc<dyn Durable>,
     /// Closing leaves the log as it is, instead of bringing it into the database and deleting it.
@@ -41,6 +44,7 @@ impl SqliteOptions {
             checkpoint_bytes: CHECKPOINT_BYTES_DEFAULT,
             vfs: None,
             rebuilds: false,
+            full_text: FullText::All,
             durable: Arc::new(SystemFiles),
             keeps_log: false,
         }

@@ -94,9 +94,10 @@ pub(super) fn rebuild(conn: &Connection) -> rusqlite::Result<()> {
     if sealed::setting(conn, table::SEARCH_TABLE)?.as_deref() == Some(&table::REBUILDING[..]) {
         return Ok(());
     }
-    for name in table::DERIVED {
+    for name in table::DERIVED.into_iter().filter(|name| *name != WORDS) {
         conn.execute_batch(&format!("delete from {name}"))?;
     }
+    conn.execute_batch(&format!("insert into {WORDS} ({WORDS}) values ('delete-all')"))?;
     conn.execute_batch("delete from reindex_job")?;
     conn.execute_batch(REBUILD_JOBS)?;
     conn.execute(
@@ -131,6 +132,8 @@ fn end(conn: &Connection, of: ResourceType) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// The table of FTS5, which is emptied in its own way.
+const WORDS: &str = "search_text";
 const REBUILD_JOBS: &str = "insert into reindex_job (type, after, done, total)
  select type, 0, 0, count(*) from resource where deleted = 0 group by type";
 

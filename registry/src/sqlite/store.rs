@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use fhir::{ResourceKey, ResourceType, VersionKey};
+use fhir::{FullText, ResourceKey, ResourceType, VersionKey};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use policy::Permit;
@@ -37,6 +37,7 @@ use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
 /// An open SQLite registry. Dropping it waits for the writer and checkpoints the log.
 pub struct SqliteStore {
     index_key: IndexKey,
+    full_text: FullText,
     outbox: Arc<Notify>,
     readers: Option<Readers>,
     writer: Option<mpsc::Sender<Job>>,
@@ -58,10 +59,11 @@ impl SqliteStore {
         migrate::migrate(&mut conn)?;
         let index_key = index_key(&conn)?;
         if !options.rebuilds {
-            check_search_table(&conn)?;
+            check_search_table(&conn, options.full_text)?;
         }
         settle::settle_names(&options)?;
         let outbox = Arc::new(Notify::new());
+        let full_text = options.full_text;
         let readers = Readers::start(&options)?;
         let (checkpoints, checkpointer) = checkpoint::start(&options, disk)?;
         let shared = Shared {
@@ -78,6 +80,7 @@ impl SqliteStore {
             .map_err(|error| OpenError::Unavailable(error.to_string()))?;
         Ok(Self {
             index_key,
+            full_text,
             outbox,
             readers: Some(readers),
             writer: Some(jobs),
@@ -96,10 +99,11 @@ impl SqliteStore {
         let conn = options.plain()?;
         migrate::expect_current(&conn)?;
         let index_key = stored_index_key(&conn)?;
-        expect_search_table(&conn)?;
+        expect_search_table(&conn, options.full_text)?;
         let readers = Some(Readers::start(&options)?);
         let (outbox, threads) = (Arc::new(Notify::new()), Vec::new());
-        Ok(Self { index_key, outbox, readers, writer: None, threads, disk })
+        let full_text = options.full_text;
+        Ok(Self { index_key, full_text, outbox, readers, writer: None, threads, disk })
     }
 
     pub(super) fn read_with<T: Send + 'static>(
@@ -153,6 +157,10 @@ impl Store for SqliteStore {
 
     fn index_key(&self) -> &IndexKey {
         &self.index_key
+    }
+
+    fn full_text(&self) -> FullText {
+        self.full_text
     }
 
     fn outbox_changed(&self) -> BoxFuture<'_, ()> {
@@ -392,22 +400,25 @@ fn stored_index_key(conn: &Connection) -> Result<IndexKey, OpenError> {
 }
 
 /// Refuses index rows of other rules; an empty database is taken over.
-fn check_search_table(conn: &Connection) -> Result<(), OpenError> {
-    let stored = expect_search_table(conn)?;
-    if stored.as_deref() != Some(&table::mark()[..]) {
+fn check_search_table(conn: &Connection, full_text: FullText) -> Result<(), OpenError> {
+    let (stored, mark) = (expect_search_table(conn, full_text)?, table::mark(full_text));
+    if stored.as_ref() != Some(&mark) {
         conn.execute(
             "insert or replace into setting (name, value) values (?1, ?2)",
-            params![table::SEARCH_TABLE, table::mark()],
+            params![table::SEARCH_TABLE, mark],
         )?;
     }
     Ok(())
 }
 
 /// Refuses index rows of other rules; gives what the database says of its own.
-fn expect_search_table(conn: &Connection) -> Result<Option<Vec<u8>>, OpenError> {
+fn expect_search_table(
+    conn: &Connection,
+    full_text: FullText,
+) -> Result<Option<Vec<u8>>, OpenError> {
     let stored = sealed::setting(conn, table::SEARCH_TABLE)?;
     let is_empty = !conn.prepare("select 1 from resource limit 1")?.exists([])?;
-    table::check(stored.as_deref(), is_empty)?;
+    table::check(stored.as_deref(), is_empty, full_text)?;
     Ok(stored)
 }
 

@@ -155,7 +155,7 @@ impl Group<'_> {
         let (gone, new) = if (former.nsort, former.patient) == (nsort, patient) {
             rows.difference(former_rows)
         } else {
-            (former_rows, rows)
+            rows.replacing(former_rows)
         };
         index_rows::delete(self.conn, &gone, former_place)?;
         self.pending.add(new, place);

@@ -6,12 +6,14 @@ use std::env;
 use std::time::{Duration, Instant};
 
 use fhir::ResourceType;
-use registry::search::{ParseOptions, parse};
+use registry::search::{ParseOptions, parse, with_params};
+
+use crate::oracle::with_words;
 
 const TYPES: [ResourceType; 3] =
     [ResourceType::PATIENT, ResourceType::OBSERVATION, ResourceType::ENCOUNTER];
 
-const SAMPLES: [&str; 12] = [
+const SAMPLES: [&str; 13] = [
     "name:exact=J%C3%BCrgen&birthdate=ge1970-01&_sort=-birthdate,_id&_count=5",
     "identifier=http://e.org/mrn|123,|x,y|&gender:not=male",
     "identifier:of-type=http://e.org|MR|1&_total=accurate",
@@ -22,6 +24,7 @@ const SAMPLES: [&str; 12] = [
     "_include=Observation:subject&_include:iterate=Patient:organization&_revinclude=Provenance:target",
     "_lastUpdated=ap2020-02-30T25:61:61.999Z&_id=a,b,c&_profile:below=http://x",
     "address:contains=a\\,b\\$c\\|d&name:missing=true&_tag=%20%00%zz&_text=a",
+    "_content=(a OR \"b c\") and not (d-e,f)&_text=NOT NOT x or \"y\"",
     "_cursor=AAAA&_summary=count&_security:in=http://vs&value-string=&=&&",
     "date=2020-01-01T00:00:00%2B14:00&near=1|2|3|km&_filter=a eq b&_list=42",
 ];
@@ -74,6 +77,7 @@ fn any_query_is_taken_or_refused_and_what_is_taken_is_taken_again() {
     let executions = env::var("SEALWAY_QUERIES").map_or(20_000, |n| n.parse().expect("a number"));
     let options =
         ParseOptions { base_url: "http://h/fhir", lenient: false, now_us: 0, codes: None };
+    let words = with_words();
     let mut dice = Dice(7);
     let (mut taken, mut longest) = (0_u64, Duration::ZERO);
     let started = Instant::now();
@@ -81,13 +85,13 @@ fn any_query_is_taken_or_refused_and_what_is_taken_is_taken_again() {
         let query = query(&mut dice);
         let of = TYPES[dice.below(TYPES.len())];
         let began = Instant::now();
-        let parsed = parse(of, &query, &options);
+        let parsed = with_params(&words, || parse(of, &query, &options));
         longest = longest.max(began.elapsed());
         let Ok(parsed) = parsed else { continue };
         taken += 1;
         let echoed = parsed.self_query();
-        let again =
-            parse(of, &echoed, &options).unwrap_or_else(|e| panic!("{query} → {echoed}: {e}"));
+        let again = with_params(&words, || parse(of, &echoed, &options))
+            .unwrap_or_else(|e| panic!("{query} → {echoed}: {e}"));
         assert_eq!(again.self_query(), echoed, "{query}");
     }
     eprintln!(

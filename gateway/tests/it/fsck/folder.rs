@@ -144,6 +144,7 @@ fn patient(id: &str) -> Value {
         "resourceType": "Patient", "id": id, "birthDate": "1815-12-10", "gender": "female",
         "identifier": [{"system": "urn:mrn", "value": id}],
         "name": [{"family": "Lovelace", "given": [id]}],
+        "text": {"status": "additional", "div": format!("<div xmlns=\"http://www.w3.org/1999/xhtml\">Of {id}</div>")},
     })
 }
 

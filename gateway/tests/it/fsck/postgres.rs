@@ -1,7 +1,7 @@
 //! The same alterations in PostgreSQL, in a private cluster.
 
 use super::folder::Folder;
-use super::rows::ALTERATIONS;
+use super::rows::{ALTERATIONS, OTHER_WORDS};
 use crate::cluster::Cluster;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -15,7 +15,8 @@ async fn every_altered_row_is_found_in_postgresql() {
     assert_eq!(findings.problems, Vec::<String>::new());
     assert!(findings.index_rows.unwrap() > 50, "{findings:?}");
 
-    for (at, (sql, word)) in ALTERATIONS.iter().enumerate() {
+    let words = [("update search_text set words = 'other:1A'", OTHER_WORDS)];
+    for (at, (sql, word)) in ALTERATIONS.iter().chain(&words).enumerate() {
         let database = format!("altered{at}");
         cluster.execute("postgres", &format!("create database {database} template sound"));
         cluster.execute(&database, sql);

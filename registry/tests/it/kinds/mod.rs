@@ -5,15 +5,16 @@ mod composites;
 mod modifiers;
 mod ranges;
 mod texts;
+mod words;
 
 use fhir::ResourceType;
 use policy::Permit;
 use registry::error::ReadError;
-use registry::search::{CodeSets, ParseOptions, SearchQuery, parse};
+use registry::search::{CodeSets, ParseOptions, SearchQuery, parse, with_params};
 use serde_json::{Value as Json, json};
 
 use crate::engines::{Site, on_each_engine};
-use crate::oracle::corpus;
+use crate::oracle::{corpus, with_words};
 
 /// Query and ids of its matches.
 type Cases = &'static [(&'static str, &'static [&'static str])];
@@ -46,7 +47,7 @@ fn read(text: &str, codes: Option<&dyn CodeSets>) -> Result<SearchQuery, ReadErr
     let base_url = "http://example.org/fhir";
     // 2021-01-01T00:00:00Z, from which `ap` measures.
     let options = ParseOptions { base_url, lenient: false, now_us: 1_609_459_200_000_000, codes };
-    parse(ResourceType::parse(of).unwrap(), query, &options)
+    with_params(&with_words(), || parse(ResourceType::parse(of).unwrap(), query, &options))
 }
 
 fn observation(id: &str, rest: Json) -> Json {

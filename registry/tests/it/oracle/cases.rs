@@ -11,6 +11,7 @@ use super::dice::Dice;
 use super::naive::Naive;
 use super::params::{Kind, Param, compartment_codes, param};
 use super::phrase::phrase;
+use super::words;
 
 /// One search: decoded names and values.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -76,6 +77,15 @@ impl Cases<'_> {
     fn asked(&mut self, of: &'static str, code: &str, way: Way) -> Option<Case> {
         if let Some((modifier, value)) = self.own_column(of, code, way) {
             return Some(Case::one(of, with_modifier(code, modifier), value));
+        }
+        if matches!(code, "_text" | "_content") {
+            let all: Vec<_> = self.oracle.visible(of).collect();
+            let some = (0..1 + self.dice.roll(4) / 3).map(|_| {
+                let one = self.dice.pick_any(&all);
+                words::phrase(&mut self.dice, one, code)
+            });
+            let value = some.collect::<Vec<_>>().join(",");
+            return Some(Case::one(of, with_modifier(code, way.modifier), value));
         }
         let known = self.known(of, code);
         let modifier = match way.modifier {

@@ -1,13 +1,15 @@
 //! One query put to the product, page by page, and compared with what the oracle says.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use fhir::{ResourceKey, ResourceType};
+use fhir::{FullText, ResourceKey, ResourceType, SearchParams};
 use policy::Permit;
 use registry::error::ReadError;
 use registry::page::{HitMode, Page};
 use registry::search::{
     CodeAnswer, CodeQuestion, CodeSets, ParseOptions, SearchQuery, SearchTarget, pairs, parse_at,
+    with_params,
 };
 use registry::store::Store;
 
@@ -152,8 +154,8 @@ impl Walk<'_> {
         let pairs = pairs(query).map_err(|error| error.to_string())?;
         let codes = Some(&Terminology as &dyn CodeSets);
         let options = ParseOptions { base_url: BASE, lenient: false, now_us: NOW_US, codes };
-        let parsed =
-            parse_at(&target, pairs, &options).map_err(|error| format!("refused: {error}"))?;
+        let parsed = with_params(&with_words(), || parse_at(&target, pairs, &options))
+            .map_err(|error| format!("refused: {error}"))?;
         match &parsed.ignored[..] {
             [] => Ok(parsed),
             ignored => Err(format!("ignored: {ignored:?}")),
@@ -217,6 +219,11 @@ impl Walk<'_> {
             parsed = self.ask(&parsed.page_query(&next))?;
         }
     }
+}
+
+/// R4's own parameters with those that search by words.
+pub(crate) fn with_words() -> Arc<SearchParams> {
+    Arc::new(SearchParams::default().with_full_text(FullText::All))
 }
 
 /// What the product is told of codes: the vocabulary's own sets and hierarchy.

@@ -8,7 +8,7 @@ use super::dice::Dice;
 use super::params::{Kind, Param, params};
 use super::path::Expression;
 use super::schema::{Element, choice_name, schema};
-use super::vocabulary::{IDS, coding, datatype};
+use super::vocabulary::{IDS, NARRATIVES, coding, datatype};
 
 /// `rounds` times [`IDS`] resources of every type, in the order of types.
 pub(crate) fn corpus(seed: u64, rounds: usize) -> Vec<Json> {
@@ -113,6 +113,12 @@ impl Maker {
                 fields.insert("contained".into(), json!([about]));
             }
             self.extend(dice, &mut fields);
+            // Of its own, so that the rest stays what a seed has always made.
+            let mut dice = dice.clone();
+            if dice.chance(60) {
+                let (div, _) = dice.pick(NARRATIVES);
+                fields.insert("text".into(), json!({"status": "generated", "div": div}));
+            }
         }
         fields.into()
     }

@@ -23,6 +23,7 @@ mod schema;
 mod time;
 mod value;
 mod vocabulary;
+mod words;
 
 use std::collections::BTreeSet;
 
@@ -31,6 +32,7 @@ use policy::{AccessRequest, Permit, Principal, Role};
 use serde_json::Value as Json;
 
 use self::cases::{Case, Cases, supported_by};
+pub(crate) use self::check::with_words;
 use self::check::{Differences, check};
 use self::dice::Dice;
 use self::naive::Naive;

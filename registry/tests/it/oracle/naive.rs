@@ -13,6 +13,7 @@ use super::compare::{Question, date_holds, escape, passes, refers, split, unesca
 use super::params::{Kind, Param, compartment_codes, param, params};
 use super::schema::schema;
 use super::value::{Reference, Value, literal, values};
+use super::words;
 
 /// A resource as the oracle keeps it.
 pub(crate) struct Stored {
@@ -162,6 +163,12 @@ impl Naive {
         match code {
             "_id" if modifier.is_empty() => {
                 return Ok(alternatives.iter().any(|one| unescape(one) == stored.id()));
+            }
+            // Types without a narrative are met among several only, and match nothing.
+            "_text" | "_content" if modifier.is_empty() => {
+                return Ok(
+                    param(stored.of(), code).is_some() && words::holds(&stored.json, code, value)
+                );
             }
             "_list" => {
                 let lists = self.visible("List").filter(|list| {

@@ -272,6 +272,25 @@ pub(crate) const TEXTS: &[&str] = &[
     "Ann",
     "Anna Ann",
 ];
+/// Narratives, and what a reader sees.
+pub(crate) const NARRATIVES: &[(&str, &str)] = &[
+    (
+        "<div xmlns=\"http://www.w3.org/1999/xhtml\"><p>Bone <b>metastases</b></p><p>found</p></div>",
+        "Bone metastases found",
+    ),
+    (
+        "<div xmlns=\"http://www.w3.org/1999/xhtml\">Liver m<i>eta</i>stases<br/>X-ray</div>",
+        "Liver metastases X-ray",
+    ),
+    (
+        "<div xmlns=\"http://www.w3.org/1999/xhtml\"><ul><li title=\"hidden\">García</li><li>5.4 mg</li></ul></div>",
+        "García 5.4 mg",
+    ),
+    (
+        "<div xmlns=\"http://www.w3.org/1999/xhtml\">a &lt; b &amp; c&#233;<!-- not --> bone</div>",
+        "a b cé bone",
+    ),
+];
 pub(crate) const URIS: &[&str] = &[
     "http://example.org/a",
     "http://example.org/a/b",
