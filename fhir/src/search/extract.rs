@@ -43,6 +43,7 @@ pub(crate) enum Reader {
     StringText,
     UriText,
     Position,
+    Presence,
     Extension(ParamKind),
 }
 
@@ -126,6 +127,7 @@ impl Reader {
             | Self::QuantityRange
             | Self::QuantitySampled => node.kind() == Kind::Object,
             Self::ReferenceCanonical => node.as_str().is_some(),
+            Self::Presence => true,
             _ => false,
         }
     }

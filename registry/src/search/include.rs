@@ -170,11 +170,13 @@ async fn sources<C: Connection>(
     rids_within_limit(&connection.ask(sql.finish()).await?)
 }
 
-/// All reference parameters of a type that may point to one of these.
+/// All reference parameters of a type that may point to one of these; one that names no types may point to any.
 fn references_to(source: ResourceType, to: &[&Loaded]) -> Vec<u16> {
     let types: HashSet<_> = to.iter().map(|hit| hit.version.key.resource_type).collect();
     let references = search_params(source).iter().filter(|param| {
-        param.kind == ParamKind::Reference && param.targets.iter().any(|of| types.contains(of))
+        let targets = param.targets;
+        param.kind == ParamKind::Reference
+            && (targets.is_empty() || targets.iter().any(|of| types.contains(of)))
     });
     let mut params: Vec<_> = references.flat_map(|param| index_params(source, param)).collect();
     params.sort_unstable();
