@@ -44,7 +44,8 @@ fn main() {
     let params = Arc::new(SearchParams::default().with_full_text(full_text));
     let store: Arc<dyn Store> = match std::env::var("DATABASE_URL") {
         Ok(url) => {
-            let options = PostgresOptions { full_text, ..PostgresOptions::new(url, clock) };
+            let mut options = PostgresOptions::new(url, clock);
+            options.full_text = full_text;
             Arc::new(runtime.block_on(PostgresStore::connect(options)).unwrap())
         }
         Err(_) => {

@@ -59,10 +59,11 @@ pub(super) enum Arm {
         param: u16,
         test: UriTest,
     },
-    /// Resources whose words match.
+    /// Resources whose words match, at most so many of them, whoever sees them.
     Words {
         query: WordQuery,
         narrative: bool,
+        most: i64,
     },
     /// All values of an ordered parameter, one for each resource: the lowest or the highest.
     Values {
@@ -96,7 +97,7 @@ impl Arm {
                 true
             }
             Self::Ids(_) | Self::Rids(_) | Self::Updated(_) | Self::ByUpdate => true,
-            Self::Reference { .. } => true,
+            Self::Reference { .. } | Self::Words { .. } => true,
             Self::Token { key, .. } => key.code.is_some() && key.system.is_some(),
             _ => false,
         }
@@ -137,8 +138,8 @@ impl Arm {
                 sql.push(" and ");
                 row_test::updates(sql, "d", tests);
             }
-            Self::Words { query, narrative } => {
-                words(sql, query, *narrative, i64::MAX, " cross join resource d");
+            Self::Words { query, narrative, most } => {
+                words(sql, query, *narrative, *most, " cross join resource d");
                 sql.push(match sql.dialect {
                     Dialect::Sqlite => " and d.rid = f.rowid",
                     Dialect::Postgres => " where d.rid = f.rid",
@@ -154,11 +155,19 @@ impl Arm {
     /// alone, whoever sees them.
     pub(super) fn counted(&self, sql: &mut Sql<'_>, of: ResourceType, most: usize) {
         match self {
-            Self::Words { query, narrative } => {
+            Self::Words { query, narrative, .. } => {
                 let most = i64::try_from(most).unwrap_or(i64::MAX);
                 words(sql, query, *narrative, most, "");
             }
             _ => self.lead(sql, of),
+        }
+    }
+
+    /// The same cut after so many rows, where that spares the engine the rest; only for who sees everything.
+    pub(super) fn up_to(self, most: i64) -> Self {
+        match self {
+            Self::Words { query, narrative, .. } => Self::Words { query, narrative, most },
+            other => other,
         }
     }
 
@@ -362,7 +371,7 @@ pub(super) fn arms(condition: &Condition) -> Option<Vec<Arm>> {
             Some(params.iter().flat_map(|param| index_arms(*param, keys)).collect())
         }
         Condition::Words { query, narrative, not: false } => {
-            Some(vec![Arm::Words { query: query.clone(), narrative: *narrative }])
+            Some(vec![Arm::Words { query: query.clone(), narrative: *narrative, most: i64::MAX }])
         }
         Condition::Any(several) => {
             let each = several.iter().map(arms).collect::<Option<Vec<_>>>();

@@ -134,9 +134,12 @@ async fn range<C: Connection>(
     connection: &mut C,
 ) -> Result<Option<Taken>, ReadError> {
     let leads = matching.only_range().filter(|leads| leads.len() <= LEADS_MAX);
-    let (Some(leads), true) = (leads, order.is_default()) else { return Ok(None) };
+    let (Some(mut leads), true) = (leads, order.is_default()) else { return Ok(None) };
     let order = turned(order, start);
     let most = i64::try_from(SORTED_ROWS_MAX).unwrap_or(i64::MAX);
+    if matching.scope.patients().is_none() {
+        leads.iter_mut().for_each(|lead| lead.arm = lead.arm.clone().up_to(most));
+    }
     let mut sql = Sql::new(C::DIALECT, matching.scope);
     sql.push("with c as materialized (");
     for (at, lead) in leads.iter().enumerate() {
