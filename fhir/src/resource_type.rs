@@ -39,6 +39,8 @@ impl ResourceType {
     pub const COMPARTMENT_DEFINITION: Self = named("CompartmentDefinition");
     /// `Composition`.
     pub const COMPOSITION: Self = named("Composition");
+    /// `ConceptMap`.
+    pub const CONCEPT_MAP: Self = named("ConceptMap");
     /// `Condition`.
     pub const CONDITION: Self = named("Condition");
     /// `Consent`.

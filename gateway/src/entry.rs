@@ -7,6 +7,7 @@
 use fhir::{Entry, EntryRequest, Instant, Method, Node, ResourceKey, ResourceType, VersionId};
 
 use crate::error::{Answered, Fault, FaultKind};
+use crate::invocation::Invocation;
 use crate::limits::CRITERIA_BYTES_MAX;
 use crate::patch::Patch;
 use crate::precondition::IfMatch;
@@ -36,35 +37,71 @@ impl ReadEntry {
     }
 }
 
-impl Operation {
+/// What an entry asks for.
+pub enum PostedEntry {
+    /// An interaction of the REST interface.
+    Interaction(Operation),
+    /// An operation of FHIR (`$name`).
+    Invocation(Box<Invocation>),
+}
+
+impl PostedEntry {
     /// Takes an entry apart.
     ///
     /// # Errors
-    /// 400 or 501 with the entry's place.
+    /// 400, 405 or 501 with the entry's place.
     pub(crate) fn of(entry: &Entry<'_>, base: &str) -> Answered<Self> {
         let place = format!("Bundle.entry[{}]", entry.index);
-        let verb = verb_of(entry, base).map_err(|fault| match fault.issues[0].expression {
+        let placed = |fault: Fault| match fault.issues[0].expression {
             None => fault.at(&place),
             Some(_) => fault.at_entry(&place),
-        })?;
+        };
+        let request = request_of(entry).map_err(placed)?;
+        let url = relative(&request.url, base).map_err(placed)?;
+        let (path, query) = url.split_once('?').unwrap_or((url, ""));
+        if let Some(invoked) =
+            Invocation::of(entry, request.method, (path, query)).map_err(placed)?
+        {
+            expect_invoking(request).map_err(placed)?;
+            let if_match = if_match(request).map_err(placed)?;
+            return Ok(Self::Invocation(Box::new(Invocation { if_match, ..invoked })));
+        }
+        let verb = verb_of(entry, request, url).map_err(placed)?;
         if let Some(node) = entry.resource {
             check_body(&verb, node).map_err(|fault| fault.at(&place))?;
         }
         let full_url = entry.full_url.as_deref().map(str::to_owned);
-        Ok(Self { verb, entry: entry.index, full_url })
+        Ok(Self::Interaction(Operation { verb, entry: entry.index, full_url }))
+    }
+
+    /// The interaction; an operation is refused by its name.
+    ///
+    /// # Errors
+    /// 501.
+    pub(crate) fn interaction(self) -> Answered<Operation> {
+        match self {
+            Self::Interaction(operation) => Ok(operation),
+            Self::Invocation(invoked) => {
+                let text = format!(
+                    "{} does not go into a transaction; send it in a batch or by itself",
+                    invoked.name()
+                );
+                let place = format!("{}.request.url", invoked.place());
+                Err(Fault::new(FaultKind::Unsupported, text).at(&place))
+            }
+        }
     }
 }
 
-fn verb_of(entry: &Entry<'_>, base: &str) -> Answered<Verb> {
-    let Some(request) = &entry.request else {
+fn request_of<'e>(entry: &'e Entry<'_>) -> Answered<&'e EntryRequest<'e>> {
+    entry.request.as_ref().ok_or_else(|| {
         let text = "an entry of a batch or transaction needs a request with method and url";
-        return Err(Fault::new(FaultKind::Invalid, text));
-    };
-    let url = relative(&request.url, base)?;
+        Fault::new(FaultKind::Invalid, text)
+    })
+}
+
+fn verb_of(entry: &Entry<'_>, request: &EntryRequest<'_>, url: &str) -> Answered<Verb> {
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
-    if path.contains('$') {
-        return Err(unsupported("operations are not offered in bundles", "request.url"));
-    }
     expect_fitting(request)?;
     match request.method {
         Method::Post => {
@@ -134,6 +171,22 @@ fn read(url: &str, request: &EntryRequest<'_>) -> Answered<ReadEntry> {
             invalid("ifModifiedSince must be an instant", "request.ifModifiedSince")
         })?,
     })
+}
+
+/// Refuses preconditions that say nothing about an operation: `ifMatch` alone may hold for one that changes something.
+fn expect_invoking(request: &EntryRequest<'_>) -> Answered<()> {
+    let given = [
+        ("ifNoneMatch", request.if_none_match.is_some()),
+        ("ifModifiedSince", request.if_modified_since.is_some()),
+        ("ifNoneExist", request.if_none_exist.is_some()),
+    ];
+    match given.into_iter().find(|(_, is_given)| *is_given) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let text = format!("{name} does not go with an operation");
+            Err(invalid(&text, &format!("request.{name}")))
+        }
+    }
 }
 
 /// Refuses preconditions that say nothing about this method.
@@ -208,10 +261,6 @@ fn invalid(text: &str, at: &str) -> Fault {
     Fault::new(FaultKind::Invalid, text).placed(at)
 }
 
-fn unsupported(text: &str, at: &str) -> Fault {
-    Fault::new(FaultKind::Unsupported, text).placed(at)
-}
-
 #[cfg(test)]
 mod tests {
     use fhir::{Bundle, Tree};
@@ -224,7 +273,8 @@ mod tests {
         let text = format!(r#"{{"resourceType":"Bundle","type":"batch","entry":[{entry}]}}"#);
         let tree = Tree::parse(text.into()).unwrap();
         let bundle = Bundle::read(&tree).unwrap();
-        Operation::of(&bundle.entries[0], BASE).map(|operation| operation.verb)
+        let posted = PostedEntry::of(&bundle.entries[0], BASE)?;
+        posted.interaction().map(|operation| operation.verb)
     }
 
     fn get(url: &str) -> Answered<Verb> {

@@ -23,6 +23,7 @@ pub mod fsck;
 pub mod gateway;
 pub mod http;
 pub mod ingest;
+pub mod invocation;
 mod keyfile;
 pub mod limits;
 pub mod load;

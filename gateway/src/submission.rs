@@ -12,8 +12,9 @@ use fhir::{
 use registry::reading::Asked;
 use registry::write_set::Idempotency;
 
-use crate::entry::ReadEntry;
+use crate::entry::{PostedEntry, ReadEntry};
 use crate::error::{Answered, Fault, FaultKind};
+use crate::invocation::judges_its_resource;
 use crate::limits::{BUNDLE_ENTRIES_MAX, PREPARE_INLINE_BYTES_MAX};
 use crate::patch::Patch;
 use crate::precondition::IfMatch;
@@ -149,8 +150,8 @@ pub struct PostedBundle {
     pub document: Arc<Tree>,
     /// Batch or transaction.
     pub kind: BundleKind,
-    /// Its entries as operations, in document order; a malformed entry is its refusal.
-    pub operations: Vec<Answered<Operation>>,
+    /// Its entries in document order; a malformed one is its refusal.
+    pub entries: Vec<Answered<PostedEntry>>,
 }
 
 impl Submission {
@@ -186,12 +187,14 @@ impl Submission {
     /// All entries of a transaction.
     ///
     /// # Errors
-    /// The first malformed entry.
+    /// The first malformed entry, or one that invokes an operation.
     pub fn transaction(posted: PostedBundle, base: &str, request_id: &str) -> Answered<Self> {
+        let entries = posted.entries.into_iter();
+        let operations = entries.map(|entry| entry.and_then(PostedEntry::interaction));
         Ok(Self {
             document: Some(posted.document),
             is_bundle: true,
-            operations: posted.operations.into_iter().collect::<Answered<_>>()?,
+            operations: operations.collect::<Answered<_>>()?,
             base: base.to_owned(),
             request_id: request_id.to_owned(),
             idempotency: None,
@@ -314,13 +317,17 @@ impl PostedBundle {
             let issues = refused.into_iter().flat_map(|(at, issues)| placed(at, issues));
             return Err(Fault::invalid(issues.take(ISSUES_MAX).collect()));
         }
-        let mut operations: Vec<Answered<Operation>> =
-            bundle.entries.iter().map(|entry| Operation::of(entry, base)).collect();
+        let mut entries: Vec<Answered<PostedEntry>> =
+            bundle.entries.iter().map(|entry| PostedEntry::of(entry, base)).collect();
+        let nodes: Vec<Node<'_>> =
+            document.root().get("entry").into_iter().flat_map(Node::children).collect();
         for (at, issues) in refused {
-            operations[at] = Err(Fault::invalid(placed(at, issues).collect()));
+            if !judges_its_resource(nodes[at]) {
+                entries[at] = Err(Fault::invalid(placed(at, issues).collect()));
+            }
         }
         drop(bundle);
-        Ok(Self { document, kind, operations })
+        Ok(Self { document, kind, entries })
     }
 }
 

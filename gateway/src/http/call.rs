@@ -7,7 +7,7 @@ use std::future::{Ready, ready};
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
-use actix_web::http::header;
+use actix_web::http::{Method, header};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use bytes::Bytes;
 use fhir::{ReadLimits, ResourceId, ResourceKey, ResourceType, Subset};
@@ -17,12 +17,14 @@ use super::budget::Claim;
 use super::guard::RequestId;
 use super::negotiate::{self, Format};
 use super::prefer::Prefer;
-use super::{binary, body, part};
+use super::{binary, body, etag, part};
 use crate::app::App;
 use crate::clock;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::ingest::{self, Outcome};
+use crate::invocation::Invocation;
 use crate::limits::PREPARE_INLINE_BYTES_MAX;
+use crate::precondition::IfMatch;
 use crate::submission::Submission;
 use crate::telemetry::metrics::Interaction;
 use crate::work;
@@ -43,6 +45,8 @@ pub struct Call {
     pub format: Format,
     /// The part of each resource that is asked for, but for searches, which read it from their whole query.
     pub part: Option<Subset>,
+    /// The entry of the bundle that this call is, with a URL and a body of its own.
+    entry: Option<Arc<Invocation>>,
 }
 
 /// A body as it came, kept to tell the places of what is wrong with it.
@@ -63,6 +67,7 @@ impl FromRequest for Call {
             pretty: negotiate::wants_pretty(request.query_string()),
             format: Format::Json,
             part: None,
+            entry: None,
         }))
     }
 }
@@ -74,11 +79,13 @@ impl Call {
     /// 406; 400 for a part of resources that cannot be given.
     pub fn as_interaction(mut self, interaction: Interaction) -> Answered<Self> {
         self.interaction = interaction;
-        self.http.extensions_mut().insert(interaction);
-        let query = self.http.query_string().to_owned();
-        self.shown_as(&query)?;
+        let query = self.query().to_owned();
+        if self.entry.is_none() {
+            self.http.extensions_mut().insert(interaction);
+            self.shown_as(&query)?;
+        }
         if interaction != Interaction::Search {
-            let of = self.http.match_info().get("type").and_then(ResourceType::parse);
+            let of = ResourceType::parse(self.type_name());
             self.part = part::of(&query, interaction, of)?;
         }
         Ok(self)
@@ -126,6 +133,71 @@ impl Call {
         binary::wrapped(&self.http, id, &content)
     }
 
+    /// The call that an entry of this bundle is: an operation invoked by the same caller. Its answer is JSON, as a part of
+    /// the bundle's.
+    pub fn of_entry(&self, entry: Arc<Invocation>) -> Self {
+        Self {
+            app: Arc::clone(&self.app),
+            http: self.http.clone(),
+            request_id: self.request_id.clone(),
+            interaction: Interaction::Operation,
+            pretty: false,
+            format: Format::Json,
+            part: None,
+            entry: Some(entry),
+        }
+    }
+
+    /// Query of the URL, without its question mark.
+    pub fn query(&self) -> &str {
+        self.entry.as_ref().map_or_else(|| self.http.query_string(), |entry| &entry.query)
+    }
+
+    /// Whether it is a POST.
+    pub fn is_post(&self) -> bool {
+        self.entry.as_ref().map_or_else(|| *self.http.method() == Method::POST, |e| e.is_post())
+    }
+
+    /// Type in the path; empty where it has none.
+    pub fn type_name(&self) -> &str {
+        match &self.entry {
+            Some(entry) => entry.of.map_or("", |of| of.name()),
+            None => self.http.match_info().get("type").unwrap_or_default(),
+        }
+    }
+
+    /// Id in the path; empty where it has none.
+    pub fn id(&self) -> &str {
+        match &self.entry {
+            Some(entry) => entry.id.as_ref().map_or("", ResourceId::as_str),
+            None => self.http.match_info().get("id").unwrap_or_default(),
+        }
+    }
+
+    /// URL of what is asked, without its query.
+    pub fn url(&self) -> String {
+        match &self.entry {
+            Some(entry) => format!("{}/{}", self.base(), entry.path),
+            None => format!("{}{}", self.root(), self.http.path()),
+        }
+    }
+
+    /// What `If-Match` demands; `None` when it is absent.
+    ///
+    /// # Errors
+    /// 400 when it names no version.
+    pub fn if_match(&self) -> Answered<Option<IfMatch>> {
+        match &self.entry {
+            Some(entry) => Ok(entry.if_match.clone()),
+            None => etag::if_match(&self.http),
+        }
+    }
+
+    /// Whether the answer may be gzipped; a part of a bundle never is by itself.
+    pub fn accepts_gzip(&self) -> bool {
+        self.entry.is_none() && negotiate::accepts_gzip(&self.http)
+    }
+
     /// Base URL of the FHIR service as this client names it, without a slash at the end.
     pub fn base(&self) -> String {
         let path = self.http.path();
@@ -143,7 +215,7 @@ impl Call {
 
     /// A link of a bundle that keeps the form of this answer (`_format`, `_pretty`).
     pub fn linked(&self, url: &str) -> String {
-        match part::repeated(self.http.query_string()) {
+        match part::repeated(self.query()) {
             Ok(form) if !form.is_empty() => {
                 let mark = if url.contains('?') { '&' } else { '?' };
                 format!("{url}{mark}{form}")
@@ -211,6 +283,9 @@ impl Call {
     /// # Errors
     /// 400 for what is no FHIR XML, 408, 413, 415, 429.
     pub async fn json_body(&self, payload: web::Payload, bytes_max: usize) -> Answered<Vec<u8>> {
+        if let Some(entry) = &self.entry {
+            return Ok(entry.body.to_vec());
+        }
         let format = negotiate::body_format(&self.http)?;
         let body = self.body(payload, bytes_max).await?;
         if format == Format::Json || body.is_empty() {

@@ -9,14 +9,13 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use fhir::{Held, Instant, ParamKind, ResourceType, SearchParams, is_in_own_compartment};
 use moka::sync::Cache;
-use registry::params::search_parameter;
 use registry::search::{SupportedParam, leads_to, supported};
 use serde_json::{Value, json};
 
 use super::call::Call;
 use super::part;
 use super::reply::{self, Reply};
-use super::terminology::{self, capabilities};
+use super::terminology::capabilities;
 use super::{operation, patch};
 use crate::clock;
 use crate::error::{Answered, Fault, FaultKind};
@@ -94,7 +93,9 @@ fn statement(base: &str, deletes_several: bool, date: Instant, set: &SearchParam
                 .map(|of| resource(of, deletes_several, set))
                 .collect::<Vec<Value>>(),
             "interaction": [
-                {"code": "transaction"}, {"code": "batch"}, {"code": "history-system"},
+                {"code": "transaction", "documentation": operation::told_of_transactions()},
+                {"code": "batch", "documentation": "Entries may invoke every operation that is told of here."},
+                {"code": "history-system"},
                 {"code": "search-system"},
             ],
             "searchParam": common()
@@ -157,11 +158,7 @@ fn resource(resource_type: ResourceType, deletes_several: bool, set: &SearchPara
         "searchRevInclude": revincludes(resource_type),
         "searchParam": params,
     });
-    let mut operations = operation::stated(resource_type);
-    operations.extend(terminology::advertised(resource_type));
-    if resource_type == search_parameter() {
-        operations.push(json!({"name": "reindex-status", "definition": REINDEX_STATUS}));
-    }
+    let operations = operation::stated(resource_type);
     if !operations.is_empty() {
         statement["operation"] = operations.into();
     }
@@ -232,7 +229,5 @@ fn param(supported: &SupportedParam) -> Value {
     value
 }
 
-/// There is no definition of HL7's for it.
-const REINDEX_STATUS: &str = "urn:sealway:operation:reindex-status";
 /// Base URLs whose statement is kept; clients use few.
 const BASES_MAX: u64 = 16;

@@ -28,7 +28,6 @@ pub mod patch;
 pub mod prefer;
 pub mod read;
 pub mod receipt;
-pub mod reindex_status;
 pub mod reply;
 pub mod search;
 pub mod search_compartment;
@@ -85,13 +84,8 @@ fn fhir(config: &mut ServiceConfig) {
         .service(place("/metadata", [(GET, to(capability::capability))]))
         .service(place(SMART, [(GET, to(well_known::smart_configuration))]))
         .service(place("/_history", [(GET, to(history::of_system))]))
-        .configure(terminology::routes)
         .configure(operation::routes)
         .service(place("/_search", [(POST, to(search_system::search_by_post))]))
-        .service(place(
-            "/SearchParameter/{id}/$reindex-status",
-            [(GET, to(reindex_status::reindex_status))],
-        ))
         .service(place(&format!("{of_type}/_search"), [(POST, to(search::search_by_post))]))
         .service(place(
             &format!("{of_id}/_search"),

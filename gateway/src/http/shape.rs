@@ -16,7 +16,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::call::Call;
-use super::negotiate::{self, Format};
+use super::negotiate::Format;
 use super::reply::FHIR_JSON;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::limits::{ANSWER_BYTES_MAX, GZIP_BYTES_MIN};
@@ -111,7 +111,7 @@ fn send(call: &Call, mut response: HttpResponseBuilder, body: Bytes, shape: Shap
     if body.is_empty() {
         return response.finish();
     }
-    let shape = Shape { gzip: negotiate::accepts_gzip(&call.http), ..shape };
+    let shape = Shape { gzip: call.accepts_gzip(), ..shape };
     let later = body.len() > MADE_AT_ONCE_BYTES_MAX && (shape.xml || shape.pretty || shape.gzip);
     let (body, is_gzipped) = match if later { Ok((body, false)) } else { shape.make(body) } {
         Ok(made) => made,

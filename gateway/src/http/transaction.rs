@@ -7,18 +7,24 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use actix_web::HttpResponse;
+use actix_web::body::MessageBody;
+use actix_web::http::header::LOCATION;
 use actix_web::web::Payload;
-use fhir::{BundleKind, Tree};
+use fhir::{BundleKind, Method, Tree};
 use futures::StreamExt;
 use policy::{AccessRequest, Principal};
 
 use super::bundle::Writer;
 use super::call::Call;
 use super::entry_read;
+use super::operation::invoked;
 use super::prefer::Return;
 use super::reply::{self, Reply};
+use crate::entry::PostedEntry;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::ingest::Written;
+use crate::invocation::Invocation;
 use crate::limits::{ANSWER_BYTES_MAX, BATCH_PARALLEL_MAX};
 use crate::outcome;
 use crate::submission::{Operation, PostedBundle, Submission, Verb};
@@ -51,10 +57,18 @@ async fn transaction(
     base: &str,
     principal: &Principal,
 ) -> Reply {
+    let mut shown = Vec::with_capacity(posted.entries.len());
+    let mut entries = Vec::with_capacity(posted.entries.len());
+    for entry in posted.entries {
+        let (operation, labels) = invoked::in_transaction(call, entry?).await?;
+        shown.push(if labels { Shown::Labels } else { Shown::Itself });
+        entries.push(Ok(PostedEntry::Interaction(operation)));
+    }
+    let posted = PostedBundle { entries, ..posted };
     let submission = Submission::transaction(posted, base, &call.request_id)?;
-    let mut verbs = Vec::with_capacity(submission.operations().len());
+    let mut reads = Vec::with_capacity(submission.operations().len());
     for operation in submission.operations() {
-        verbs.push(match &operation.verb {
+        reads.push(match &operation.verb {
             Verb::Read(read) => {
                 let planned = entry_read::plan(call, read, principal).await;
                 Some(planned.map_err(|fault| place(&submission, operation, fault))?)
@@ -62,14 +76,14 @@ async fn transaction(
             _ => None,
         });
     }
-    let asked = verbs.iter().flatten().map(|read| read.asked.clone()).collect();
+    let asked = reads.iter().flatten().map(|read| read.asked.clone()).collect();
     let outcome = call.submit(submission.reading(asked), principal).await?;
     let left = Cell::new(ANSWER_BYTES_MAX);
     let mut replies = outcome.replies.into_iter();
     let mut out = Writer::new("transaction-response", None);
-    for (read, written) in verbs.into_iter().zip(&outcome.entries) {
+    for ((read, written), shown) in reads.into_iter().zip(&outcome.entries).zip(shown) {
         let answer = match (read, left.get()) {
-            (None, _) => EntryAnswer::of(written, base, call),
+            (None, _) => shown.of_written(written, base, call),
             (Some(_), 0) => EntryAnswer::refused(&full(), &call.request_id),
             (Some(read), _) => {
                 let answer = match replies.next() {
@@ -77,6 +91,7 @@ async fn transaction(
                     None => Err(Fault::new(FaultKind::Internal, "the read has no answer")),
                 };
                 // The writes are durable: an answer that cannot leave must not make them look undone.
+                let answer = answer.and_then(|answer| shown.of_read(answer));
                 let answer = answer.and_then(|answer| counted(answer, &left));
                 answer.unwrap_or_else(|fault| EntryAnswer::refused(&fault, &call.request_id))
             }
@@ -84,6 +99,36 @@ async fn transaction(
         answer.write(&mut out);
     }
     Ok(reply::json(call, 200, out.finish()))
+}
+
+/// How an entry of a transaction is answered.
+#[derive(Clone, Copy)]
+enum Shown {
+    /// As the interaction that it is.
+    Itself,
+    /// By the labels of its resource: an operation `$meta…`.
+    Labels,
+}
+
+impl Shown {
+    fn of_written(self, written: &Written, base: &str, call: &Call) -> EntryAnswer {
+        let answer = EntryAnswer::of(written, base, call);
+        let labels = match self {
+            Self::Itself => return answer,
+            Self::Labels => invoked::labels(&written.body().unwrap_or_default()),
+        };
+        EntryAnswer { full_url: None, resource: labels.ok(), ..answer }
+    }
+
+    fn of_read(self, answer: EntryAnswer) -> Answered<EntryAnswer> {
+        match (self, &answer.resource) {
+            (Self::Labels, Some(resource)) => {
+                let resource = Some(invoked::labels(resource)?);
+                Ok(EntryAnswer { full_url: None, resource, ..answer })
+            }
+            _ => Ok(answer),
+        }
+    }
 }
 
 fn place(submission: &Submission, operation: &Operation, fault: Fault) -> Fault {
@@ -94,10 +139,10 @@ fn place(submission: &Submission, operation: &Operation, fault: Fault) -> Fault 
 }
 
 async fn batch(call: &Call, posted: PostedBundle, base: &str, principal: &Principal) -> Reply {
-    let PostedBundle { document, operations, .. } = posted;
+    let PostedBundle { document, entries, .. } = posted;
     let left = Cell::new(ANSWER_BYTES_MAX);
-    let answers: Vec<EntryAnswer> = futures::stream::iter(operations)
-        .map(|operation| one(call, &document, operation, base, principal, &left))
+    let answers: Vec<EntryAnswer> = futures::stream::iter(entries)
+        .map(|entry| one(call, &document, entry, base, principal, &left))
         .buffered(BATCH_PARALLEL_MAX)
         .collect()
         .await;
@@ -109,12 +154,12 @@ async fn batch(call: &Call, posted: PostedBundle, base: &str, principal: &Princi
 async fn one(
     call: &Call,
     document: &Arc<Tree>,
-    operation: Answered<Operation>,
+    entry: Answered<PostedEntry>,
     base: &str,
     principal: &Principal,
     left: &Cell<usize>,
 ) -> EntryAnswer {
-    match try_one(call, document, operation, base, principal, left).await {
+    match try_one(call, document, entry, base, principal, left).await {
         Ok(answer) => answer,
         Err(fault) => EntryAnswer::refused(&fault, &call.request_id),
     }
@@ -123,12 +168,15 @@ async fn one(
 async fn try_one(
     call: &Call,
     document: &Arc<Tree>,
-    operation: Answered<Operation>,
+    entry: Answered<PostedEntry>,
     base: &str,
     principal: &Principal,
     left: &Cell<usize>,
 ) -> Answered<EntryAnswer> {
-    let operation = operation?;
+    let operation = match entry? {
+        PostedEntry::Interaction(operation) => operation,
+        PostedEntry::Invocation(invocation) => return invoke(call, *invocation, left).await,
+    };
     if let Verb::Read(read) = &operation.verb {
         if left.get() == 0 {
             return Err(full());
@@ -141,6 +189,18 @@ async fn try_one(
         Submission::batch_entry(Arc::clone(document), operation, base, &call.request_id);
     let outcome = call.submit(submission, principal).await?;
     Ok(EntryAnswer::of(&super::create::only(outcome)?, base, call))
+}
+
+/// An operation of a batch: its answer is that of a request of its own.
+async fn invoke(call: &Call, invocation: Invocation, left: &Cell<usize>) -> Answered<EntryAnswer> {
+    if left.get() == 0 {
+        return Err(full());
+    }
+    let (place, head) = (invocation.place(), invocation.method == Method::Head);
+    let answered = invoked::answer(call, invocation).await;
+    let answer = EntryAnswer::of_response(answered.map_err(|fault| fault.at(&place))?)?;
+    let resource = answer.resource.filter(|_| !head);
+    counted(EntryAnswer { resource, ..answer }, left)
 }
 
 /// An answer, refused once those before it have filled the bundle.
@@ -192,6 +252,26 @@ impl EntryAnswer {
         }
         response.push('}');
         Self { full_url, resource, response: response.into_bytes() }
+    }
+
+    /// What the handler of an operation answered.
+    fn of_response(response: HttpResponse) -> Answered<Self> {
+        if let Some(error) = response.error() {
+            return Err(match error.as_error::<Fault>() {
+                Some(fault) => fault.clone(),
+                None => Fault::new(FaultKind::Internal, "the request failed"),
+            });
+        }
+        let mut head =
+            format!("{{\"status\":\"{}\"", status_line(response.status().as_u16())).into_bytes();
+        if let Some(location) = response.headers().get(LOCATION) {
+            head.extend_from_slice(b",\"location\":");
+            fhir::write_json_string(location.to_str().unwrap_or_default(), &mut head);
+        }
+        head.push(b'}');
+        let body = response.into_body().try_into_bytes();
+        let body = body.map_err(|_| Fault::new(FaultKind::Internal, "the request failed"))?;
+        Ok(Self { full_url: None, resource: (!body.is_empty()).then_some(body), response: head })
     }
 
     /// A refused entry, with its outcome.

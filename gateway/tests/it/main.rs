@@ -16,6 +16,7 @@ mod fence;
 mod fsck;
 mod history;
 mod hostile;
+mod invoked;
 mod load;
 mod message;
 mod operation;

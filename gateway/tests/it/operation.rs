@@ -34,7 +34,7 @@ async fn put(site: &Site, body: &Value) {
 }
 
 /// Two patients, one with an encounter, a condition and three observations.
-async fn ward() -> Site {
+pub(crate) async fn ward() -> Site {
     let site = Site::start().await;
     put(&site, &json!({"resourceType": "Practitioner", "id": "dr"})).await;
     put(&site, &json!({"resourceType": "Organization", "id": "org"})).await;

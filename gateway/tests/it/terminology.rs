@@ -6,19 +6,19 @@ use serde_json::{Value, json};
 
 use crate::site::{Answer, Site};
 
-fn colours(codes: &[&str]) -> Value {
+pub(crate) fn colours(codes: &[&str]) -> Value {
     let concepts: Vec<Value> =
         codes.iter().map(|code| json!({"code": code, "display": code.to_uppercase()})).collect();
     json!({"resourceType": "CodeSystem", "id": "colours", "url": "http://c.example/colours", "version": "1", "name": "Colours",
         "status": "active", "content": "complete", "caseSensitive": true, "concept": concepts})
 }
 
-fn warm() -> Value {
+pub(crate) fn warm() -> Value {
     json!({"resourceType": "ValueSet", "id": "warm", "url": "http://c.example/warm", "status": "active",
         "compose": {"include": [{"system": "http://c.example/colours", "filter": [{"property": "code", "op": "regex", "value": "[a-r].*"}]}]}})
 }
 
-fn map() -> Value {
+pub(crate) fn map() -> Value {
     json!({"resourceType": "ConceptMap", "id": "m", "url": "http://c.example/map", "status": "active",
         "group": [{"source": "http://c.example/colours", "target": "http://c.example/rgb",
             "element": [{"code": "red", "target": [{"code": "f00", "equivalence": "equivalent"}]}]}]})

@@ -344,7 +344,7 @@ async fn bundles_that_cannot_be_applied_are_refused_with_the_place() {
             "Bundle.entry[1].request.url",
         ),
         (
-            entry("POST", "Patient/$validate", None, patient("Ada")),
+            entry("POST", "Patient/$nothing", None, patient("Ada")),
             501,
             "Bundle.entry[1].request.url",
         ),

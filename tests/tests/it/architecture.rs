@@ -125,6 +125,24 @@ fn every_module_starts_with_a_header_and_stays_readable_in_size() {
     assert!(long.is_empty(), "split these files: {long:#?}");
 }
 
+/// An operation may be the entry of a bundle: what it is asked stands in its call, not in the request around it.
+#[test]
+fn operations_never_look_at_the_http_request() {
+    let mut looking = Vec::new();
+    for folder in ["operation", "terminology"] {
+        let mut files = Vec::new();
+        rust_files(&root().join("gateway/src/http").join(folder), &mut files);
+        assert!(files.len() > 5, "{folder} has its operations");
+        for file in files.iter().filter(|file| !file.ends_with("operation/invoked.rs")) {
+            let text = fs::read_to_string(file).expect("source");
+            if text.contains("call.http") || text.contains("Path<") {
+                looking.push(file.display().to_string());
+            }
+        }
+    }
+    assert!(looking.is_empty(), "ask the Call instead: {looking:#?}");
+}
+
 #[test]
 fn only_fhir_typed_names_fhirbolt() {
     for (name, _) in ARROWS {

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use actix_web::http::{Method, header};
+use actix_web::http::header;
 use actix_web::web::Payload;
 use bytes::Bytes;
 use fhir::{ParsedReference, ResourceKey, ResourceType, Tree, VersionKey};
@@ -35,7 +35,7 @@ pub(super) async fn document(call: Call, payload: Payload) -> Reply {
     let input = Input::read(&call, payload).await?;
     input.expect_only(&["persist"])?;
     let persist = input.parsed("persist", |text| text.parse::<bool>().ok())?.unwrap_or(false);
-    if persist && call.http.method() != Method::POST {
+    if persist && !call.is_post() {
         let text = "persist=true stores the document, so it is asked by POST";
         return Err(Fault::new(FaultKind::MethodNotAllowed, text));
     }

@@ -49,7 +49,7 @@ async fn everything(call: Call, payload: Payload, of: ResourceType) -> Reply {
     let asked = Asked::of(&input, &call)?;
     let access = Access::of(&principal, Interaction::Operation, &call.request_id)
         .on(key.clone())
-        .query(call.http.query_string());
+        .query(call.query());
     let found = call.app.store.read(&permit, &key).await?;
     let status = match &found {
         None => 404,
@@ -218,7 +218,7 @@ async fn include(
 
 async fn answer(call: &Call, input: &Input, page: Gathered, mut access: Access) -> Reply {
     let base = call.base();
-    let own = format!("{}{}", call.root(), call.http.path());
+    let own = call.url();
     let kept = input.pairs().iter().filter(|(name, _)| name != CURSOR).cloned();
     let mut pairs: Vec<(String, String)> = kept.collect();
     let link = |pairs: &[(String, String)]| match pairs {

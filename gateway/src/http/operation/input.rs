@@ -21,10 +21,10 @@ impl Input {
     /// # Errors
     /// 400 for what is no `Parameters`; 408, 413, 415, 429 as any body.
     pub(super) async fn read(call: &Call, payload: Payload) -> Answered<Self> {
-        let mut pairs = registry::search::pairs(call.http.query_string())?;
+        let mut pairs = registry::search::pairs(call.query())?;
         pairs.retain(|(name, _)| !matches!(name.as_str(), "_format" | "_pretty"));
         let mut body = None;
-        if call.http.method() == actix_web::http::Method::POST {
+        if call.is_post() {
             let bytes = call.json_body(payload, call.app.config.server.body_bytes_max).await?;
             if !bytes.is_empty() {
                 let tree = submission::read(bytes).await?;

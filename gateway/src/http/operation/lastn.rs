@@ -43,7 +43,7 @@ pub(super) async fn lastn(call: Call, payload: Payload) -> Reply {
     let base = call.base();
     let found: Vec<_> = kinds.list.into_iter().flat_map(|kind| kind.found).collect();
     let mut out = Writer::new("searchset", Some(found.len() as u64));
-    let own = format!("{}{}", call.root(), call.http.path());
+    let own = call.url();
     let own = format!("{own}?{}", registry::search::render(input.pairs()));
     out.link("self", &call.linked(&own));
     for (version, body) in &found {

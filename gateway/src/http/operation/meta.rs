@@ -11,10 +11,10 @@ use policy::AccessRequest;
 
 use super::input::Input;
 use crate::access::{self, Access};
+use crate::entry::ReadEntry;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::http::call::Call;
 use crate::http::create::only;
-use crate::http::etag;
 use crate::http::reply::{self, Reply};
 use crate::patch::Patch;
 use crate::submission::{Submission, Verb};
@@ -64,17 +64,56 @@ pub(super) async fn delete(call: Call, payload: Payload) -> Reply {
     change(call, payload, PatchKind::MetaDelete).await
 }
 
-async fn change(call: Call, payload: Payload, kind: PatchKind) -> Reply {
+/// `$meta` in a transaction: a read of the resource once the transaction has written; [`labels`] are its answer.
+///
+/// # Errors
+/// 400, 404.
+pub(super) async fn as_read(call: Call, payload: Payload) -> Answered<Verb> {
     let call = call.as_interaction(Interaction::Operation)?;
     let key = super::instance(&call, None)?;
-    let (principal, _) = call.permit(&AccessRequest::Patch(key.clone())).await?;
-    let if_match = etag::if_match(&call.http)?;
-    let input = Input::read(&call, payload).await?;
+    Input::read(&call, payload).await?.expect_only(&[])?;
+    Ok(Verb::Read(ReadEntry {
+        url: key.to_string(),
+        head: false,
+        if_none_match: None,
+        if_modified_since: None,
+    }))
+}
+
+/// `$meta-add` in a transaction: a patch.
+///
+/// # Errors
+/// 400, 404.
+pub(super) async fn as_addition(call: Call, payload: Payload) -> Answered<Verb> {
+    let call = call.as_interaction(Interaction::Operation)?;
+    patch(&call, payload, PatchKind::MetaAdd).await
+}
+
+/// `$meta-delete` in a transaction: a patch.
+///
+/// # Errors
+/// As [`as_addition`].
+pub(super) async fn as_removal(call: Call, payload: Payload) -> Answered<Verb> {
+    let call = call.as_interaction(Interaction::Operation)?;
+    patch(&call, payload, PatchKind::MetaDelete).await
+}
+
+async fn patch(call: &Call, payload: Payload, kind: PatchKind) -> Answered<Verb> {
+    let key = super::instance(call, None)?;
+    let if_match = call.if_match()?;
+    let input = Input::read(call, payload).await?;
     input.expect_only(&["meta"])?;
     let meta = input.object("meta").ok_or_else(|| {
         Fault::new(FaultKind::Invalid, "the operation needs the parameter meta, a valueMeta")
     })?;
-    let verb = Verb::Patch { key, patch: Patch::new(kind, meta.raw().to_vec()), if_match };
+    Ok(Verb::Patch { key, patch: Patch::new(kind, meta.raw().to_vec()), if_match })
+}
+
+async fn change(call: Call, payload: Payload, kind: PatchKind) -> Reply {
+    let call = call.as_interaction(Interaction::Operation)?;
+    let key = super::instance(&call, None)?;
+    let (principal, _) = call.permit(&AccessRequest::Patch(key)).await?;
+    let verb = patch(&call, payload, kind).await?;
     let submission = Submission::single(verb, None, &call.base(), &call.request_id).await?;
     let written = only(call.submit(submission, &principal).await?)?;
     let answer = labels(&written.body().unwrap_or_default())?;
@@ -82,7 +121,10 @@ async fn change(call: Call, payload: Payload, kind: PatchKind) -> Reply {
 }
 
 /// `Parameters` with the `meta` of a resource.
-fn labels(body: &[u8]) -> Answered<Vec<u8>> {
+///
+/// # Errors
+/// 500 when a stored resource is damaged.
+pub(super) fn labels(body: &[u8]) -> Answered<Vec<u8>> {
     let damaged = || Fault::new(FaultKind::Internal, "a stored resource is damaged");
     let tree = Tree::parse(body.to_vec()).map_err(|_| damaged())?;
     let meta = tree.root().get("meta").map(Node::raw).ok_or_else(damaged)?;

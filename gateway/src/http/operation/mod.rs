@@ -1,41 +1,54 @@
 //! Operations (FHIR R4 operations.html): one file each, one row each in `OPERATIONS`.
 //!
-//! Routes and the CapabilityStatement are made of the same rows, so nothing is told of that is not answered. An operation
-//! that changes nothing is asked by GET, or by POST with `Parameters`; one that changes something by POST only.
-//! Not here: `$receipt`, which is of a version (`receipt`).
+//! Routes, the CapabilityStatement and the entries of bundles are made of the same rows, so nothing is told of that is not
+//! answered. An operation that changes nothing is asked by GET, or by POST with `Parameters`; one that changes something
+//! by POST only. What an operation is asked stands in its [`Call`], which may be the entry of a bundle: it never looks at
+//! the HTTP request itself. Not here: operations on codes (`terminology`), `$receipt`, which is of a version (`receipt`).
 
 mod document;
 mod everything;
 mod input;
+pub(super) mod invoked;
 mod lastn;
 mod members;
 mod meta;
+mod reindex_status;
 mod validate;
 
-use actix_web::Route;
-use actix_web::http::Method;
-use actix_web::web::{ServiceConfig, to};
+use actix_web::web::{Payload, ServiceConfig, to};
 use fhir::{ResourceKey, ResourceType};
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
 use serde_json::{Value, json};
 
 use super::call::{Call, resource_key};
-use super::place;
+use super::reply::Reply;
+use super::{GET, POST, place, terminology};
 use crate::error::Answered;
+use crate::submission::Verb;
 
 /// One operation.
-struct Operation {
+pub(super) struct Operation {
     /// Its code, without the dollar sign.
-    code: &'static str,
+    pub(super) code: &'static str,
     /// Canonical URL of its `OperationDefinition`.
-    definition: &'static str,
+    pub(super) definition: &'static str,
     /// The type that it is of; `None` for every type that holds data.
-    of: Option<ResourceType>,
+    pub(super) of: Option<ResourceType>,
     /// Whether it is invoked on one resource; else on the type.
-    on_instance: bool,
+    pub(super) on_instance: bool,
     /// Whether it changes something.
-    affects_state: bool,
-    route: fn() -> Route,
+    pub(super) affects_state: bool,
+    /// Answers a call.
+    pub(super) run: Run,
+    /// As which interaction it takes part in a transaction; `None` where it does not.
+    pub(super) in_transaction: Option<Plan>,
 }
+
+/// What answers an operation.
+pub(super) type Run = fn(Call, Payload) -> LocalBoxFuture<'static, Reply>;
+/// What makes an interaction of an operation.
+pub(super) type Plan = fn(Call, Payload) -> LocalBoxFuture<'static, Answered<Verb>>;
 
 /// All of them.
 const OPERATIONS: &[Operation] = &[
@@ -45,7 +58,8 @@ const OPERATIONS: &[Operation] = &[
         of: Some(ResourceType::PATIENT),
         on_instance: true,
         affects_state: false,
-        route: || to(everything::of_patient),
+        run: |call, body| everything::of_patient(call, body).boxed_local(),
+        in_transaction: None,
     },
     Operation {
         code: "everything",
@@ -53,7 +67,8 @@ const OPERATIONS: &[Operation] = &[
         of: Some(ResourceType::ENCOUNTER),
         on_instance: true,
         affects_state: false,
-        route: || to(everything::of_encounter),
+        run: |call, body| everything::of_encounter(call, body).boxed_local(),
+        in_transaction: None,
     },
     Operation {
         code: "lastn",
@@ -61,7 +76,8 @@ const OPERATIONS: &[Operation] = &[
         of: Some(ResourceType::OBSERVATION),
         on_instance: false,
         affects_state: false,
-        route: || to(lastn::lastn),
+        run: |call, body| lastn::lastn(call, body).boxed_local(),
+        in_transaction: None,
     },
     Operation {
         code: "document",
@@ -70,7 +86,8 @@ const OPERATIONS: &[Operation] = &[
         on_instance: true,
         // `persist=true` stores the document: asked by POST alone, as the handler says.
         affects_state: false,
-        route: || to(document::document),
+        run: |call, body| document::document(call, body).boxed_local(),
+        in_transaction: None,
     },
     Operation {
         code: "meta",
@@ -78,7 +95,8 @@ const OPERATIONS: &[Operation] = &[
         of: None,
         on_instance: true,
         affects_state: false,
-        route: || to(meta::meta),
+        run: |call, body| meta::meta(call, body).boxed_local(),
+        in_transaction: Some(|call, body| meta::as_read(call, body).boxed_local()),
     },
     Operation {
         code: "meta-add",
@@ -86,7 +104,8 @@ const OPERATIONS: &[Operation] = &[
         of: None,
         on_instance: true,
         affects_state: true,
-        route: || to(meta::add),
+        run: |call, body| meta::add(call, body).boxed_local(),
+        in_transaction: Some(|call, body| meta::as_addition(call, body).boxed_local()),
     },
     Operation {
         code: "meta-delete",
@@ -94,7 +113,8 @@ const OPERATIONS: &[Operation] = &[
         of: None,
         on_instance: true,
         affects_state: true,
-        route: || to(meta::delete),
+        run: |call, body| meta::delete(call, body).boxed_local(),
+        in_transaction: Some(|call, body| meta::as_removal(call, body).boxed_local()),
     },
     Operation {
         code: "validate",
@@ -102,7 +122,8 @@ const OPERATIONS: &[Operation] = &[
         of: None,
         on_instance: false,
         affects_state: false,
-        route: || to(validate::validate),
+        run: |call, body| validate::validate(call, body).boxed_local(),
+        in_transaction: None,
     },
     Operation {
         code: "validate",
@@ -110,30 +131,55 @@ const OPERATIONS: &[Operation] = &[
         of: None,
         on_instance: true,
         affects_state: false,
-        route: || to(validate::validate),
+        run: |call, body| validate::validate(call, body).boxed_local(),
+        in_transaction: None,
+    },
+    Operation {
+        code: "reindex-status",
+        definition: REINDEX_STATUS,
+        of: Some(ResourceType::SEARCH_PARAMETER),
+        on_instance: true,
+        affects_state: false,
+        run: |call, body| reindex_status::reindex_status(call, body).boxed_local(),
+        in_transaction: None,
     },
 ];
 
+/// All operations, those on codes too.
+fn all() -> impl Iterator<Item = &'static Operation> {
+    terminology::OPERATIONS.iter().chain(OPERATIONS)
+}
+
+/// The operation of that code on a type, or on a resource of it.
+fn find(of: Option<ResourceType>, on_instance: bool, code: &str) -> Option<&'static Operation> {
+    let of = of?;
+    all().find(|one| {
+        one.code == code && one.on_instance == on_instance && one.of.is_none_or(|own| own == of)
+    })
+}
+
 const VALIDATE: &str = "http://hl7.org/fhir/OperationDefinition/Resource-validate";
+/// There is no definition of HL7's for it.
+const REINDEX_STATUS: &str = "urn:sealway:operation:reindex-status";
 
 /// Their routes; to be registered before those of resources, whose ids would match the names.
 pub fn routes(config: &mut ServiceConfig) {
-    for operation in OPERATIONS {
+    for operation in all() {
         let of = operation.of.map_or("{type:[A-Z][A-Za-z]*}", |of| of.name());
         let id = if operation.on_instance { "/{id}" } else { "" };
         let path = format!("/{of}{id}/${}", operation.code);
-        let post = (Method::POST, (operation.route)());
+        let route = || to(move |call, body| (operation.run)(call, body));
         if operation.affects_state {
-            config.service(place(&path, [post]));
+            config.service(place(&path, [(POST, route())]));
         } else {
-            config.service(place(&path, [(Method::GET, (operation.route)()), post]));
+            config.service(place(&path, [(GET, route()), (POST, route())]));
         }
     }
 }
 
 /// What the CapabilityStatement says of the operations on a type.
 pub fn stated(of: ResourceType) -> Vec<Value> {
-    let own = OPERATIONS.iter().filter(|operation| operation.of.is_none_or(|one| one == of));
+    let own = all().filter(|operation| operation.of.is_none_or(|one| one == of));
     let mut stated: Vec<Value> = Vec::new();
     for one in own {
         // One that works on the type and on an instance is told once.
@@ -145,8 +191,18 @@ pub fn stated(of: ResourceType) -> Vec<Value> {
     stated
 }
 
-/// The resource in the path of an operation that is of this type, or of any.
+/// What the CapabilityStatement says of operations in transactions.
+pub fn told_of_transactions() -> String {
+    let mut names: Vec<String> = all()
+        .filter(|one| one.in_transaction.is_some())
+        .map(|one| format!("${}", one.code))
+        .collect();
+    names.sort();
+    names.dedup();
+    format!("Of operations, entries may invoke {}.", names.join(", "))
+}
+
+/// The resource that an operation of this type, or of any, is invoked on.
 fn instance(call: &Call, of: Option<ResourceType>) -> Answered<ResourceKey> {
-    let part = |name| call.http.match_info().get(name).unwrap_or_default();
-    resource_key(of.map_or_else(|| part("type"), |of| of.name()), part("id"))
+    resource_key(of.map_or_else(|| call.type_name(), |of| of.name()), call.id())
 }

@@ -27,9 +27,8 @@ use crate::{terminology as definitions, validation};
 /// 400, 401, 403, 408, 413, 415, 429, 503; on an instance 404 and 410 too.
 pub(super) async fn validate(call: Call, payload: Payload) -> Reply {
     let call = call.as_interaction(Interaction::Operation)?;
-    let part = |name| call.http.match_info().get(name).unwrap_or_default();
-    let of = resource_type(part("type"))?;
-    let key = match part("id") {
+    let of = resource_type(call.type_name())?;
+    let key = match call.id() {
         "" => None,
         id => Some(resource_key(of.name(), id)?),
     };
@@ -37,7 +36,7 @@ pub(super) async fn validate(call: Call, payload: Payload) -> Reply {
     let request = AccessRequest::Operation { operation: Operation::Validate, target };
     let (principal, permit) = call.permit(&request).await?;
     let mut asked = Asked::of_query(&call)?;
-    if call.http.method() == actix_web::http::Method::POST {
+    if call.is_post() {
         let body = call.json_body(payload, call.app.config.server.body_bytes_max).await?;
         asked.take_body(body, of)?;
     }
@@ -85,7 +84,7 @@ struct Asked {
 impl Asked {
     fn of_query(call: &Call) -> Answered<Self> {
         let mut asked = Self::default();
-        for (name, value) in registry::search::pairs(call.http.query_string())? {
+        for (name, value) in registry::search::pairs(call.query())? {
             if !matches!(name.as_str(), "_format" | "_pretty") {
                 asked.take(&name, &value)?;
             }

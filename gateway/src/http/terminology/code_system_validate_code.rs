@@ -1,6 +1,6 @@
 //! `CodeSystem/$validate-code` and `CodeSystem/[id]/$validate-code` (FHIR R4 codesystem-operation-validate-code.html).
 
-use actix_web::web::{Path, Payload};
+use actix_web::web::Payload;
 use terminology::{Canonical, CodeSystem, Definition, ValidateOptions, validate_in_code_system};
 
 use super::Question;
@@ -9,25 +9,13 @@ use crate::error::{Fault, FaultKind};
 use crate::http::call::Call;
 use crate::http::reply::Reply;
 
-/// Answers whether a code is one of a code system named by its url.
+/// Answers whether a code is one of a code system: the one named by its url, or the one that it is invoked on.
 ///
 /// # Errors
 /// 400, 401, 403, 404, 422, 501, 503.
-pub async fn of_type(call: Call, payload: Payload) -> Reply {
-    answer(call, None, payload).await
-}
-
-/// The same for a stored code system.
-///
-/// # Errors
-/// As [`of_type`].
-pub async fn of_instance(call: Call, id: Path<String>, payload: Payload) -> Reply {
-    answer(call, Some(id), payload).await
-}
-
-async fn answer(call: Call, id: Option<Path<String>>, payload: Payload) -> Reply {
+pub async fn answer(call: Call, payload: Payload) -> Reply {
     let about = (Definition::CodeSystem, "validate-code");
-    let question = Question::of(call, about, id, payload, &PARAMETERS).await?;
+    let question = Question::of(call, about, payload, &PARAMETERS).await?;
     let inputs = &question.inputs;
     // `version` is that of the code system, not a claim of the coding's.
     let codings = inputs.codings("")?;

@@ -2,7 +2,7 @@
 //!
 //! Without `excludeNested=false` the answer is flat, so that it can be paged.
 
-use actix_web::web::{Path, Payload};
+use actix_web::web::Payload;
 use terminology::{Canonical, Definition, ExpandOptions, Stamp, ValueSet, expand};
 
 use super::Question;
@@ -12,25 +12,13 @@ use crate::error::{Answered, Fault, FaultKind};
 use crate::http::call::Call;
 use crate::http::reply::Reply;
 
-/// Answers the codes of a value set named by its url.
+/// Answers the codes of a value set: the one named by its url, or the one that it is invoked on.
 ///
 /// # Errors
 /// 400, 401, 403, 404, 422, 501, 503.
-pub async fn of_type(call: Call, payload: Payload) -> Reply {
-    answer(call, None, payload).await
-}
-
-/// The same for a stored value set.
-///
-/// # Errors
-/// As [`of_type`].
-pub async fn of_instance(call: Call, id: Path<String>, payload: Payload) -> Reply {
-    answer(call, Some(id), payload).await
-}
-
-async fn answer(call: Call, id: Option<Path<String>>, payload: Payload) -> Reply {
+pub async fn answer(call: Call, payload: Payload) -> Reply {
     let question =
-        Question::of(call, (Definition::ValueSet, "expand"), id, payload, &PARAMETERS).await?;
+        Question::of(call, (Definition::ValueSet, "expand"), payload, &PARAMETERS).await?;
     let inputs = &question.inputs;
     let options = options(inputs);
     let with_definition = inputs.flag("includeDefinition") == Some(true);

@@ -82,12 +82,12 @@ impl Inputs {
     /// Reads query and body of a request.
     pub(super) async fn read(call: &Call, payload: Payload, known: &[Parameter]) -> Answered<Self> {
         let mut inputs = Self::default();
-        for (name, value) in registry::search::pairs(call.http.query_string())? {
+        for (name, value) in registry::search::pairs(call.query())? {
             if !matches!(name.as_str(), "_format" | "_pretty") {
                 inputs.0.push(json!({"name": name, "valueString": value}));
             }
         }
-        if call.http.method() == actix_web::http::Method::POST {
+        if call.is_post() {
             let body = call.json_body(payload, call.app.config.server.body_bytes_max).await?;
             if !body.is_empty() {
                 inputs.0.extend(entries(body)?);

@@ -12,9 +12,9 @@ use crate::http::reply::Reply;
 ///
 /// # Errors
 /// 400, 401, 403, 404, 422, 501, 503.
-pub async fn of_type(call: Call, payload: Payload) -> Reply {
+pub async fn answer(call: Call, payload: Payload) -> Reply {
     let about = (Definition::CodeSystem, "lookup");
-    let question = Question::of(call, about, None, payload, &PARAMETERS).await?;
+    let question = Question::of(call, about, payload, &PARAMETERS).await?;
     let inputs = &question.inputs;
     let coding = inputs.codings("version")?.swap_remove(0);
     let language = inputs.text("displayLanguage").map(str::to_owned);

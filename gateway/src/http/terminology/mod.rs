@@ -15,62 +15,51 @@ pub mod value_set_validate_code;
 
 use std::sync::Arc;
 
-use actix_web::web::{Path, Payload, ServiceConfig, to};
+use actix_web::web::Payload;
 use fhir::{ResourceKey, ResourceType};
+use futures::FutureExt;
 use policy::{AccessRequest, Operation, OperationTarget, Permit, Principal};
-use serde_json::{Value, json};
+use serde_json::Value;
 use terminology::{Definition, Refusal, Shelf};
 
 use self::inputs::{Inputs, Parameter};
 use super::call::{Call, resource_key};
+use super::operation;
 use super::reply::{self, Reply};
-use super::{GET, POST, place};
 use crate::access::{self, Access};
 use crate::error::{Answered, Fault};
 use crate::telemetry::metrics::Interaction;
 use crate::terminology as service;
 
-/// The operations of each type: type, code, whether it works on an instance too.
-pub(super) const OPERATIONS: [(&str, &str, bool); 6] = [
-    ("CodeSystem", "lookup", false),
-    ("CodeSystem", "validate-code", true),
-    ("CodeSystem", "subsumes", true),
-    ("ValueSet", "expand", true),
-    ("ValueSet", "validate-code", true),
-    ("ConceptMap", "translate", true),
+/// One row: constant of the type, its name and the operation's code, whether it is invoked on an instance, its module.
+macro_rules! row {
+    ($of:ident, $name:literal, $code:literal, $on_instance:literal, $module:ident) => {
+        operation::Operation {
+            code: $code,
+            definition: concat!("http://hl7.org/fhir/OperationDefinition/", $name, "-", $code),
+            of: Some(ResourceType::$of),
+            on_instance: $on_instance,
+            affects_state: false,
+            run: |call, body| $module::answer(call, body).boxed_local(),
+            in_transaction: None,
+        }
+    };
+}
+
+/// Their rows in the table of operations.
+pub(super) const OPERATIONS: &[operation::Operation] = &[
+    row!(CODE_SYSTEM, "CodeSystem", "lookup", false, lookup),
+    row!(CODE_SYSTEM, "CodeSystem", "validate-code", false, code_system_validate_code),
+    row!(CODE_SYSTEM, "CodeSystem", "validate-code", true, code_system_validate_code),
+    row!(CODE_SYSTEM, "CodeSystem", "subsumes", false, subsumes),
+    row!(CODE_SYSTEM, "CodeSystem", "subsumes", true, subsumes),
+    row!(VALUE_SET, "ValueSet", "expand", false, expand),
+    row!(VALUE_SET, "ValueSet", "expand", true, expand),
+    row!(VALUE_SET, "ValueSet", "validate-code", false, value_set_validate_code),
+    row!(VALUE_SET, "ValueSet", "validate-code", true, value_set_validate_code),
+    row!(CONCEPT_MAP, "ConceptMap", "translate", false, translate),
+    row!(CONCEPT_MAP, "ConceptMap", "translate", true, translate),
 ];
-
-/// Their routes. They come before those of ids, which take any name.
-pub(super) fn routes(config: &mut ServiceConfig) {
-    macro_rules! operation {
-        ($path:literal, $handler:expr) => {
-            config.service(place($path, [(GET, to($handler)), (POST, to($handler))]))
-        };
-    }
-    operation!("/CodeSystem/$lookup", lookup::of_type);
-    operation!("/CodeSystem/$validate-code", code_system_validate_code::of_type);
-    operation!("/CodeSystem/{id}/$validate-code", code_system_validate_code::of_instance);
-    operation!("/CodeSystem/$subsumes", subsumes::of_type);
-    operation!("/CodeSystem/{id}/$subsumes", subsumes::of_instance);
-    operation!("/ValueSet/$expand", expand::of_type);
-    operation!("/ValueSet/{id}/$expand", expand::of_instance);
-    operation!("/ValueSet/$validate-code", value_set_validate_code::of_type);
-    operation!("/ValueSet/{id}/$validate-code", value_set_validate_code::of_instance);
-    operation!("/ConceptMap/$translate", translate::of_type);
-    operation!("/ConceptMap/{id}/$translate", translate::of_instance);
-}
-
-/// `rest.resource.operation` of a type in the CapabilityStatement.
-pub(super) fn advertised(resource_type: ResourceType) -> Vec<Value> {
-    let own = OPERATIONS.iter().filter(|(name, ..)| *name == resource_type.name());
-    own.map(|(name, code, _)| {
-        json!({
-            "name": code,
-            "definition": format!("http://hl7.org/fhir/OperationDefinition/{name}-{code}"),
-        })
-    })
-    .collect()
-}
 
 /// One operation on its way to its answer.
 struct Question {
@@ -84,17 +73,19 @@ struct Question {
 }
 
 impl Question {
-    /// Permits and reads a request. `id` is that of the instance, if it is on one.
+    /// Permits and reads a request.
     async fn of(
         call: Call,
         about: (Definition, &'static str),
-        id: Option<Path<String>>,
         payload: Payload,
         known: &[Parameter],
     ) -> Answered<Self> {
         let call = call.as_interaction(Interaction::Operation)?;
         let (about, name) = about;
-        let key = id.map(|id| resource_key(about.name(), &id)).transpose()?;
+        let key = match call.id() {
+            "" => None,
+            id => Some(resource_key(about.name(), id)?),
+        };
         let target = match &key {
             Some(key) => OperationTarget::Instance(key.clone()),
             None => OperationTarget::Type(super::call::resource_type(about.name())?),
@@ -139,7 +130,7 @@ impl Question {
 
     fn access(&self) -> Access {
         let access = Access::of(&self.principal, Interaction::Operation, &self.call.request_id);
-        let asked = format!("${}?{}", self.name, self.call.http.query_string());
+        let asked = format!("${}?{}", self.name, self.call.query());
         let access = access.query(asked.trim_end_matches('?'));
         match &self.key {
             Some(key) => access.on(key.clone()),
@@ -161,9 +152,9 @@ impl Question {
             Err(refusal) => match (&app.terminology.remote, &refusal, &self.key) {
                 (Some(remote), Refusal::Unknown { .. }, None) => {
                     let operation = format!("{}/${}", self.about.name(), self.name);
-                    let posted = self.call.http.method() == actix_web::http::Method::POST;
+                    let posted = self.call.is_post();
                     let body = posted.then(|| self.inputs.to_resource());
-                    remote.ask(&operation, self.call.http.query_string(), body.as_ref()).await?
+                    remote.ask(&operation, self.call.query(), body.as_ref()).await?
                 }
                 _ => return Err(self.refuse(&refusal)),
             },

@@ -1,6 +1,6 @@
 //! `CodeSystem/$subsumes` and `CodeSystem/[id]/$subsumes` (FHIR R4 codesystem-operation-subsumes.html).
 
-use actix_web::web::{Path, Payload};
+use actix_web::web::Payload;
 use terminology::{Canonical, CodeSystem, Coding, Definition, subsumes};
 
 use super::Question;
@@ -13,21 +13,9 @@ use crate::http::reply::Reply;
 ///
 /// # Errors
 /// 400, 401, 403, 404, 422, 503.
-pub async fn of_type(call: Call, payload: Payload) -> Reply {
-    answer(call, None, payload).await
-}
-
-/// The same for a stored code system.
-///
-/// # Errors
-/// As [`of_type`].
-pub async fn of_instance(call: Call, id: Path<String>, payload: Payload) -> Reply {
-    answer(call, Some(id), payload).await
-}
-
-async fn answer(call: Call, id: Option<Path<String>>, payload: Payload) -> Reply {
+pub async fn answer(call: Call, payload: Payload) -> Reply {
     let about = (Definition::CodeSystem, "subsumes");
-    let question = Question::of(call, about, id, payload, &PARAMETERS).await?;
+    let question = Question::of(call, about, payload, &PARAMETERS).await?;
     let inputs = &question.inputs;
     let (a, b) = (code(inputs, "codeA", "codingA")?, code(inputs, "codeB", "codingB")?);
     let given = question.definition("", CodeSystem::of).await?;

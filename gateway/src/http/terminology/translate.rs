@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use actix_web::web::{Path, Payload};
+use actix_web::web::Payload;
 use fhir::ResourceType;
 use serde_json::Value;
 use terminology::{
@@ -22,21 +22,9 @@ use crate::terminology as service;
 ///
 /// # Errors
 /// 400, 401, 403, 404, 422, 503.
-pub async fn of_type(call: Call, payload: Payload) -> Reply {
-    answer(call, None, payload).await
-}
-
-/// The same for a stored map.
-///
-/// # Errors
-/// As [`of_type`].
-pub async fn of_instance(call: Call, id: Path<String>, payload: Payload) -> Reply {
-    answer(call, Some(id), payload).await
-}
-
-async fn answer(call: Call, id: Option<Path<String>>, payload: Payload) -> Reply {
+pub async fn answer(call: Call, payload: Payload) -> Reply {
     let about = (Definition::ConceptMap, "translate");
-    let question = Question::of(call, about, id, payload, &PARAMETERS).await?;
+    let question = Question::of(call, about, payload, &PARAMETERS).await?;
     let inputs = &question.inputs;
     let codings = inputs.codings("version")?;
     if inputs.text("code").is_some() && inputs.text("system").is_none() {

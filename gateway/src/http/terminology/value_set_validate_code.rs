@@ -1,6 +1,6 @@
 //! `ValueSet/$validate-code` and `ValueSet/[id]/$validate-code` (FHIR R4 valueset-operation-validate-code.html).
 
-use actix_web::web::{Path, Payload};
+use actix_web::web::Payload;
 use terminology::{Definition, ValidateOptions, ValueSet, validate_in_value_set};
 
 use super::Question;
@@ -10,25 +10,13 @@ use crate::error::{Fault, FaultKind};
 use crate::http::call::Call;
 use crate::http::reply::Reply;
 
-/// Answers whether a code is in a value set named by its url.
+/// Answers whether a code is in a value set: the one named by its url, or the one that it is invoked on.
 ///
 /// # Errors
 /// 400, 401, 403, 404, 422, 501, 503.
-pub async fn of_type(call: Call, payload: Payload) -> Reply {
-    answer(call, None, payload).await
-}
-
-/// The same for a stored value set.
-///
-/// # Errors
-/// As [`of_type`].
-pub async fn of_instance(call: Call, id: Path<String>, payload: Payload) -> Reply {
-    answer(call, Some(id), payload).await
-}
-
-async fn answer(call: Call, id: Option<Path<String>>, payload: Payload) -> Reply {
+pub async fn answer(call: Call, payload: Payload) -> Reply {
     let about = (Definition::ValueSet, "validate-code");
-    let question = Question::of(call, about, id, payload, &PARAMETERS).await?;
+    let question = Question::of(call, about, payload, &PARAMETERS).await?;
     let inputs = &question.inputs;
     let codings = inputs.codings("systemVersion")?;
     if inputs.text("code").is_some() && inputs.text("system").is_none() {

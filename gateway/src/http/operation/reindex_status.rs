@@ -1,24 +1,27 @@
 //! `GET SearchParameter/[id]/$reindex-status`: whether a search by it finds everything, and how far its index is.
 
-use actix_web::web::Path;
+use actix_web::web::Payload;
+use fhir::ResourceType;
 use policy::AccessRequest;
 use registry::params::ParamState;
 use serde_json::{Value, json};
 
-use super::call::{Call, resource_key};
-use super::reply::{self, Reply};
+use super::input::Input;
 use crate::access::{self, Access};
 use crate::error::Fault;
+use crate::http::call::Call;
+use crate::http::reply::{self, Reply};
 use crate::telemetry::metrics::Interaction;
 
 /// Answers a Parameters resource: `state`, and a `base` for each type with its own state, `done` and `total`.
 ///
 /// # Errors
-/// 401, 403, 404, 410, 503.
-pub async fn reindex_status(call: Call, id: Path<String>) -> Reply {
+/// 400, 401, 403, 404, 410, 503.
+pub(super) async fn reindex_status(call: Call, payload: Payload) -> Reply {
     let call = call.as_interaction(Interaction::Operation)?;
-    let key = resource_key("SearchParameter", &id)?;
+    let key = super::instance(&call, Some(ResourceType::SEARCH_PARAMETER))?;
     let (principal, permit) = call.permit(&AccessRequest::Read(key.clone())).await?;
+    Input::read(&call, payload).await?.expect_only(&[])?;
     let found = call.app.store.read(&permit, &key).await?;
     let access = Access::of(&principal, Interaction::Operation, &call.request_id);
     let access = access.on(key.clone()).query("$reindex-status");
