@@ -4,15 +4,18 @@
 //! verified here against the payload (DESIGN section 4). The same rule finds resources that the running
 //! transaction itself creates, which the registry cannot see yet.
 //! Texts and dates the registry keeps readable, so its answer counts for what is stored; for what the transaction makes
-//! they are compared here. Not here: chains, other modifiers, amounts: [`Verdict::Unknown`].
+//! they are compared here. Parameters of the installation and the codes of value sets and hierarchies count as they were
+//! read. Not here: chains, other modifiers, amounts: [`Verdict::Unknown`].
 
 use std::collections::HashMap;
 
 use fhir::{
-    Extracted, Node, ParamId, ParamKind, ResourceId, ResourceType, SearchPrefix, Target, TimeRange,
-    Token, Value, date_matches, extract, fold, search_param,
+    Extracted, Node, ParamId, ParamKind, ResourceId, ResourceType, SearchParam, SearchPrefix,
+    Target, TimeRange, Token, Value, date_matches, fold,
 };
-use registry::search::pairs;
+use registry::search::{CodeAnswer, CodeQuestion, pairs};
+
+use crate::criteria::Reading;
 
 /// What the bytes say.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -26,12 +29,19 @@ pub(crate) enum Verdict {
 }
 
 /// Decides `query` on a resource.
-pub(crate) fn holds(query: &str, node: Node<'_>, rt: ResourceType, base: &str) -> Verdict {
+pub(crate) fn holds(
+    query: &str,
+    node: Node<'_>,
+    of: ResourceType,
+    base: &str,
+    reading: &Reading,
+) -> Verdict {
     let Ok(criteria) = pairs(query) else { return Verdict::Unknown };
-    let mut extracted = Vec::new();
-    extract(node, rt, base, &mut extracted);
+    let mut found = Vec::new();
+    reading.params.set.extract(node, of, base, &mut found);
     let own = node.get("id").and_then(Node::as_str);
-    all_hold(&criteria, &Candidate { id: own.as_deref(), of: rt, found: &extracted, made: false })
+    let candidate = Candidate { id: own.as_deref(), of, found: &found, made: false, reading };
+    all_hold(&criteria, &candidate)
 }
 
 /// A resource that criteria are tried on.
@@ -41,6 +51,7 @@ struct Candidate<'c, 't> {
     found: &'c [Extracted<'t>],
     /// Made by the transaction: nobody else has compared its texts and dates.
     made: bool,
+    reading: &'c Reading,
 }
 
 /// What criteria found among the resources that a transaction makes, by operation.
@@ -67,11 +78,12 @@ impl<'t> Candidates<'t> {
         of: ResourceType,
         made: impl Iterator<Item = (usize, Node<'t>)>,
         base: &str,
+        reading: &Reading,
     ) -> Self {
         let (mut list, mut by_code) = (Vec::new(), HashMap::<_, Vec<usize>>::new());
         for (at, node) in made {
             let mut extracted = Vec::new();
-            extract(node, of, base, &mut extracted);
+            reading.params.set.extract(node, of, base, &mut extracted);
             for found in &extracted {
                 if let Value::Token(Token { code: Some(code), .. }) = &found.value {
                     by_code.entry((found.param, code.to_string())).or_default().push(list.len());
@@ -88,16 +100,21 @@ impl<'t> Candidates<'t> {
         &mut self,
         query: &str,
         id_of: impl Fn(usize) -> Option<&'i ResourceId>,
+        reading: &Reading,
     ) -> Option<Matched> {
         let mut matched = Matched { holds: Vec::new(), unknown: Vec::new() };
         let Ok(criteria) = pairs(query) else { return Some(matched) };
-        let by_code = criteria.iter().find_map(|(name, value)| self.with_code(name, value));
+        let by_code = criteria.iter().find_map(|(name, value)| {
+            let param = reading.params.set.find(self.of, name)?;
+            self.with_code(param, value)
+        });
         let places = by_code.unwrap_or_else(|| (0..self.list.len()).collect());
         self.tests_left = self.tests_left.checked_sub(places.len())?;
         for place in places {
             let (at, found) = &self.list[place];
             let Some(id) = id_of(*at) else { continue };
-            let candidate = Candidate { id: Some(id.as_str()), of: self.of, found, made: true };
+            let candidate =
+                Candidate { id: Some(id.as_str()), of: self.of, found, made: true, reading };
             match all_hold(&criteria, &candidate) {
                 Verdict::Holds => matched.holds.push(*at),
                 Verdict::Unknown => matched.unknown.push(*at),
@@ -108,12 +125,14 @@ impl<'t> Candidates<'t> {
     }
 
     /// Places of those with a code that the criterion names; `None` when it is not about codes.
-    fn with_code(&self, name: &str, value: &str) -> Option<Vec<usize>> {
-        let param = search_param(self.of, name).filter(|p| p.kind == ParamKind::Token)?;
+    fn with_code(&self, param: &SearchParam, value: &str) -> Option<Vec<usize>> {
+        if param.kind != ParamKind::Token {
+            return None;
+        }
         let mut places = Vec::new();
         for wanted in alternatives(value)? {
             let code = wanted.split_once('|').map_or(wanted, |(_, code)| code);
-            if name == "_id" || code.is_empty() {
+            if param.code == "_id" || code.is_empty() {
                 return None;
             }
             places.extend(self.by_code.get(&(param.id, code.to_owned())).into_iter().flatten());
@@ -141,8 +160,12 @@ fn criterion(name: &str, value: &str, candidate: &Candidate<'_, '_>) -> Verdict 
         return verdict_of(value.split(',').any(|wanted| candidate.id == Some(wanted)));
     }
     let (name, modifier) = name.split_once(':').unwrap_or((name, ""));
-    let Some(param) = search_param(candidate.of, name) else { return Verdict::Unknown };
+    let params = &candidate.reading.params.set;
+    let Some(param) = params.find(candidate.of, name) else { return Verdict::Unknown };
     let decided = match param.kind {
+        ParamKind::Token if !modifier.is_empty() => {
+            return coded(param, modifier, value, candidate);
+        }
         ParamKind::Token | ParamKind::Reference | ParamKind::Uri => modifier.is_empty(),
         ParamKind::String => candidate.made && matches!(modifier, "" | "exact" | "contains"),
         ParamKind::Date => candidate.made && modifier.is_empty() && !value.contains("ap"),
@@ -159,6 +182,62 @@ fn criterion(name: &str, value: &str, candidate: &Candidate<'_, '_>) -> Verdict 
     }
     let meets = |wanted: &str| own.iter().any(|value| equals(value, wanted, modifier));
     verdict_of(alternatives.into_iter().any(meets))
+}
+
+/// `:not`, and what terminology has answered: `:in`, `:not-in`, `:below`, `:above` (FHIR R4 search §3.1.1.4.3).
+fn coded(
+    param: &SearchParam,
+    modifier: &str,
+    value: &str,
+    candidate: &Candidate<'_, '_>,
+) -> Verdict {
+    let Some(alternatives) = alternatives(value) else { return Verdict::Unknown };
+    let own = candidate.found.iter().filter(|found| found.param == param.id);
+    let own: Vec<&Token<'_>> = own
+        .filter_map(|found| match &found.value {
+            Value::Token(token) => Some(token),
+            _ => None,
+        })
+        .collect();
+    if own.is_empty() && param.alias_of().is_some() {
+        return Verdict::Unknown;
+    }
+    let mut meets = false;
+    for wanted in alternatives {
+        if modifier == "not" {
+            meets |= own.iter().any(|token| token_equals(token, wanted));
+            continue;
+        }
+        let Some(question) = question(modifier, wanted) else { return Verdict::Unknown };
+        let Some(Ok(codes)) = candidate.reading.codes.get(&question) else {
+            return Verdict::Unknown;
+        };
+        meets |= own.iter().any(|token| codes.iter().any(|code| is_code(token, code)));
+    }
+    verdict_of(meets != matches!(modifier, "not" | "not-in"))
+}
+
+fn question(modifier: &str, wanted: &str) -> Option<CodeQuestion> {
+    let (system, code) = match wanted.split_once('|') {
+        Some((system, code)) => (Some(system.to_owned()), code.to_owned()),
+        None => (None, wanted.to_owned()),
+    };
+    Some(match modifier {
+        "in" | "not-in" => CodeQuestion::In(wanted.to_owned()),
+        "below" => CodeQuestion::Below { system, code },
+        "above" => CodeQuestion::Above { system, code },
+        _ => return None,
+    })
+}
+
+fn is_code(token: &Token<'_>, wanted: &CodeAnswer) -> bool {
+    let own = token.system.as_deref().unwrap_or_default();
+    match wanted {
+        CodeAnswer::System(system) => own == system,
+        CodeAnswer::Code { system, code } => {
+            own == system && token.code.as_deref() == Some(code.as_str())
+        }
+    }
 }
 
 fn verdict_of(holds: bool) -> Verdict {

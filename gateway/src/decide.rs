@@ -339,12 +339,13 @@ impl Decided<'_> {
             return Ok(Vec::new());
         }
         let (operations, base) = (&self.submission.operations, &self.submission.base);
+        let reading = self.snapshot.reading();
         let candidates = self.made.entry(of).or_insert_with(|| {
             let makes = |at: &usize| operations[*at].verb.makes() == Some(of);
             let those = (0..operations.len()).filter(makes);
-            Candidates::of(of, those.filter_map(|at| Some((at, nodes[at]?))), base)
+            Candidates::of(of, those.filter_map(|at| Some((at, nodes[at]?))), base, reading)
         });
-        let Some(matched) = candidates.matching(query, id_of) else {
+        let Some(matched) = candidates.matching(query, id_of, reading) else {
             let text = "too many criteria about resources of the same transaction; \
                         refer to entries by their fullUrl";
             return Err(Fault::new(FaultKind::Unprocessable, text));

@@ -137,7 +137,7 @@ async fn write(
     let plan = Arc::new(plan);
     let mut turn = None;
     for attempt in 0..PREPARE_ATTEMPTS_MAX {
-        let snapshot = Arc::new(Snapshot::take(app, &plan, &submission).await?);
+        let snapshot = Arc::new(Snapshot::take(app, &plan, &submission, principal).await?);
         let prepared = prepare(app, &submission, &plan, &snapshot).await?;
         refuse_foreign_compartments(&plan, &prepared)?;
         validation::enforce(app, &submission, &prepared.contents).await?;

@@ -14,6 +14,7 @@ pub mod clock;
 mod codes;
 mod condition;
 pub mod config;
+mod criteria;
 mod decide;
 pub mod demo;
 pub mod entry;

@@ -12,7 +12,6 @@ use fhir::{
     references,
 };
 use policy::{AccessRequest, Permit, Principal};
-use registry::write_set::Match;
 
 use crate::error::Answered;
 use crate::http::call::refusal;
@@ -46,7 +45,16 @@ pub(crate) struct Ask {
     /// Under which permit.
     pub(crate) permit: Permit,
     /// What.
-    pub(crate) asked: Match,
+    pub(crate) asked: Asked,
+}
+
+/// What is looked up.
+#[derive(Clone)]
+pub(crate) enum Asked {
+    /// Current version of a resource.
+    Key(ResourceKey),
+    /// Resources of a type that meet criteria, as they were written.
+    Criteria(ResourceType, String),
 }
 
 /// One string with references to rewrite: a reference, an address, or narrative with several.
@@ -153,6 +161,15 @@ impl Plan {
             })?);
         }
         Ok(Self { steps, asks: asks.list })
+    }
+
+    /// The first operation that a lookup is for.
+    pub(crate) fn asking(&self, ask: usize) -> Option<usize> {
+        self.steps.iter().position(|step| {
+            let mut parts = step.links.iter().flat_map(|link| &link.parts);
+            [step.condition, step.current].contains(&Some(ask))
+                || parts.any(|part| part.target == LinkTarget::Ask(ask))
+        })
     }
 }
 
@@ -267,7 +284,7 @@ impl Asks<'_> {
             return Ok(*known);
         }
         let permit = self.permit(&AccessRequest::Match(resource_type))?;
-        let asked = Match::Query(resource_type, query.to_owned());
+        let asked = Asked::Criteria(resource_type, query.to_owned());
         self.list.push(Ask { permit, asked });
         let at = self.list.len() - 1;
         self.queries.insert((resource_type, query.to_owned()), at);
@@ -278,7 +295,7 @@ impl Asks<'_> {
         if let Some(known) = self.keys.get(key) {
             return *known;
         }
-        self.list.push(Ask { permit: permit.clone(), asked: Match::Key(key.clone()) });
+        self.list.push(Ask { permit: permit.clone(), asked: Asked::Key(key.clone()) });
         let at = self.list.len() - 1;
         self.keys.insert(key.clone(), at);
         at

@@ -80,7 +80,7 @@ pub(crate) async fn prepare(
     let before = contents_before(app, plan, &decisions).await?;
     let (shared, planned) = (Arc::clone(submission), Arc::clone(plan));
     let index_key = app.store.index_key().clone();
-    let params = app.search_params.current();
+    let params = Arc::clone(&snapshot.reading().params);
     let in_force = Arc::clone(&params);
     let (decisions, drafts) = work::run(submission.is_long(), move || {
         let (submission, plan, params) = (&*shared, &*planned, in_force);
@@ -90,7 +90,7 @@ pub(crate) async fn prepare(
     })
     .await??;
     let mut prepared = assemble(app, submission, snapshot, decisions, drafts).await?;
-    if !prepared.set.writes.is_empty() {
+    if !prepared.set.writes.is_empty() || snapshot.depends_on_params() {
         // Rows that were made for other parameters would be missing or too many.
         prepared.set.depends.push(Dependency {
             permit: Permit::maintenance(),

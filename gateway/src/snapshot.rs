@@ -6,29 +6,40 @@
 //! Not here: the lookups themselves (`plan`), what they lead to (`decide`).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use fhir::{Instant, ResourceId, ResourceKey, ResourceType, Tree, VersionId, VersionKey};
 use futures::{FutureExt, StreamExt, TryStreamExt};
-use policy::Permit;
+use policy::{Permit, Principal};
 use registry::page::StoredVersion;
 use registry::write_set::{Action, Dependency, Match, MatchOutcome};
 
 use crate::app::App;
 use crate::condition::{self, Verdict};
-use crate::decide::Decision;
+use crate::criteria::Reading;
+use crate::decide::{Decision, placed};
 use crate::error::{Answered, Fault, FaultKind};
-use crate::plan::{Ask, Plan};
+use crate::plan::{Asked, Plan};
 use crate::submission::{Submission, Verb};
+use crate::work;
 
 /// Answers to the lookups of one preparation.
 pub(crate) struct Snapshot {
-    asks: Vec<Ask>,
+    asks: Vec<Question>,
     found: Vec<MatchOutcome>,
     /// For criteria: the matches that hold on their own bytes.
     verified: Vec<Vec<ResourceId>>,
     /// Last lookup of each key.
     keys: HashMap<ResourceKey, usize>,
+    /// What the criteria were read with.
+    reading: Reading,
+}
+
+/// One lookup as the registry is asked.
+struct Question {
+    permit: Permit,
+    asked: Match,
 }
 
 /// A resource as it is, which an update would not change.
@@ -51,20 +62,50 @@ impl Snapshot {
     ///
     /// # Errors
     /// 503 when it does not answer, 400 for criteria it does not do.
-    pub(crate) async fn take(app: &App, plan: &Plan, submission: &Submission) -> Answered<Self> {
+    pub(crate) async fn take(
+        app: &App,
+        plan: &Arc<Plan>,
+        submission: &Arc<Submission>,
+        principal: &Principal,
+    ) -> Answered<Self> {
+        let criteria = plan.asks.iter().filter_map(|ask| match &ask.asked {
+            Asked::Criteria(of, text) => Some((*of, text.as_str())),
+            Asked::Key(_) => None,
+        });
+        let criteria: Vec<_> = criteria.collect();
+        let reading = Reading::of(app, principal, &criteria, &submission.base).await?;
+        let (shared, planned) = (Arc::clone(submission), Arc::clone(plan));
+        let long = submission.is_long() && !criteria.is_empty();
+        let (reading, asks) = work::run(long, move || {
+            let asks = questions(&planned, &shared, &reading)?;
+            Ok::<_, Fault>((reading, asks))
+        })
+        .await??;
         let mut snapshot = Self {
             asks: Vec::new(),
             found: Vec::new(),
             verified: Vec::new(),
             keys: HashMap::new(),
+            reading,
         };
-        snapshot.ask(app, plan.asks.clone()).await?;
+        snapshot.ask(app, asks).await?;
         let further = snapshot.matched_keys(plan, submission);
         snapshot.ask(app, further).await?;
         for at in 0..plan.asks.len() {
             snapshot.verified[at] = snapshot.verify(app, at, &submission.base).await?;
         }
         Ok(snapshot)
+    }
+
+    /// What the criteria were read with, and what new resources are to be read with.
+    pub(crate) fn reading(&self) -> &Reading {
+        &self.reading
+    }
+
+    /// True when criteria may name parameters that are not R4's own: what they find depends on these.
+    pub(crate) fn depends_on_params(&self) -> bool {
+        !self.reading.params.set.is_standard()
+            && self.asks.iter().any(|ask| matches!(ask.asked, Match::Query(_)))
     }
 
     /// What the write set depends on.
@@ -87,7 +128,7 @@ impl Snapshot {
     /// Type and text of a lookup by criteria.
     pub(crate) fn query(&self, ask: usize) -> Option<(ResourceType, &str)> {
         match &self.asks[ask].asked {
-            Match::Query(resource_type, query) => Some((*resource_type, query)),
+            Match::Query(criteria) => Some((criteria.of(), criteria.text())),
             Match::Key(_) | Match::SearchParams => None,
         }
     }
@@ -100,7 +141,7 @@ impl Snapshot {
         }
     }
 
-    async fn ask(&mut self, app: &App, asks: Vec<Ask>) -> Answered<()> {
+    async fn ask(&mut self, app: &App, asks: Vec<Question>) -> Answered<()> {
         let first = self.asks.len();
         self.found.resize(first + asks.len(), MatchOutcome::Hidden);
         self.verified.resize(first + asks.len(), Vec::new());
@@ -127,18 +168,17 @@ impl Snapshot {
 
     /// Matches of criteria whose bytes, at the version that the commit will check, do not say otherwise.
     async fn verify(&self, app: &App, at: usize, base: &str) -> Answered<Vec<ResourceId>> {
-        let (Match::Query(of, query), MatchOutcome::Query(ids)) =
-            (&self.asks[at].asked, &self.found[at])
+        let (Some((of, query)), MatchOutcome::Query(ids)) = (self.query(at), &self.found[at])
         else {
             return Ok(Vec::new());
         };
         let mut verified = Vec::new();
         for id in ids {
-            let key = ResourceKey::new(*of, id.clone());
+            let key = ResourceKey::new(of, id.clone());
             let met = match self.keys.get(&key).map(|ask| &self.found[*ask]) {
                 Some(MatchOutcome::Key(Some((version, false)))) => {
                     let version = VersionKey { key, version: *version };
-                    holds(app, &self.asks[at].permit, &version, query, base).await?
+                    self.holds(app, at, &version, (query, base)).await?
                 }
                 // Whoever may not write it must not make another one instead.
                 Some(MatchOutcome::Hidden) => true,
@@ -152,9 +192,38 @@ impl Snapshot {
         Ok(verified)
     }
 
+    /// Whether a version meets criteria on its own bytes.
+    async fn holds(
+        &self,
+        app: &App,
+        ask: usize,
+        version: &VersionKey,
+        (query, base): (&str, &str),
+    ) -> Answered<bool> {
+        let known = (version.to_string(), query.to_owned());
+        if app.verified.contains_key(&known) {
+            return Ok(true);
+        }
+        let Some(stored) = app.store.vread(&self.asks[ask].permit, version).await? else {
+            return Ok(false);
+        };
+        if stored.is_tombstone() {
+            return Ok(false);
+        }
+        let body = app.payloads.open(&stored).await?;
+        let of = version.key.resource_type;
+        let tree = Tree::parse(body.to_vec()).map_err(|_| broken(&version.key))?;
+        if condition::holds(query, tree.root(), of, base, &self.reading) == Verdict::Fails {
+            tracing::warn!("a conditional match did not hold on its own bytes and was left out");
+            return Ok(false);
+        }
+        app.verified.insert(known, ());
+        Ok(true)
+    }
+
     /// Current versions of whatever criteria matched: under the permit of the operation that will touch it, if one
     /// will, else under that of the lookup.
-    fn matched_keys(&self, plan: &Plan, submission: &Submission) -> Vec<Ask> {
+    fn matched_keys(&self, plan: &Plan, submission: &Submission) -> Vec<Question> {
         let mut permits: HashMap<usize, &Permit> = HashMap::new();
         for (operation, step) in submission.operations.iter().zip(&plan.steps) {
             let touches = matches!(
@@ -174,12 +243,30 @@ impl Snapshot {
             for id in ids {
                 let key = ResourceKey::new(of, id.clone());
                 if !self.keys.contains_key(&key) {
-                    further.push(Ask { permit: permit.clone(), asked: Match::Key(key) });
+                    further.push(Question { permit: permit.clone(), asked: Match::Key(key) });
                 }
             }
         }
         further
     }
+}
+
+/// The lookups of a plan, read; what cannot be read is refused with the place of its entry.
+fn questions(plan: &Plan, submission: &Submission, reading: &Reading) -> Answered<Vec<Question>> {
+    let asks = plan.asks.iter().enumerate().map(|(at, ask)| {
+        let asked = match &ask.asked {
+            Asked::Key(key) => Match::Key(key.clone()),
+            Asked::Criteria(of, text) => {
+                let read = reading.read(*of, text, &submission.base);
+                Match::Query(read.map_err(|fault| match plan.asking(at) {
+                    Some(operation) => placed(submission, operation, fault),
+                    None => fault,
+                })?)
+            }
+        };
+        Ok(Question { permit: ask.permit.clone(), asked })
+    });
+    asks.collect()
 }
 
 impl Unchanged {
@@ -253,32 +340,6 @@ pub(crate) async fn at_version(
 ) -> Answered<StoredVersion> {
     let stored = app.store.vread(permit, version).await?;
     stored.filter(|stored| !stored.is_tombstone()).ok_or_else(Fault::not_found)
-}
-
-async fn holds(
-    app: &App,
-    permit: &Permit,
-    version: &VersionKey,
-    query: &str,
-    base: &str,
-) -> Answered<bool> {
-    let known = (version.to_string(), query.to_owned());
-    if app.verified.contains_key(&known) {
-        return Ok(true);
-    }
-    let Some(stored) = app.store.vread(permit, version).await? else { return Ok(false) };
-    if stored.is_tombstone() {
-        return Ok(false);
-    }
-    let body = app.payloads.open(&stored).await?;
-    let of = version.key.resource_type;
-    let tree = Tree::parse(body.to_vec()).map_err(|_| broken(&version.key))?;
-    if condition::holds(query, tree.root(), of, base) == Verdict::Fails {
-        tracing::warn!("a conditional match did not hold on its own bytes and was left out");
-        return Ok(false);
-    }
-    app.verified.insert(known, ());
-    Ok(true)
 }
 
 fn broken(key: &ResourceKey) -> Fault {

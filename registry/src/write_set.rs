@@ -6,11 +6,12 @@
 
 use std::sync::Arc;
 
-use fhir::{Instant, ResourceId, ResourceKey, ResourceType, VersionId};
+use fhir::{Instant, ResourceId, ResourceKey, VersionId};
 use policy::Permit;
 
 use crate::index::IndexRows;
 use crate::reading::{Asked, Reply};
+use crate::search::Criteria;
 
 /// Everything one submission changes: committed whole or not at all.
 #[derive(Default)]
@@ -98,12 +99,12 @@ pub struct WrappedKey {
 }
 
 /// Something preparation looked up.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Match {
     /// Current version of a resource.
     Key(ResourceKey),
-    /// Resources of a type that match a conditional query (`If-None-Exist`, conditional reference or URL).
-    Query(ResourceType, String),
+    /// Resources that match criteria (`If-None-Exist`, conditional reference or URL).
+    Query(Criteria),
     /// Which search parameters are in force. A set that depends on it is stale when they change.
     SearchParams,
 }
@@ -123,7 +124,7 @@ pub enum MatchOutcome {
 }
 
 /// A lookup with its answer: the set is stale if the writer finds another one.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Dependency {
     /// The permit it was asked with; the writer asks with the same.
     pub permit: Permit,

@@ -7,14 +7,14 @@
 use actix_web::web::Path;
 use fhir::{ResourceKey, ResourceType, VersionId};
 use policy::{AccessRequest, Principal};
-use registry::search::{ParseOptions, Total, pairs, parse_pairs};
+use registry::search::{Total, pairs};
 
 use super::call::{Call, refusal, resource_key, resource_type};
 use super::create::only;
 use super::etag;
 use super::prefer::Return;
 use super::reply::{self, Reply};
-use crate::clock;
+use crate::criteria::Reading;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::outcome;
 use crate::submission::{Submission, Verb};
@@ -99,14 +99,13 @@ async fn matches(
     let permit = policy::decide(principal, &AccessRequest::Match(of));
     let permit = permit.map_err(|deny| refusal(&deny))?;
     let invalid = |text: String| Fault::new(FaultKind::Invalid, text);
-    let pairs = pairs(query)?;
-    if let Some((name, _)) = pairs.iter().find(|(name, _)| RESULTS.contains(&name.as_str())) {
+    if let Some((name, _)) = pairs(query)?.iter().find(|(name, _)| RESULTS.contains(&name.as_str()))
+    {
         return Err(invalid(format!("criteria have no {name}")));
     }
     let base = call.base();
-    let options =
-        ParseOptions { base_url: &base, lenient: false, now_us: clock::now_us(), codes: None };
-    let mut parsed = parse_pairs(of, pairs, &options)?;
+    let reading = Reading::of(&call.app, principal, &[(of, query)], &base).await?;
+    let mut parsed = reading.search(of, query, &base)?;
     if parsed.legs.iter().all(|leg| leg.filters.is_empty()) || !parsed.ignored.is_empty() {
         return Err(invalid("a conditional delete needs criteria that are all understood".into()));
     }

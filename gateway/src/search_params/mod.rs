@@ -99,6 +99,14 @@ impl Params {
         of: Option<ResourceType>,
         pairs: &[(String, String)],
     ) -> Answered<Arc<Loaded>> {
+        match self.is_enough(of, pairs) {
+            true => Ok(self.current()),
+            false => self.refresh(app).await,
+        }
+    }
+
+    /// Whether what was loaded last will do for these names, as all of them are R4's own.
+    pub(crate) fn is_enough(&self, of: Option<ResourceType>, pairs: &[(String, String)]) -> bool {
         let known = self.current();
         let is_own = |name: &str| {
             let is_known = |of| fhir::search_param(of, split_name(name).0).is_some();
@@ -114,10 +122,7 @@ impl Params {
             let words = words.flat_map(|text| text.split(|c: char| !is_code(c)));
             known.set.mentions(words.map(|word| word.trim_start_matches('-')))
         };
-        if pairs.iter().all(|(name, _)| is_own(name)) && !mentions() {
-            return Ok(known);
-        }
-        self.refresh(app).await
+        pairs.iter().all(|(name, _)| is_own(name)) && !mentions()
     }
 }
 

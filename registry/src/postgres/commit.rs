@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use fhir::{Instant, ResourceType};
+use fhir::Instant;
 use policy::Permit;
 use sqlx::{PgConnection, Row};
 
@@ -19,7 +19,7 @@ use crate::finishing::{Finishing, PARALLEL_WRITES_MIN, PART_WRITES, finish_all};
 use crate::hash::IndexKey;
 use crate::place::Current;
 use crate::reading::{NoReply, READS_TIME_MAX};
-use crate::search;
+use crate::search::{self, Criteria};
 use crate::write_set::{Committed, CommittedVersion, Dependency, Match, MatchOutcome, WriteSet};
 
 /// Why a set did not go in.
@@ -210,7 +210,7 @@ impl Group<'_> {
     async fn find(&mut self, dependency: &Dependency) -> Result<MatchOutcome, SetError> {
         match &dependency.asked {
             Match::Key(key) => Ok(self.known.resolve(&dependency.permit, key)),
-            Match::Query(of, query) => self.find_matches(&dependency.permit, *of, query).await,
+            Match::Query(criteria) => self.find_matches(&dependency.permit, criteria).await,
             Match::SearchParams => Ok(MatchOutcome::SearchParams(self.newest_param().await?)),
         }
     }
@@ -219,14 +219,13 @@ impl Group<'_> {
     async fn find_matches(
         &mut self,
         permit: &Permit,
-        of: ResourceType,
-        query: &str,
+        criteria: &Criteria,
     ) -> Result<MatchOutcome, SetError> {
-        if looks_further(query) || self.pending.types().contains(&of) {
+        if !criteria.is_of_one_type() || self.pending.types().contains(&criteria.of()) {
             self.pending.flush(self.conn).await?;
         }
         let conn = &mut &mut *self.conn;
-        match search::matching_ids(of, query, permit, self.index_key, conn).await {
+        match search::matching_ids(criteria, permit, self.index_key, conn).await {
             Ok(ids) => Ok(MatchOutcome::Query(ids)),
             // The transaction may be broken: it must not be committed.
             Err(ReadError::Unavailable(text) | ReadError::Damaged(text)) => {
@@ -235,16 +234,6 @@ impl Group<'_> {
             Err(error) => Err(SetError::Refused(CommitError::Unavailable(error.to_string()))),
         }
     }
-}
-
-/// True unless a query is of plain parameters: any other may look at resources of other types.
-fn looks_further(query: &str) -> bool {
-    let plain = |pair: &str| {
-        let name = pair.split('=').next().unwrap_or_default();
-        let letters = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-        name.bytes().all(letters) || matches!(name, "_id" | "_tag" | "_profile" | "_security")
-    };
-    !query.split('&').all(plain)
 }
 
 /// The number is the writer's lock: "sealway" as bytes.

@@ -141,8 +141,8 @@ pub(super) async fn resolve(
     for asked in matches {
         outcomes.push(match asked {
             Match::Key(_) => of_keys.next().unwrap_or(MatchOutcome::Key(None)),
-            Match::Query(of, query) => MatchOutcome::Query(
-                search::matching_ids(*of, query, permit, index_key, &mut &mut *conn).await?,
+            Match::Query(criteria) => MatchOutcome::Query(
+                search::matching_ids(criteria, permit, index_key, &mut &mut *conn).await?,
             ),
             Match::SearchParams => {
                 let newest = newest_change(&mut *conn, &[search_parameter()]).await?;

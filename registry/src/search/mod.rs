@@ -10,6 +10,7 @@ mod at_once;
 mod clause;
 mod codes;
 mod condition;
+mod criteria;
 mod cursor;
 mod explain;
 mod groups;
@@ -52,6 +53,7 @@ pub use clause::{
     SortBy, SortKey, StringTest, Table, Tests, TokenTest, Total, UriTest,
 };
 pub use codes::{ANSWER_CODES_MAX, CodeAnswer, CodeQuestion, CodeSets, code_questions};
+pub use criteria::Criteria;
 pub use explain::{ExplainedLeg, ExplainedStatement, Explanation, Rows, explain};
 pub use in_force::with_params;
 pub use include::{INCLUDE_ROUNDS_MAX, INCLUDES_MAX};

@@ -12,12 +12,12 @@ use super::ask::{Connection, int};
 use super::at_once::{self, Taken};
 use super::clause::{Leg, SearchQuery, Total};
 use super::condition::Condition;
+use super::criteria::Criteria;
 use super::cursor::{self, Start};
 use super::hits::{self, Loaded};
 use super::include;
 use super::matching::{Matching, Plan};
 use super::order::{Order, Place};
-use super::parse::{ParseOptions, parse};
 use super::resolve::{Limits, Resolver};
 use super::scope::Scope;
 use super::sql::{Bind, Sql};
@@ -307,23 +307,17 @@ async fn count<C: Connection>(
     Ok(total)
 }
 
-/// At most [`MATCHES_MAX`] ids of the resources that match a conditional query, ascending.
+/// At most [`MATCHES_MAX`] ids of the resources that match criteria, ascending.
 ///
 /// # Errors
-/// As [`run`]; also when the query names nothing but result parameters, or an unknown parameter.
+/// As [`run`].
 pub async fn matching_ids<C: Connection>(
-    of: ResourceType,
-    query: &str,
+    criteria: &Criteria,
     permit: &Permit,
     key: &IndexKey,
     connection: &mut C,
 ) -> Result<Vec<ResourceId>, ReadError> {
-    let options = ParseOptions { base_url: "", lenient: false, now_us: 0, codes: None };
-    let query = parse(of, query, &options)?;
-    let filters = &query.legs[0].filters;
-    if filters.is_empty() || !query.ignored.is_empty() {
-        return Err(ReadError::Invalid("a conditional query must name known parameters".into()));
-    }
+    let (of, filters) = (criteria.of(), criteria.filters());
     let scope = Scope::resolve(permit, key, connection).await?;
     let resolver = Resolver { scope: &scope, key, limits: Limits::default() };
     let conditions = resolver.conditions(of, filters, connection).await?;

@@ -187,16 +187,12 @@ impl Group<'_> {
     fn check_dependency(&mut self, dependency: &Dependency) -> Result<(), SetError> {
         let found = match &dependency.asked {
             Match::Key(key) => resolve_key(self.conn, self.index_key, &dependency.permit, key)?,
-            Match::Query(resource_type, query) => {
+            Match::Query(criteria) => {
                 self.pending.flush(self.conn)?;
-                let ids = search::matches(
-                    self.conn,
-                    self.index_key,
-                    &dependency.permit,
-                    *resource_type,
-                    query,
-                )
-                .map_err(|error| SetError::Refused(CommitError::Unavailable(error.to_string())))?;
+                let ids = search::matches(self.conn, self.index_key, &dependency.permit, criteria)
+                    .map_err(|error| {
+                        SetError::Refused(CommitError::Unavailable(error.to_string()))
+                    })?;
                 MatchOutcome::Query(ids)
             }
             Match::SearchParams => {

@@ -109,9 +109,8 @@ pub(super) fn resolve(
         .iter()
         .map(|asked| match asked {
             Match::Key(key) => Ok(resolve_key(conn, index_key, permit, key)?),
-            Match::Query(resource_type, query) => {
-                search::matches(conn, index_key, permit, *resource_type, query)
-                    .map(MatchOutcome::Query)
+            Match::Query(criteria) => {
+                search::matches(conn, index_key, permit, criteria).map(MatchOutcome::Query)
             }
             Match::SearchParams => {
                 Ok(MatchOutcome::SearchParams(newest_change(conn, &[search_parameter()])?))

@@ -1,6 +1,6 @@
 //! Runs searches on a connection; all statements of one see one snapshot.
 
-use fhir::{ResourceId, ResourceType};
+use fhir::ResourceId;
 use futures::FutureExt;
 use policy::Permit;
 use rusqlite::Connection;
@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use crate::error::ReadError;
 use crate::hash::IndexKey;
 use crate::page::Page;
-use crate::search::{self, Explanation, SearchQuery};
+use crate::search::{self, Criteria, Explanation, SearchQuery};
 
 /// One page of a search, on the snapshot of the connection.
 pub(super) fn search(
@@ -35,12 +35,9 @@ pub(super) fn matches(
     mut conn: &Connection,
     index_key: &IndexKey,
     permit: &Permit,
-    resource_type: ResourceType,
-    query: &str,
+    criteria: &Criteria,
 ) -> Result<Vec<ResourceId>, ReadError> {
-    search::matching_ids(resource_type, query, permit, index_key, &mut conn)
-        .now_or_never()
-        .expect(AT_ONCE)
+    search::matching_ids(criteria, permit, index_key, &mut conn).now_or_never().expect(AT_ONCE)
 }
 
 const AT_ONCE: &str = "statements on SQLite are answered at once";

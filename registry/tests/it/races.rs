@@ -1,15 +1,18 @@
 //! Many clients at once.
 
+use std::collections::HashMap;
+
 use futures::future::join_all;
 use policy::Permit;
 use registry::error::CommitError;
+use registry::search::{CodeAnswer, CodeQuestion, Criteria, ParseOptions};
 use registry::store::Store;
 use registry::write_set::{Dependency, Match, MatchOutcome, WrappedKey, WriteSet};
 use serde_json::json;
 
 use crate::engines::on_each_engine;
 use crate::oracle::corpus;
-use crate::sets::{ORGANIZATION, commit_one, id, set, write};
+use crate::sets::{ORGANIZATION, commit_one, criteria, id, set, write};
 
 #[test]
 fn of_64_conditional_creates_exactly_one_is_made() {
@@ -24,7 +27,7 @@ fn of_64_conditional_creates_exactly_one_is_made() {
 /// Conditional create as a gateway does it; true if this one made the resource.
 pub(crate) async fn create_if_none(store: &dyn Store, n: usize) -> bool {
     let permit = Permit::maintenance();
-    let asked = Match::Query(ORGANIZATION, "identifier=urn:org|1".into());
+    let asked = Match::Query(criteria(ORGANIZATION, "identifier=urn:org|1").unwrap());
     loop {
         let found = store.resolve(&permit, std::slice::from_ref(&asked)).await.unwrap().remove(0);
         if found != MatchOutcome::Query(Vec::new()) {
@@ -136,7 +139,8 @@ fn a_set_that_fails_against_expectation_takes_nothing_from_its_neighbours() {
 
         for (n, result) in (0..).zip(&results) {
             assert_eq!(result.is_ok(), !broken(n), "set {n}: {result:?}");
-            let asked = Match::Query(ORGANIZATION, format!("identifier=urn:org|{n}"));
+            let asked =
+                Match::Query(criteria(ORGANIZATION, &format!("identifier=urn:org|{n}")).unwrap());
             let found = store.resolve(&Permit::maintenance(), &[asked]).await.unwrap();
             let ids = if broken(n) { vec![] } else { vec![id(&format!("o{n}"))] };
             assert_eq!(found, [MatchOutcome::Query(ids)], "set {n}");
@@ -164,5 +168,39 @@ fn concurrent_updates_each_make_one_version() {
 
         made.sort_unstable();
         assert_eq!(made, (2..=17).collect::<Vec<u64>>());
+    });
+}
+
+#[test]
+fn criteria_by_a_hierarchy_of_codes_are_checked_again_by_the_writer() {
+    on_each_engine(async |site| {
+        let store = &*site.store;
+        let permit = Permit::maintenance();
+        let below = CodeQuestion::Below { system: Some("urn:org".into()), code: "1".into() };
+        let code = |code: &str| CodeAnswer::Code { system: "urn:org".into(), code: code.into() };
+        let codes = HashMap::from([(below, Ok(vec![code("1"), code("1.1")]))]);
+        let options = ParseOptions { base_url: "", lenient: false, now_us: 0, codes: Some(&codes) };
+        let asked = Criteria::parse(ORGANIZATION, "type:below=urn:org|1", &options).unwrap();
+        let asked = Match::Query(asked);
+        let organization = |id: &str, code: &str| {
+            let coding = json!({"coding": [{"system": "urn:org", "code": code}]});
+            let json = json!({"resourceType": "Organization", "id": id, "type": [coding]});
+            set(vec![corpus::make(&json, store.index_key())])
+        };
+        let depending = |found: &MatchOutcome, set: WriteSet| {
+            let (permit, asked, found) = (permit.clone(), asked.clone(), found.clone());
+            WriteSet { depends: vec![Dependency { permit, asked, found }], ..set }
+        };
+
+        let nothing = MatchOutcome::Query(Vec::new());
+        let found = async || store.resolve(&permit, std::slice::from_ref(&asked)).await.unwrap();
+        assert_eq!(found().await, std::slice::from_ref(&nothing));
+        store.commit(organization("other", "2")).await.unwrap();
+        store.commit(depending(&nothing, organization("first", "1.1"))).await.unwrap();
+        let second = store.commit(depending(&nothing, organization("second", "1"))).await;
+
+        assert!(matches!(second, Err(CommitError::Stale)), "{second:?}");
+        let first = MatchOutcome::Query(vec![id("first")]);
+        assert_eq!(found().await, [first]);
     });
 }

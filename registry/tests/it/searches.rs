@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 use crate::engines::{Site, on_each_engine};
 use crate::oracle::corpus;
-use crate::sets::{delete, id, set, version};
+use crate::sets::{criteria, delete, id, set, version};
 
 #[test]
 fn includes_bring_targets_and_sources_once_and_after_the_matches() {
@@ -125,7 +125,7 @@ fn a_conditional_query_finds_two_at_most_in_ascending_order() {
         write(site, clinic()).await;
         let permit = Permit::maintenance();
         let ask = async |text: &str| {
-            let asked = [Match::Query(ResourceType::OBSERVATION, text.to_owned())];
+            let asked = [Match::Query(criteria(ResourceType::OBSERVATION, text)?)];
             site.store.resolve(&permit, &asked).await
         };
 

@@ -2,9 +2,10 @@
 
 use fhir::{Instant, ResourceId, ResourceKey, ResourceType, VersionId};
 use policy::{AccessRequest, Permit, Principal, Role};
-use registry::error::CommitError;
+use registry::error::{CommitError, ReadError};
 use registry::index::IndexRows;
 use registry::index::rows::{DateRow, StringRow, TokenRow};
+use registry::search::{Criteria, ParseOptions};
 use registry::store::Store;
 use registry::write_set::{Action, CommittedVersion, Finish, Finished, Write, WriteSet};
 
@@ -109,3 +110,9 @@ pub(crate) async fn commit_one(
 
 /// Type of all test resources that belong to no patient.
 pub(crate) const ORGANIZATION: ResourceType = ResourceType::ORGANIZATION;
+
+/// Criteria as a gateway reads them, without parameters or terminology of its own.
+pub(crate) fn criteria(of: ResourceType, text: &str) -> Result<Criteria, ReadError> {
+    let options = ParseOptions { base_url: "", lenient: false, now_us: 0, codes: None };
+    Criteria::parse(of, text, &options)
+}

@@ -1,0 +1,97 @@
+//! Criteria of conditional interactions, read with the search parameters in force and with what terminology answers.
+//!
+//! Read before each attempt to commit: the commit is stale when the parameters change (`Match::SearchParams`), and then
+//! they are read again. Value sets and code systems are those that are stored before the submission, as for a search.
+//! Not here: what they match (`registry`), whether that holds on the bytes (`condition`).
+
+use std::sync::Arc;
+
+use fhir::ResourceType;
+use policy::Principal;
+use registry::search::{
+    Criteria, ParseOptions, SearchQuery, SearchTarget, code_questions, pairs, parse, with_params,
+};
+
+use crate::app::App;
+use crate::clock;
+use crate::codes::{self, Answers};
+use crate::error::Answered;
+use crate::search_params::Loaded;
+
+/// What criteria are read with.
+pub(crate) struct Reading {
+    /// The parameters in force.
+    pub(crate) params: Arc<Loaded>,
+    /// What terminology answers to their questions.
+    pub(crate) codes: Answers,
+}
+
+impl Reading {
+    /// Looks up what some criteria need: the newest parameters where one names a parameter that is not R4's own, and
+    /// the codes of value sets and hierarchies.
+    ///
+    /// # Errors
+    /// 400 for what is no query; 503 when the registry is away.
+    pub(crate) async fn of(
+        app: &App,
+        principal: &Principal,
+        criteria: &[(ResourceType, &str)],
+        base: &str,
+    ) -> Answered<Self> {
+        let (mut split, mut is_enough) = (Vec::with_capacity(criteria.len()), true);
+        for (of, text) in criteria {
+            let pairs = pairs(text)?;
+            is_enough = is_enough && app.search_params.is_enough(Some(*of), &pairs);
+            split.push((SearchTarget::Type(*of), pairs));
+        }
+        let params = match is_enough {
+            true => app.search_params.current(),
+            false => app.search_params.refresh(app).await?,
+        };
+        let options = options(base);
+        let mut questions = Vec::new();
+        for (target, pairs) in &split {
+            let asked = with_params(&params.set, || Ok(code_questions(target, pairs, &options)));
+            // What has no whole index is refused when it is read.
+            for question in asked.unwrap_or_default() {
+                if !questions.contains(&question) {
+                    questions.push(question);
+                }
+            }
+        }
+        let codes = codes::answers(app, principal, questions).await?;
+        Ok(Self { params, codes })
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// 400 naming the parameter, 503 while its index is made.
+    pub(crate) fn read(&self, of: ResourceType, text: &str, base: &str) -> Answered<Criteria> {
+        let options = self.options(of, text, base)?;
+        Ok(with_params(&self.params.set, || Criteria::parse(of, text, &options))?)
+    }
+
+    /// Reads one as a search for all that it matches.
+    ///
+    /// # Errors
+    /// As [`Reading::read`].
+    pub(crate) fn search(&self, of: ResourceType, text: &str, base: &str) -> Answered<SearchQuery> {
+        let options = self.options(of, text, base)?;
+        Ok(with_params(&self.params.set, || parse(of, text, &options))?)
+    }
+
+    fn options<'r>(
+        &'r self,
+        of: ResourceType,
+        text: &str,
+        base: &'r str,
+    ) -> Answered<ParseOptions<'r>> {
+        self.params.check_limits(Some(of), &pairs(text)?)?;
+        Ok(ParseOptions { codes: Some(&self.codes), ..options(base) })
+    }
+}
+
+fn options(base: &str) -> ParseOptions<'_> {
+    ParseOptions { base_url: base, lenient: false, now_us: clock::now_us(), codes: None }
+}

@@ -1,0 +1,69 @@
+//! Criteria of a conditional interaction, read: `If-None-Exist`, conditional URLs and references.
+//!
+//! Spec: FHIR R4 http.html#ccreate, #cond-update, references.html. Read once, before the writer: it knows no parameters
+//! of the installation and no terminology, and asks with what was read, again and again.
+//! Not here: who reads them with which parameters (`gateway`), how they are answered ([`matching_ids`]).
+//!
+//! [`matching_ids`]: super::matching_ids
+
+use std::sync::Arc;
+
+use fhir::ResourceType;
+
+use super::clause::Filter;
+use super::parse::{ParseOptions, parse_pairs};
+use crate::error::ReadError;
+
+/// What a resource of a type must pass to be meant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Criteria {
+    of: ResourceType,
+    text: Box<str>,
+    filters: Arc<[Filter]>,
+}
+
+impl Criteria {
+    /// Reads criteria as a query string. Custom parameters count within [`with_params`](super::with_params).
+    ///
+    /// # Errors
+    /// As [`parse`](super::parse()); also when nothing but parameters of results is named, or one that is not known.
+    pub fn parse(
+        of: ResourceType,
+        text: &str,
+        options: &ParseOptions<'_>,
+    ) -> Result<Self, ReadError> {
+        let pairs = super::query_string::pairs(text)?;
+        let options = ParseOptions { lenient: false, ..*options };
+        let mut query = parse_pairs(of, pairs, &options)?;
+        let filters = std::mem::take(&mut query.legs[0].filters);
+        if filters.is_empty() || !query.ignored.is_empty() {
+            let text = "a conditional query must name known parameters";
+            return Err(ReadError::Invalid(text.to_owned()));
+        }
+        Ok(Self { of, text: text.into(), filters: filters.into() })
+    }
+
+    /// The type that is searched.
+    pub fn of(&self) -> ResourceType {
+        self.of
+    }
+
+    /// The query as it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn filters(&self) -> &[Filter] {
+        &self.filters
+    }
+
+    /// Whether whatever they match is told by resources of the one type alone: no hierarchy, no reference is followed.
+    pub(crate) fn is_of_one_type(&self) -> bool {
+        let plain = |pair: &str| {
+            let name = pair.split('=').next().unwrap_or_default();
+            let letters = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+            name.bytes().all(letters) || matches!(name, "_id" | "_tag" | "_profile" | "_security")
+        };
+        self.text.split('&').all(plain)
+    }
+}
