@@ -1,60 +1,103 @@
 //! Where in an XML document the strict reader's issues lie, which it found in the JSON made of it.
 //!
 //! Only done when there are issues: the document is read a second time, and the element whose location agrees with
-//! an issue's for the longest is taken. Not here: issues of the XML itself, which know their place (`reader`).
+//! an issue's for the longest is taken. Each element looks for the issues at and below it in a sorted list, so the time is
+//! that of the document, whatever the number of issues. Not here: issues of the XML itself, which know their place
+//! (`reader`).
 
 use super::reader::XmlReader;
-use super::text::{position, prepare};
+use super::text::prepare;
 use crate::Issue;
 
-/// Adds line and column to issues whose location is in the document. A long document is left alone.
-pub fn place_in_xml(xml: &[u8], issues: &mut [Issue]) {
-    if xml.len() > SEARCHED_BYTES_MAX {
-        return;
-    }
+/// Adds line and column to issues whose location is in the document, to the first [`PLACED_MAX`] of them.
+pub fn place_in_xml<'i>(xml: &[u8], issues: impl IntoIterator<Item = &'i mut Issue>) {
     let Ok(text) = prepare(xml) else { return };
-    let wanted = issues.iter().map(|issue| issue.expression.clone().unwrap_or_default()).collect();
-    let mut reader = XmlReader::new(&text, Some(Watch::new(wanted)));
+    let mut issues: Vec<&mut Issue> = issues.into_iter().take(PLACED_MAX).collect();
+    let wanted = issues.iter().map(|issue| issue.expression.clone().unwrap_or_default());
+    let mut reader = XmlReader::new(&text, Some(Watch::new(wanted.collect())));
     reader.run();
     let Some(watch) = reader.watch else { return };
-    for (issue, (_, best)) in issues.iter_mut().zip(watch.wanted) {
-        if let Some((_, at)) = best {
-            let (line, column) = position(text.as_bytes(), at);
-            issue.text.push_str(&format!(" (line {line}, column {column})"));
-        }
+    let mut found: Vec<(usize, usize)> =
+        watch.wanted.iter().filter_map(|one| Some((one.best?.1, one.issue))).collect();
+    found.sort_unstable();
+    let mut lines = Lines { text: text.as_bytes(), read: 0, line: 1, begins: 0 };
+    for (at, issue) in found {
+        let (line, column) = lines.of(at);
+        issues[issue].text.push_str(&format!(" (line {line}, column {column})"));
     }
 }
 
-/// Locations that are looked for, with what was found: how much of one agrees, and where.
+/// Line and column of ascending places; columns count bytes, as in errors about JSON.
+struct Lines<'x> {
+    text: &'x [u8],
+    read: usize,
+    line: usize,
+    begins: usize,
+}
+
+impl Lines<'_> {
+    fn of(&mut self, at: usize) -> (usize, usize) {
+        let at = at.min(self.text.len());
+        for feed in memchr::memchr_iter(b'\n', &self.text[self.read..at]) {
+            self.line += 1;
+            self.begins = self.read + feed + 1;
+        }
+        self.read = at;
+        (self.line, at - self.begins + 1)
+    }
+}
+
+/// Locations that are looked for, sorted.
 pub(super) struct Watch {
-    wanted: Vec<(String, Option<(usize, usize)>)>,
+    wanted: Vec<Wanted>,
+}
+
+/// One of them, with what was found: how much of it agrees, and where.
+struct Wanted {
+    location: String,
+    issue: usize,
+    best: Option<(usize, usize)>,
 }
 
 impl Watch {
     fn new(wanted: Vec<String>) -> Self {
-        Self { wanted: wanted.into_iter().map(|each| (each, None)).collect() }
+        let wanted = wanted.into_iter().enumerate();
+        let wanted = wanted.map(|(issue, location)| Wanted { location, issue, best: None });
+        let mut wanted: Vec<Wanted> = wanted.collect();
+        wanted.sort_by(|a, b| a.location.cmp(&b.location));
+        Self { wanted }
     }
 
     /// An element of this location stands here.
     pub(super) fn see(&mut self, path: &str, at: usize) {
-        for (wanted, best) in &mut self.wanted {
-            let agrees = agreement(wanted, path);
-            if agrees > best.map_or(0, |(length, _)| length) {
-                *best = Some((agrees, at));
+        for one in self.from(path).take_while(|one| one.location.starts_with(path)) {
+            // It is the element, or stands below it.
+            if matches!(one.location.as_bytes().get(path.len()), None | Some(b'.' | b'[')) {
+                one.note(path.len(), at);
             }
+        }
+        let list = path.strip_suffix(']').and_then(|path| path.rsplit_once('['));
+        if let Some((list, _)) = list {
+            // It is the list round the element.
+            for one in self.from(list).take_while(|one| one.location == list) {
+                one.note(list.len(), at);
+            }
+        }
+    }
+
+    fn from(&mut self, location: &str) -> impl Iterator<Item = &mut Wanted> {
+        let first = self.wanted.partition_point(|one| one.location.as_str() < location);
+        self.wanted[first..].iter_mut()
+    }
+}
+
+impl Wanted {
+    fn note(&mut self, agrees: usize, at: usize) {
+        if agrees > self.best.map_or(0, |(length, _)| length) {
+            self.best = Some((agrees, at));
         }
     }
 }
 
-/// Length of the location when the element is it or stands above it; of the wanted one when that is the list around it.
-fn agreement(wanted: &str, path: &str) -> usize {
-    let goes_on = |rest: &str| rest.is_empty() || rest.starts_with(['.', '[']);
-    match (wanted.strip_prefix(path), path.strip_prefix(wanted)) {
-        (Some(rest), _) if goes_on(rest) => path.len(),
-        (_, Some(rest)) if rest.starts_with('[') && !rest.contains('.') => wanted.len(),
-        _ => 0,
-    }
-}
-
-/// Longest document that is read again for the places.
-const SEARCHED_BYTES_MAX: usize = 256 * 1024;
+/// Issues of one document that are given their line.
+pub(super) const PLACED_MAX: usize = 10_000;

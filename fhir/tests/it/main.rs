@@ -4,3 +4,4 @@ mod documents;
 mod mutations;
 mod search_examples;
 mod xml_examples;
+mod xml_places;

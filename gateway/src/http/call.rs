@@ -15,8 +15,9 @@ use policy::{AccessRequest, Deny, Permit, Principal};
 
 use super::budget::Claim;
 use super::guard::RequestId;
+use super::line::XmlBody;
 use super::negotiate::{self, Format};
-use super::prefer::Prefer;
+use super::prefer::{Applied, Prefer, Return};
 use super::{binary, body, etag, part};
 use crate::app::App;
 use crate::clock;
@@ -47,10 +48,9 @@ pub struct Call {
     pub part: Option<Subset>,
     /// The entry of the bundle that this call is, with a URL and a body of its own.
     entry: Option<Arc<Invocation>>,
+    /// Which preferences had a say.
+    pub preferences: Applied,
 }
-
-/// A body as it came, kept to tell the places of what is wrong with it.
-pub struct XmlBody(pub Bytes);
 
 impl FromRequest for Call {
     type Error = Fault;
@@ -68,6 +68,7 @@ impl FromRequest for Call {
             format: Format::Json,
             part: None,
             entry: None,
+            preferences: Applied::default(),
         }))
     }
 }
@@ -145,6 +146,7 @@ impl Call {
             format: Format::Json,
             part: None,
             entry: Some(entry),
+            preferences: Applied::default(),
         }
     }
 
@@ -273,9 +275,16 @@ impl Call {
         pairs.join("&")
     }
 
-    /// `Prefer` of this request.
-    pub fn prefer(&self) -> Prefer {
-        Prefer::of(self.http.headers())
+    /// What the caller prefers a write to answer with. Whoever does so notes it in `preferences`.
+    pub fn returns(&self) -> Option<Return> {
+        Prefer::of(self.http.headers()).returns
+    }
+
+    /// Whether the caller prefers that what is unknown in a query is ignored; the answer tells that this was heeded.
+    pub fn is_lenient(&self) -> bool {
+        let lenient = Prefer::of(self.http.headers()).lenient;
+        self.preferences.handled(lenient);
+        lenient == Some(true)
     }
 
     /// The body as FHIR JSON bytes, bounded; what comes as XML is converted, and from there on the JSON is the body.

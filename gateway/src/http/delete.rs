@@ -123,8 +123,13 @@ async fn matches(
 
 /// 204, or an OperationOutcome for who prefers that.
 fn answer(call: &Call, version: Option<VersionId>) -> actix_web::HttpResponse {
-    if call.prefer().returns != Some(Return::Outcome) {
-        return reply::deleted(version);
+    let wanted = call.returns();
+    // There is no resource to answer with, so that preference cannot be heeded.
+    if let Some(heeded @ (Return::Minimal | Return::Outcome)) = wanted {
+        call.preferences.returned(heeded);
+    }
+    if wanted != Some(Return::Outcome) {
+        return reply::deleted(call, version);
     }
     let text = if version.is_some() { "deleted" } else { "there was nothing to delete" };
     let mut answer = reply::json(call, 200, outcome::of_success(text, &call.request_id));

@@ -16,7 +16,7 @@ use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, ResponseError, we
 use futures::FutureExt;
 use tracing::Instrument;
 
-use super::call::XmlBody;
+use super::line;
 use super::negotiate::{self, Format};
 use super::shape;
 use crate::app::App;
@@ -120,7 +120,7 @@ async fn answer(
     let limit = Duration::from_millis(app.config.server.request_timeout_ms);
     let running = AssertUnwindSafe(tokio::time::timeout(limit, next.call(request))).catch_unwind();
     match running.await {
-        Ok(Ok(Ok(response))) => Ok(with_outcome(shape::settle(response).await, id, format)),
+        Ok(Ok(Ok(response))) => Ok(with_outcome(shape::settle(response).await, id, format).await),
         Ok(Ok(Err(error))) => Err(refuse(of_framework(&error))),
         Ok(Err(_elapsed)) => {
             Err(refuse(Fault::new(FaultKind::Unavailable, "the answer took too long; retry later")))
@@ -133,7 +133,7 @@ async fn answer(
 }
 
 /// Gives a refusal its body: the fault's, or one made from the framework's bare status.
-fn with_outcome(
+async fn with_outcome(
     response: ServiceResponse<impl MessageBody + 'static>,
     id: &str,
     format: Format,
@@ -143,19 +143,14 @@ fn with_outcome(
     if !status.is_client_error() && !status.is_server_error() {
         return response;
     }
-    let mut fault = match response.response().error() {
+    let fault = match response.response().error() {
         Some(error) => of_framework(error),
         None if response.headers().contains_key(header::CONTENT_TYPE) => return response,
         None => of_status(status),
     };
     let allowed = response.headers().get(header::ALLOW).cloned();
-    let chosen = {
-        let extensions = response.request().extensions();
-        if let Some(XmlBody(xml)) = extensions.get::<XmlBody>() {
-            fhir::place_in_xml(xml, &mut fault.issues);
-        }
-        extensions.get::<Format>().copied()
-    };
+    let fault = line::told(response.request(), fault).await;
+    let chosen = response.request().extensions().get::<Format>().copied();
     let mut rendered = render(&fault, id, chosen.unwrap_or(format));
     if fault.kind == FaultKind::UnsupportedMediaType && response.request().method() == Method::PATCH
     {

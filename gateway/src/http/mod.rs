@@ -19,6 +19,7 @@ pub mod health;
 pub mod history;
 pub mod hosts;
 pub mod ledger_files;
+pub mod line;
 pub mod message;
 mod message_tasks;
 pub mod negotiate;

@@ -69,7 +69,11 @@ pub fn written(call: &Call, base: &str, written: &Written) -> HttpResponse {
         let location = format!("{base}/{}", VersionKey { key: key.clone(), version });
         response.insert_header((header::LOCATION, location));
     }
-    match (call.prefer().returns, written.body()) {
+    let (wanted, body) = (call.returns(), written.body());
+    if let Some(wanted) = wanted.filter(|one| *one != Return::Representation || body.is_some()) {
+        call.preferences.returned(wanted);
+    }
+    match (wanted, body) {
         (Some(Return::Outcome), _) => {
             let text = if written.status == 201 { "created" } else { "stored" };
             finish(call, response, outcome::of_success(text, &call.request_id).into())
@@ -80,8 +84,9 @@ pub fn written(call: &Call, base: &str, written: &Written) -> HttpResponse {
 }
 
 /// 204 after a deletion.
-pub fn deleted(version: Option<VersionId>) -> HttpResponse {
+pub fn deleted(call: &Call, version: Option<VersionId>) -> HttpResponse {
     let mut response = builder(204);
+    shape::tell_preferences(call, &mut response);
     if let Some(version) = version {
         response.insert_header((header::ETAG, version.etag()));
     }

@@ -164,7 +164,7 @@ pub(super) async fn parse(
     let base = call.base();
     let mut options = ParseOptions {
         base_url: &base,
-        lenient: call.prefer().lenient == Some(true),
+        lenient: call.is_lenient(),
         now_us: clock::now_us(),
         codes: None,
     };

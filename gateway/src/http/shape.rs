@@ -17,6 +17,7 @@ use flate2::write::GzEncoder;
 
 use super::call::Call;
 use super::negotiate::Format;
+use super::prefer::PREFERENCE_APPLIED;
 use super::reply::FHIR_JSON;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::limits::{ANSWER_BYTES_MAX, GZIP_BYTES_MIN};
@@ -106,8 +107,16 @@ impl Shape {
     }
 }
 
+/// Tells which preferences had a say in the answer.
+pub fn tell_preferences(call: &Call, response: &mut HttpResponseBuilder) {
+    if let Some(applied) = call.preferences.header() {
+        response.insert_header((PREFERENCE_APPLIED, applied));
+    }
+}
+
 fn send(call: &Call, mut response: HttpResponseBuilder, body: Bytes, shape: Shape) -> HttpResponse {
     response.insert_header((header::CACHE_CONTROL, "no-store"));
+    tell_preferences(call, &mut response);
     if body.is_empty() {
         return response.finish();
     }

@@ -18,6 +18,7 @@ use policy::{AccessRequest, Principal};
 use super::bundle::Writer;
 use super::call::Call;
 use super::entry_read;
+use super::line;
 use super::operation::invoked;
 use super::prefer::Return;
 use super::reply::{self, Reply};
@@ -141,31 +142,20 @@ fn place(submission: &Submission, operation: &Operation, fault: Fault) -> Fault 
 async fn batch(call: &Call, posted: PostedBundle, base: &str, principal: &Principal) -> Reply {
     let PostedBundle { document, entries, .. } = posted;
     let left = Cell::new(ANSWER_BYTES_MAX);
-    let answers: Vec<EntryAnswer> = futures::stream::iter(entries)
+    let answers: Vec<Answered<EntryAnswer>> = futures::stream::iter(entries)
         .map(|entry| one(call, &document, entry, base, principal, &left))
         .buffered(BATCH_PARALLEL_MAX)
         .collect()
         .await;
     let mut out = Writer::new("batch-response", None);
-    answers.iter().for_each(|answer| answer.write(&mut out));
+    for answer in line::told_each(&call.http, answers).await {
+        let refused = |fault| EntryAnswer::refused(&fault, &call.request_id);
+        answer.unwrap_or_else(refused).write(&mut out);
+    }
     Ok(reply::json(call, 200, out.finish()))
 }
 
 async fn one(
-    call: &Call,
-    document: &Arc<Tree>,
-    entry: Answered<PostedEntry>,
-    base: &str,
-    principal: &Principal,
-    left: &Cell<usize>,
-) -> EntryAnswer {
-    match try_one(call, document, entry, base, principal, left).await {
-        Ok(answer) => answer,
-        Err(fault) => EntryAnswer::refused(&fault, &call.request_id),
-    }
-}
-
-async fn try_one(
     call: &Call,
     document: &Arc<Tree>,
     entry: Answered<PostedEntry>,
@@ -240,7 +230,10 @@ impl EntryAnswer {
             ));
             full_url = Some(format!("{base}/{key}"));
         }
-        let wanted = call.prefer().returns;
+        let wanted = call.returns();
+        if let Some(wanted) = wanted {
+            call.preferences.returned(wanted);
+        }
         let resource = match wanted {
             Some(Return::Representation) => written.body(),
             _ => None,

@@ -255,7 +255,9 @@ async fn entries_answer_as_preferred() {
         let request = site.request(reqwest::Method::POST, "").header("prefer", prefer);
         let request =
             request.header("content-type", "application/fhir+json").body(body.to_string());
-        Answer::of(request).await.expect(200).json()["entry"][0].clone()
+        let answer = Answer::of(request).await.expect(200);
+        assert_eq!(answer.header("preference-applied"), prefer);
+        answer.json()["entry"][0].clone()
     };
 
     for kind in ["transaction", "batch"] {

@@ -183,7 +183,11 @@ async fn a_deletion_says_what_it_did_to_who_prefers_an_outcome() {
     let second = delete().await;
 
     assert_eq!((first.header("etag"), second.header("etag")), ("W/\"2\"", ""));
+    assert_eq!(first.header("preference-applied"), "return=OperationOutcome");
     assert_eq!(first.issue().0, "informational");
+    let other = site.request(Method::DELETE, &path).header("prefer", "return=representation");
+    let other = Answer::of(other).await.expect(204);
+    assert_eq!(other.header("preference-applied"), "", "there is no resource to answer with");
     assert_eq!(second.json()["issue"][0]["diagnostics"], "there was nothing to delete");
     site.stop().await;
 }

@@ -111,6 +111,13 @@ async fn prefer_decides_what_a_write_answers() {
     let outcome = Answer::of(send("return=OperationOutcome")).await.expect(201);
     let whole = Answer::of(send("return=representation, handling=strict")).await.expect(201);
 
+    let plain = Answer::of(send("respond-async")).await.expect(201);
+
+    let applied = |answer: &Answer| answer.headers.get("preference-applied").cloned();
+    assert_eq!(minimal.header("preference-applied"), "return=minimal");
+    assert_eq!(outcome.header("preference-applied"), "return=OperationOutcome");
+    assert_eq!(whole.header("preference-applied"), "return=representation");
+    assert_eq!(applied(&plain), None, "it is not done, so it is not told");
     assert!(minimal.bytes.is_empty());
     assert!(minimal.header("location").contains("/_history/1"));
     assert_eq!(outcome.json()["resourceType"], "OperationOutcome");

@@ -67,7 +67,9 @@ async fn unknown_parameters_are_refused_unless_lenient_or_underscored() {
     site.get("/Patient?colour=red").await.expect(400);
     let lenient =
         site.request(Method::GET, "/Patient?colour=red").header("prefer", "handling=lenient");
-    let lenient = Answer::of(lenient).await.expect(200).json();
+    let lenient = Answer::of(lenient).await.expect(200);
+    assert_eq!(lenient.header("preference-applied"), "handling=lenient");
+    let lenient = lenient.json();
     let marked = site.get("/Patient?_totalMethod=count").await.expect(200).json();
 
     assert_eq!(lenient["entry"][1]["search"]["mode"], "outcome");

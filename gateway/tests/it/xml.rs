@@ -360,3 +360,56 @@ async fn large_answers_come_in_every_form() {
     assert_ne!(pretty.bytes, plain.bytes);
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_document_and_the_entries_of_a_batch_tell_the_line_too() {
+    let site = Site::start().await;
+    // A narrative of 400 KiB on 4,000 lines before what is wrong.
+    let padding = format!("<p>{}</p>\n", "x".repeat(92)).repeat(4_000);
+    let long = format!(
+        "<Patient xmlns=\"http://hl7.org/fhir\">\n<text><status value=\"generated\"/>\
+         <div xmlns=\"http://www.w3.org/1999/xhtml\">{padding}</div></text>\n  <birthDate value=\"1970-13\"/></Patient>"
+    );
+    assert!(long.len() > 256 * 1024);
+    let request = site.request(Method::POST, "/Patient").header(TYPE, XML);
+    let refused = Answer::of(request.body(long)).await.expect(400);
+    assert!(refused.text_all().contains("(line 4003, column 3)"), "{}", refused.text());
+
+    let entry = |resource: &str| {
+        format!(
+            "<entry>\n<resource>{resource}</resource>\n<request><method value=\"POST\"/><url value=\"Patient\"/></request></entry>\n"
+        )
+    };
+    let good = entry("<Patient><birthDate value=\"1970-12\"/></Patient>");
+    let bad = entry("<Patient>\n <gender value=\"x\"/>\n <birthDate value=\"1970-13\"/></Patient>");
+    let batch = format!(
+        "<Bundle xmlns=\"http://hl7.org/fhir\">\n<type value=\"batch\"/>\n{good}{bad}{good}</Bundle>"
+    );
+    let request = site.request(Method::POST, "").header(TYPE, XML);
+    let answer = Answer::of(request.header("accept", JSON).body(batch)).await.expect(200).json();
+
+    let statuses: Vec<&str> = answer["entry"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| &entry["response"]["status"].as_str().unwrap()[..3])
+        .collect();
+    assert_eq!(statuses, ["201", "400", "201"]);
+    let issues = answer["entry"][1]["response"]["outcome"]["issue"].as_array().unwrap();
+    let told: Vec<(&str, &str)> = issues
+        .iter()
+        .map(|issue| {
+            let text = issue["diagnostics"].as_str().unwrap();
+            (issue["expression"][0].as_str().unwrap(), text.rsplit_once(" (").unwrap().1)
+        })
+        .collect();
+    let place = "Bundle.entry[1].resource";
+    let expected = [
+        (format!("{place}.gender"), "line 8, column 2)"),
+        (format!("{place}.birthDate"), "line 9, column 2)"),
+    ];
+    for (place, line) in &expected {
+        assert!(told.contains(&(place.as_str(), line)), "{told:?}");
+    }
+    site.stop().await;
+}

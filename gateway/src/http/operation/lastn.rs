@@ -83,7 +83,7 @@ async fn scan(
     kinds: &mut Kinds,
 ) -> Answered<()> {
     let base = call.base();
-    let lenient = call.prefer().lenient == Some(true);
+    let lenient = call.is_lenient();
     let options = ParseOptions { base_url: &base, lenient, now_us: clock::now_us(), codes: None };
     let mut query = parse_pairs(ResourceType::OBSERVATION, pairs, &options)?;
     query.count = SCAN_COUNT;
