@@ -3,7 +3,10 @@
 //! Open: folder → keys → registry → right to seal → tenant key → journal → log (with recovery) → sealer thread → auth.
 //! Close: listeners first (their owners), then the sealer seals what is left, then the store goes.
 //! Tests open it in a temporary folder and use it in process.
-//! Not here: sockets (`http::server`, `mllp`).
+//! Not here: how its parts are configured (`stores`, `issuers`), sockets (`http::server`, `mllp`).
+
+mod issuers;
+mod stores;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,17 +16,13 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 use registry::access::{Journal, JournalError};
-use registry::error::SequencerError;
-use registry::postgres::{PostgresOptions, PostgresStore};
-use registry::sqlite::{SqliteOptions, SqliteStore};
 use registry::store::Store;
 use registry::write_set::WriteSet;
-use repository::{Bucket, Keyring, PayloadStore, S3Config};
+use repository::Keyring;
 use tokio::sync::watch;
 
 use crate::access::mover::Mover;
-use crate::auth::{Authenticator, DevIssuer, IssuerSettings, KeySource};
-use crate::clock;
+use crate::auth::{Authenticator, DevIssuer};
 use crate::config::Config;
 use crate::error::Fault;
 use crate::http::budget::{Budget, SHARE};
@@ -35,6 +34,13 @@ use crate::search_params::Params;
 use crate::telemetry::metrics::Metrics;
 use crate::terminology::Terminology;
 use crate::validation::Validation;
+
+pub use issuers::dev_issuer_file;
+use issuers::{open_auth, start_dev_issuer};
+pub(crate) use stores::{
+    of_sequencer, open_objects, open_store, open_store_to_check, open_store_to_rebuild,
+    sqlite_options,
+};
 
 /// Why the application did not open. The text says what and how to mend it.
 #[derive(Debug, thiserror::Error)]
@@ -208,118 +214,6 @@ fn check_budget(config: &Config) -> Result<(), OpenError> {
     Ok(())
 }
 
-pub(crate) async fn open_store(config: &Config) -> Result<Arc<dyn Store>, OpenError> {
-    if let Some(options) = postgres_options(config) {
-        let store = PostgresStore::connect(options).await;
-        return Ok(Arc::new(store.map_err(|error| of_registry(&error))?));
-    }
-    let options = sqlite_options(config);
-    make_private_file(&options.path)?;
-    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(options)).await;
-    let opened = opened.map_err(|error| OpenError::Registry(error.to_string()))?;
-    Ok(Arc::new(opened.map_err(|error| of_registry(&error))?))
-}
-
-/// The registry for its index to be made anew.
-pub(crate) async fn open_store_to_rebuild(config: &Config) -> Result<Arc<dyn Store>, OpenError> {
-    if let Some(options) = postgres_options(config) {
-        let mut options = options;
-        options.rebuilds = true;
-        let store = PostgresStore::connect(options).await;
-        return Ok(Arc::new(store.map_err(|error| of_registry(&error))?));
-    }
-    let mut options = sqlite_options(config);
-    options.rebuilds = true;
-    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(options)).await;
-    let opened = opened.map_err(|error| OpenError::Registry(error.to_string()))?;
-    Ok(Arc::new(opened.map_err(|error| of_registry(&error))?))
-}
-
-/// The registry as it is: nothing is made or brought up to date, and nothing may be written.
-pub(crate) async fn open_store_to_check(config: &Config) -> Result<Arc<dyn Store>, OpenError> {
-    if let Some(options) = postgres_options(config) {
-        let store = PostgresStore::connect_to_check(options).await;
-        return Ok(Arc::new(store.map_err(|error| of_registry(&error))?));
-    }
-    let options = sqlite_options(config);
-    let opened = tokio::task::spawn_blocking(move || SqliteStore::open_to_check(&options)).await;
-    let opened = opened.map_err(|error| OpenError::Registry(error.to_string()))?;
-    Ok(Arc::new(opened.map_err(|error| of_registry(&error))?))
-}
-
-fn postgres_options(config: &Config) -> Option<PostgresOptions> {
-    let url = config.database.url.as_ref()?;
-    let mut options = PostgresOptions::new(url, Arc::new(clock::now));
-    if config.database.readers > 0 {
-        options.max_connections = u32::try_from(config.database.readers).unwrap_or(u32::MAX);
-    }
-    options.full_text = config.search.full_text;
-    Some(options)
-}
-
-/// The embedded database of `config.data_dir`.
-pub(crate) fn sqlite_options(config: &Config) -> SqliteOptions {
-    let file = config.data_dir.join("registry.sqlite");
-    let mut options = SqliteOptions::new(file, Arc::new(clock::now));
-    if config.database.readers > 0 {
-        options.readers = config.database.readers;
-    }
-    options.full_text = config.search.full_text;
-    options
-}
-
-fn of_registry(error: &registry::error::OpenError) -> OpenError {
-    match error {
-        registry::error::OpenError::Damaged(_) => OpenError::Damaged(error.to_string()),
-        registry::error::OpenError::OlderSchema => OpenError::OlderSchema(error.to_string()),
-        _ => OpenError::Registry(error.to_string()),
-    }
-}
-
-pub(crate) fn open_objects(config: &Config) -> Result<Arc<dyn PayloadStore>, OpenError> {
-    let folder = match config.payload.url.as_deref() {
-        None => config.data_dir.join("objects"),
-        Some(url) => match url.strip_prefix("s3://") {
-            Some(bucket) => return open_bucket(config, bucket),
-            None => url.into(),
-        },
-    };
-    make_folder(&folder)?;
-    let bucket = Bucket::folder(&folder).map_err(|error| OpenError::Folder(error.to_string()))?;
-    Ok(Arc::new(bucket))
-}
-
-fn open_bucket(config: &Config, bucket: &str) -> Result<Arc<dyn PayloadStore>, OpenError> {
-    let payload = &config.payload;
-    let needed = |value: &Option<String>, name: &str| {
-        let missing =
-            || crate::config::ConfigError(format!("{name} is needed for an s3:// payload.url"));
-        value.clone().ok_or_else(missing)
-    };
-    let settings = S3Config {
-        endpoint: needed(&payload.s3_endpoint, "payload.s3_endpoint")?,
-        bucket: bucket.trim_end_matches('/').to_owned(),
-        region: payload.s3_region.clone(),
-        access_key_id: needed(&payload.s3_access_key_id, "payload.s3_access_key_id")?,
-        secret_access_key: needed(&payload.s3_secret_access_key, "payload.s3_secret_access_key")?,
-    };
-    let bucket = Bucket::s3(&settings).map_err(|error| OpenError::Folder(error.to_string()))?;
-    Ok(Arc::new(bucket))
-}
-
-/// One gateway a database: which one is a matter of the configuration.
-pub(crate) fn of_sequencer(error: SequencerError) -> OpenError {
-    match error {
-        SequencerError::Taken(_) => {
-            let text = format!(
-                "database.url: {error}; stop that gateway, or give this one a database of its own"
-            );
-            crate::config::ConfigError(text).into()
-        }
-        other => OpenError::Registry(other.to_string()),
-    }
-}
-
 /// The tenant's own key exists before the first record needs it.
 async fn make_tenant_key(payloads: &Payloads, store: &dyn Store) -> Result<(), OpenError> {
     let refused = |error: Fault| OpenError::Registry(error.to_string());
@@ -337,63 +231,6 @@ async fn make_tenant_key(payloads: &Payloads, store: &dyn Store) -> Result<(), O
         Err(error) => return Err(OpenError::Registry(error.to_string())),
     }
     Ok(())
-}
-
-/// `aud` that tokens must carry unless their issuer is configured otherwise.
-fn audience(config: &Config) -> String {
-    let server = &config.server;
-    match (&config.auth.audience, &server.public_url, server.listen.port()) {
-        (Some(audience), ..) => audience.clone(),
-        (None, Some(url), _) => format!("{}/fhir", url.trim_end_matches('/')),
-        // With a port that is not known yet there is no URL to name.
-        (None, None, 0) => "urn:sealway:local".to_owned(),
-        (None, None, _) => format!("http://{}/fhir", server.listen),
-    }
-}
-
-/// The development issuer, with its key kept for `sealway token` and the next start; on loopback only.
-fn start_dev_issuer(config: &Config) -> Result<Option<DevIssuer>, OpenError> {
-    if !config.auth.dev_issuer {
-        return Ok(None);
-    }
-    if !config.server.listen.ip().is_loopback() {
-        let text = "auth.dev_issuer is for loopback only: listen on 127.0.0.1, or configure [[auth.issuer]]";
-        return Err(crate::config::ConfigError(text.to_owned()).into());
-    }
-    let refused = |error: &dyn std::fmt::Display| OpenError::Key(format!("dev-issuer: {error}"));
-    let file = dev_issuer_file(&config.data_dir);
-    let issuer = DevIssuer::open(&file, "urn:sealway:dev-issuer", &audience(config));
-    issuer.map(Some).map_err(|error| refused(&error))
-}
-
-/// Where the development issuer keeps its key.
-pub fn dev_issuer_file(data_dir: &Path) -> std::path::PathBuf {
-    data_dir.join("keys/dev-issuer.json")
-}
-
-fn open_auth(config: &Config, dev: Option<&DevIssuer>) -> Result<Authenticator, OpenError> {
-    let mut settings: Vec<IssuerSettings> = dev.map(DevIssuer::settings).into_iter().collect();
-    for one in &config.auth.issuer {
-        let keys = match (&one.jwks_file, &one.jwks_url) {
-            (Some(file), None) => KeySource::File(file.clone()),
-            (None, Some(url)) => KeySource::Url(url.clone()),
-            _ => {
-                let text = format!("issuer {}: set jwks_file or jwks_url, one of them", one.issuer);
-                return Err(crate::config::ConfigError(text).into());
-            }
-        };
-        let audience = one.audience.clone().unwrap_or_else(|| audience(config));
-        let mut accepted = IssuerSettings::new(&one.issuer, &audience, keys);
-        if let Some(claim) = &one.roles_claim {
-            accepted.roles_claim.clone_from(claim);
-        }
-        settings.push(accepted);
-    }
-    let listen = config.server.listen;
-    let mut bases = vec![format!("http://{listen}/fhir"), format!("https://{listen}/fhir")];
-    bases.extend(config.server.public_url.iter().map(|url| format!("{url}/fhir")));
-    Authenticator::new(settings, bases, clock::now())
-        .map_err(|error| crate::config::ConfigError(format!("auth: {error}")).into())
 }
 
 fn start_sealer(
@@ -418,17 +255,6 @@ fn make_folder(folder: &Path) -> Result<(), OpenError> {
     builder
         .create(folder)
         .map_err(|error| OpenError::Folder(format!("{}: {error}", folder.display())))
-}
-
-/// Names and dates are readable in the index, so the file is its owner's only, whatever the folder's mode.
-/// SQLite gives the files beside it the same mode.
-fn make_private_file(file: &Path) -> Result<(), OpenError> {
-    let mut options = std::fs::OpenOptions::new();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let opened = options.open(file);
-    opened.map(drop).map_err(|error| OpenError::Registry(format!("{}: {error}", file.display())))
 }
 
 /// How long idle data keys stay in memory between sweeps.

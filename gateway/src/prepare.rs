@@ -4,31 +4,34 @@
 //! then the keys, and large contents into the object store. Nothing here depends on what only the writer knows.
 //! Not here: the decisions (`decide`), the final bytes (`finish`).
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+mod ready;
+mod targets;
+
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
 use fhir::{
     Instant, Node, ResourceId, ResourceKey, ResourceType, Template, Tree, VersionId, same_content,
-    write_json_string,
 };
 use policy::Permit;
 use registry::hash::IndexKey;
 use registry::index::{IndexRows, index_rows_with};
 use registry::params::search_parameter;
-use registry::write_set::{Action, Dependency, Match, MatchOutcome, Write, WriteSet};
-use repository::{CONTENT_BYTES_MAX, DataKey, INLINE_BYTES_MAX, Sealer, StagedObject};
+use registry::write_set::{Action, Dependency, Match, MatchOutcome, WriteSet};
+use repository::{CONTENT_BYTES_MAX, DataKey};
 
 use crate::app::App;
-use crate::decide::{Decided, Decision, decide, placed};
+use crate::decide::{Decision, decide, placed};
 use crate::error::{Answered, Fault, FaultKind};
-use crate::finish::VersionFinish;
-use crate::payload::Keys;
-use crate::plan::{Link, LinkPart, LinkTarget, Plan, order_of_standard};
+use crate::plan::{Plan, order_of_standard};
 use crate::search_params::Loaded;
 use crate::snapshot::{Snapshot, Unchanged, contents_before};
 use crate::submission::{Submission, body_id};
 use crate::work;
+
+use self::ready::{Ready, compartments, fresh_compartment};
+use self::targets::Targets;
 
 /// A write set with what the answer needs.
 pub(crate) struct Prepared {
@@ -99,74 +102,6 @@ pub(crate) async fn prepare(
         });
     }
     Ok(prepared)
-}
-
-/// For each operation, the resource that references to its entry will name; then the conditional ones.
-struct Targets {
-    steps: Vec<Option<(ResourceKey, VersionId)>>,
-    asks: HashMap<usize, ResourceKey>,
-    /// Operations whose version is named by another: they make the version that was foreseen.
-    versioned: HashSet<usize>,
-}
-
-impl Targets {
-    fn of(submission: &Submission, plan: &Plan, decided: &mut Decided<'_>) -> Answered<Self> {
-        let steps = (0..plan.steps.len()).map(|at| decided.target(at)).collect();
-        let mut targets = Self { steps, asks: HashMap::new(), versioned: HashSet::new() };
-        for (at, step) in plan.steps.iter().enumerate() {
-            for part in step.links.iter().flat_map(|link| &link.parts) {
-                match part.target {
-                    LinkTarget::Step(step) if part.versioned => {
-                        targets.versioned.insert(step);
-                    }
-                    LinkTarget::Ask(ask) if !targets.asks.contains_key(&ask) => {
-                        let key = decided.referred(ask);
-                        let key = key.map_err(|fault| placed(submission, at, fault))?;
-                        targets.asks.insert(ask, key);
-                    }
-                    _ => {}
-                }
-            }
-        }
-        Ok(targets)
-    }
-
-    /// The JSON string that takes a link's place; `None` when it stays as it is.
-    fn replacement(&self, link: &Link, base: &str) -> Option<(Range<usize>, String)> {
-        let (mut text, mut from) = (String::with_capacity(link.text.len()), 0);
-        for part in &link.parts {
-            let Some(named) = self.named(part) else { continue };
-            let former = &link.text[part.range.clone()];
-            let own = former.strip_prefix(base).and_then(|rest| rest.strip_prefix('/'));
-            if !link.is_reference && own == Some(&named) {
-                continue;
-            }
-            text.push_str(&link.text[from..part.range.start]);
-            text.push_str(&named);
-            from = part.range.end;
-        }
-        if from == 0 {
-            return None;
-        }
-        text.push_str(&link.text[from..]);
-        let mut json = Vec::with_capacity(text.len() + 2);
-        write_json_string(&text, &mut json);
-        Some((link.span.clone(), String::from_utf8(json).expect("JSON of a text is text")))
-    }
-
-    /// The reference that takes the place of one part.
-    fn named(&self, part: &LinkPart) -> Option<String> {
-        match part.target {
-            LinkTarget::Step(step) => {
-                let (key, version) = self.steps[step].as_ref()?;
-                Some(match part.versioned {
-                    true => format!("{key}/_history/{version}"),
-                    false => key.to_string(),
-                })
-            }
-            LinkTarget::Ask(ask) => self.asks.get(&ask).map(ToString::to_string),
-        }
-    }
 }
 
 /// What drafts are made from.
@@ -352,60 +287,4 @@ async fn assemble(
         reads: submission.reads.clone(),
     };
     Ok(Prepared { set, made_keys, decisions, contents, patients })
-}
-
-/// A version with its keys.
-struct Ready {
-    draft: Draft,
-    template: Arc<Template>,
-    sealer: Sealer,
-}
-
-impl Ready {
-    fn of(mut draft: Draft, keys: &Keys) -> Answered<Self> {
-        let own = keys.of(&compartments(&draft));
-        let sealer = Sealer::prepare(&draft.key, &own)
-            .map_err(|error| Fault::new(FaultKind::Unprocessable, error.to_string()))?;
-        let template = draft.template.take().expect("a draft has its template");
-        Ok(Self { draft, template: Arc::new(template), sealer })
-    }
-
-    /// The write; a large content goes to the object store first.
-    async fn write(self, app: &App) -> Answered<Write> {
-        let Self { draft, template, sealer } = self;
-        let staged = if template.filled_bytes_max() > INLINE_BYTES_MAX {
-            let content = template.fill(VersionId::FIRST, Instant::from_micros(0));
-            let staged = StagedObject::write(&sealer, content.into(), app.payloads.objects()).await;
-            Some(staged.map_err(|error| {
-                tracing::error!(cause = %error, "an object was not written");
-                let text = "the content cannot be stored now; retry later";
-                Fault::new(FaultKind::Unavailable, text)
-            })?)
-        } else {
-            None
-        };
-        Ok(Write {
-            key: draft.key,
-            previous: draft.previous,
-            action: draft.action,
-            finish: Arc::new(VersionFinish::new(template, sealer, staged)),
-            rows: draft.rows,
-            patients: draft.patients,
-            sort_us: draft.sort_us,
-        })
-    }
-}
-
-/// Compartment of a patient whose id was chosen just now: it cannot have a key.
-fn fresh_compartment(draft: &Draft) -> Option<String> {
-    let is_new = draft.action == Action::Create && draft.key.resource_type == ResourceType::PATIENT;
-    is_new.then(|| draft.key.to_string())
-}
-
-/// `Patient/id` of each compartment; the tenant's empty name for none.
-fn compartments(draft: &Draft) -> Vec<String> {
-    if draft.patients.is_empty() {
-        return vec![String::new()];
-    }
-    draft.patients.iter().map(|id| format!("Patient/{id}")).collect()
 }
