@@ -3,10 +3,13 @@
 //! Spec: FHIR R4 valueset-operation-expand.html, valueset.html#compositions. Order is that of the composition, within a
 //! code system that of its resource. What cannot be known exactly is refused, never guessed.
 
+mod options;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use serde_json::Value;
+pub use options::ExpandOptions;
+use options::parameters;
 
 use crate::canonical::Canonical;
 use crate::code_system::{CodeSystem, Content};
@@ -20,40 +23,6 @@ use crate::value_set::{Enumerated, Given, Include, ValueSet};
 
 /// Codes of one answer that is not paged.
 pub const EXPANSION_CODES_MAX: usize = 20_000;
-
-/// What was asked of an expansion. The names are those of the operation's parameters.
-#[derive(Clone, Debug, Default)]
-pub struct ExpandOptions {
-    /// Words that must occur in the display, a designation or the code.
-    pub filter: Option<String>,
-    /// Place of the first code of the page.
-    pub offset: Option<usize>,
-    /// Codes of the page.
-    pub count: Option<usize>,
-    /// Leaves inactive codes out.
-    pub active_only: bool,
-    /// Adds other texts.
-    pub include_designations: bool,
-    /// Only these other texts.
-    pub designations: Vec<String>,
-    /// Language of the displays.
-    pub display_language: Option<String>,
-    /// Nests codes as their code systems do.
-    pub nested: bool,
-    /// Leaves abstract codes out.
-    pub exclude_not_for_ui: bool,
-    /// Code systems to leave out.
-    pub exclude_systems: Vec<Canonical>,
-    /// Versions where the composition names none.
-    pub system_versions: Vec<Canonical>,
-    /// Versions that the composition must agree with.
-    pub check_system_versions: Vec<Canonical>,
-    /// Versions whatever the composition says.
-    pub force_system_versions: Vec<Canonical>,
-    /// A whole code system that is not here becomes one entry with an empty code, instead of a refusal. For searches,
-    /// which can look for any code of a system; not for an answer to a client.
-    pub whole_systems: bool,
-}
 
 /// Expands.
 ///
@@ -363,52 +332,6 @@ fn choose_designations(entry: &mut Entry, options: &ExpandOptions) {
     } else if !options.include_designations {
         entry.designations.clear();
     }
-}
-
-fn parameters(
-    options: &ExpandOptions,
-    used: Vec<(&'static str, Canonical)>,
-) -> Vec<(String, Value)> {
-    let mut out: Vec<(String, Value)> = Vec::new();
-    let mut put = |name: &str, value: Value| out.push((name.to_owned(), value));
-    if let Some(filter) = &options.filter {
-        put("filter", filter.as_str().into());
-    }
-    for (name, number) in [("offset", options.offset), ("count", options.count)] {
-        if let Some(number) = number {
-            put(name, number.into());
-        }
-    }
-    for (name, flag) in [
-        ("activeOnly", options.active_only),
-        ("includeDesignations", options.include_designations),
-        ("excludeNotForUI", options.exclude_not_for_ui),
-    ] {
-        if flag {
-            put(name, true.into());
-        }
-    }
-    put("excludeNested", (!options.nested).into());
-    for token in &options.designations {
-        put("designation", token.as_str().into());
-    }
-    if let Some(language) = &options.display_language {
-        put("displayLanguage", language.as_str().into());
-    }
-    for (name, list) in [
-        ("exclude-system", &options.exclude_systems),
-        ("system-version", &options.system_versions),
-        ("check-system-version", &options.check_system_versions),
-        ("force-system-version", &options.force_system_versions),
-    ] {
-        for canonical in list {
-            put(name, canonical.to_string().into());
-        }
-    }
-    for (name, canonical) in used {
-        put(name, canonical.to_string().into());
-    }
-    out
 }
 
 /// Concepts that one question looks at, imports included.

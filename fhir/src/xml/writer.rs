@@ -110,6 +110,11 @@ impl Writer {
         }
         let held = self.sorted(node, id)?;
         self.attributes(&held);
+        self.elements(&held, name, level)
+    }
+
+    /// What stands between the tags, and the end tag; an element without any is closed at once.
+    fn elements(&mut self, held: &[Held<'_>], name: &str, level: usize) -> Result<(), NotXml> {
         let mut elements = held.iter().filter(|held| !is_attribute(held.property)).peekable();
         if elements.peek().is_none() {
             self.text("/>");
@@ -238,18 +243,7 @@ impl Writer {
             }
             Some(_) => return Err(NotXml::NoResource),
         }
-        let mut elements = held.iter().filter(|held| !is_attribute(held.property)).peekable();
-        if elements.peek().is_none() {
-            self.text("/>");
-            return Ok(());
-        }
-        self.text(">");
-        for held in elements {
-            self.element(held, level + 1)?;
-        }
-        self.line(level);
-        self.end(name);
-        Ok(())
+        self.elements(&held, name, level)
     }
 
     fn attribute(&mut self, name: &str, value: &str) {
