@@ -134,16 +134,27 @@ functions! {
     CheckModifiers "checkModifiers" 0 20,
 }
 
-/// Calls a function on a collection.
-pub(crate) fn call<'t>(
+/// One call of a function.
+#[derive(Clone, Copy)]
+struct Call<'c, 't> {
     function: Function,
-    focus: &[Item<'t>],
+    /// The collection that it is called on.
+    focus: &'c [Item<'t>],
     arguments: &'t [Expr],
-    scope: Scope<'_, 't>,
+    scope: Scope<'c, 't>,
+}
+
+/// Calls a function on a collection.
+pub(crate) fn call<'c, 't>(
+    function: Function,
+    focus: &'c [Item<'t>],
+    arguments: &'t [Expr],
+    scope: Scope<'c, 't>,
 ) -> Found<'t> {
     use Function as F;
 
     scope.context.tick(1)?;
+    let call = Call { function, focus, arguments, scope };
     match function {
         F::Where
         | F::Select
@@ -152,7 +163,7 @@ pub(crate) fn call<'t>(
         | F::All
         | F::Exists
         | F::Iif
-        | F::Trace => filter::call(function, focus, arguments, scope),
+        | F::Trace => filter::call(call),
         F::ToBoolean
         | F::ToInteger
         | F::ToDecimal
@@ -184,7 +195,7 @@ pub(crate) fn call<'t>(
         | F::ToChars
         | F::Trim
         | F::Split
-        | F::Join => strings::call(function, focus, arguments, scope),
+        | F::Join => strings::call(call),
         F::Extension
         | F::HasExtension
         | F::HasValue
@@ -193,7 +204,7 @@ pub(crate) fn call<'t>(
         | F::MemberOf
         | F::ConformsTo
         | F::HtmlChecks
-        | F::CheckModifiers => reference::call(function, focus, arguments, scope),
-        _ => collection::call(function, focus, arguments, scope),
+        | F::CheckModifiers => reference::call(call),
+        _ => collection::call(call),
     }
 }

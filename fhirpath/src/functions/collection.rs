@@ -5,8 +5,7 @@
 use rust_decimal::prelude::{FromPrimitive, ToPrimitive};
 use rust_decimal::{Decimal, RoundingStrategy};
 
-use super::Function;
-use crate::ast::Expr;
+use super::{Call, Function};
 use crate::equality::{distinct, equal, number};
 use crate::error::EvaluationError;
 use crate::eval::{Found, Scope, answer, eval, single, truth};
@@ -14,14 +13,10 @@ use crate::item::{Item, Quantity};
 use crate::moment::Moment;
 use crate::types::{TypeName, name_of};
 
-pub(super) fn call<'t>(
-    function: Function,
-    focus: &[Item<'t>],
-    arguments: &'t [Expr],
-    scope: Scope<'_, 't>,
-) -> Found<'t> {
+pub(super) fn call<'t>(call: Call<'_, 't>) -> Found<'t> {
     use Function as F;
 
+    let Call { function, focus, scope, .. } = call;
     let tick = |steps| scope.context.tick(steps);
     match function {
         F::Empty => Ok(answer(Some(focus.is_empty()))),
@@ -46,22 +41,16 @@ pub(super) fn call<'t>(
         F::Now => clock(scope, Some),
         F::Today => clock(scope, Moment::to_date),
         F::TimeOfDay => clock(scope, Moment::to_time),
-        F::Sqrt | F::Exp | F::Ln | F::Log | F::Power => curve(function, focus, arguments, scope),
-        F::Abs | F::Ceiling | F::Floor | F::Truncate | F::Round => {
-            math(function, focus, arguments, scope)
-        }
-        _ => with_other(function, focus, arguments, scope),
+        F::Sqrt | F::Exp | F::Ln | F::Log | F::Power => curve(call),
+        F::Abs | F::Ceiling | F::Floor | F::Truncate | F::Round => math(call),
+        _ => with_other(call),
     }
 }
 
-fn with_other<'t>(
-    function: Function,
-    focus: &[Item<'t>],
-    arguments: &'t [Expr],
-    scope: Scope<'_, 't>,
-) -> Found<'t> {
+fn with_other<'t>(call: Call<'_, 't>) -> Found<'t> {
     use Function as F;
 
+    let Call { function, focus, arguments, scope } = call;
     let tick = |steps| scope.context.tick(steps);
     let other = match arguments {
         [argument, ..] => eval(argument, scope)?,
@@ -150,12 +139,8 @@ fn descendants<'t>(focus: &[Item<'t>], scope: Scope<'_, 't>) -> Found<'t> {
     Ok(found)
 }
 
-fn math<'t>(
-    function: Function,
-    focus: &[Item<'t>],
-    arguments: &'t [Expr],
-    scope: Scope<'_, 't>,
-) -> Found<'t> {
+fn math<'t>(call: Call<'_, 't>) -> Found<'t> {
+    let Call { function, focus, arguments, scope } = call;
     let Some(item) = single(focus.to_vec(), function.name())? else { return Ok(Vec::new()) };
     let (value, quantity) = match item.simple() {
         Item::Integer(whole) if function == Function::Round => (Decimal::from(whole), None),
@@ -196,12 +181,8 @@ fn clock<'t>(scope: Scope<'_, 't>, part: impl Fn(Moment) -> Option<Moment>) -> F
 }
 
 /// Roots, powers and logarithms, within the precision of 64-bit floating point; empty where they have no value.
-fn curve<'t>(
-    function: Function,
-    focus: &[Item<'t>],
-    arguments: &'t [Expr],
-    scope: Scope<'_, 't>,
-) -> Found<'t> {
+fn curve<'t>(call: Call<'_, 't>) -> Found<'t> {
+    let Call { function, focus, arguments, scope } = call;
     let value = |items| -> Result<Option<f64>, EvaluationError> {
         let Some(item) = single(items, function.name())? else { return Ok(None) };
         let value = number(&item).ok_or(EvaluationError::Type(function.name()))?;

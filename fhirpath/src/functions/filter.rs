@@ -2,19 +2,15 @@
 //!
 //! Spec: FHIRPath N1 §5.1, §5.2, §5.5.1 (`iif`), §7 (`aggregate`).
 
-use super::Function;
+use super::{Call, Function};
 use crate::ast::Expr;
 use crate::equality::distinct;
 use crate::error::EvaluationError;
 use crate::eval::{Found, Scope, answer, eval, truth};
 use crate::item::Item;
 
-pub(super) fn call<'t>(
-    function: Function,
-    focus: &[Item<'t>],
-    arguments: &'t [Expr],
-    scope: Scope<'_, 't>,
-) -> Found<'t> {
+pub(super) fn call<'t>(call: Call<'_, 't>) -> Found<'t> {
+    let Call { function, focus, arguments, scope } = call;
     match (function, arguments) {
         (Function::Exists, []) => Ok(answer(Some(!focus.is_empty()))),
         (Function::Exists, [criteria, ..]) => {

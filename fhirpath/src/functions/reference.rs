@@ -5,7 +5,7 @@
 
 use fhir::{Node, ResourceType};
 
-use super::Function;
+use super::{Call, Function};
 use crate::ast::Expr;
 use crate::element::Element;
 use crate::error::EvaluationError;
@@ -13,12 +13,8 @@ use crate::eval::{Context, Found, Scope, answer, eval, members, single};
 use crate::item::Item;
 use crate::narrative::narrative_fault;
 
-pub(super) fn call<'t>(
-    function: Function,
-    focus: &[Item<'t>],
-    arguments: &'t [Expr],
-    scope: Scope<'_, 't>,
-) -> Found<'t> {
+pub(super) fn call<'t>(call: Call<'_, 't>) -> Found<'t> {
+    let Call { function, focus, arguments, scope } = call;
     match function {
         Function::Extension => extension(focus, arguments, scope),
         Function::HasExtension => Ok(answer(Some(!extension(focus, arguments, scope)?.is_empty()))),

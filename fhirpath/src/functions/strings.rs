@@ -4,19 +4,15 @@
 
 use std::borrow::Cow;
 
-use super::Function;
+use super::{Call, Function};
 use crate::ast::Expr;
 use crate::error::EvaluationError;
 use crate::eval::{Found, Scope, answer, eval, single};
 use crate::item::Item;
 use crate::operators::text_steps;
 
-pub(super) fn call<'t>(
-    function: Function,
-    focus: &[Item<'t>],
-    arguments: &'t [Expr],
-    scope: Scope<'_, 't>,
-) -> Found<'t> {
+pub(super) fn call<'t>(call: Call<'_, 't>) -> Found<'t> {
+    let Call { function, focus, arguments, scope } = call;
     if function == Function::Join {
         return join(focus, arguments, scope);
     }
