@@ -1,11 +1,10 @@
 //! `CodeSystem/$validate-code` and `CodeSystem/[id]/$validate-code` (FHIR R4 codesystem-operation-validate-code.html).
 
 use actix_web::web::Payload;
-use terminology::{Canonical, CodeSystem, Definition, ValidateOptions, validate_in_code_system};
+use terminology::{Canonical, CodeSystem, Definition, validate_in_code_system};
 
-use super::Question;
 use super::inputs::{Parameter, coding, concept, flag, refused, resource, text};
-use crate::error::{Fault, FaultKind};
+use super::{Question, Subject};
 use crate::http::call::Call;
 use crate::http::reply::Reply;
 
@@ -19,30 +18,17 @@ pub async fn answer(call: Call, payload: Payload) -> Reply {
     let inputs = &question.inputs;
     // `version` is that of the code system, not a claim of the coding's.
     let codings = inputs.codings("")?;
-    let options = ValidateOptions {
-        allow_abstract: inputs.flag("abstract"),
-        display_language: inputs.text("displayLanguage").map(str::to_owned),
-    };
+    let options = inputs.validation();
     let given = question.definition("codeSystem", CodeSystem::of).await?;
-    let own = codings[0].system.clone();
-    let url = inputs.text("url").map(Into::into).or(own);
-    let wanted = url.map(|url: Box<str>| {
+    let named = || {
+        let url = inputs.text("url").or(codings[0].system.as_deref())?;
         let version = codings.iter().find_map(|coding| coding.version.as_deref());
-        Canonical::parse(&url).or_version(inputs.text("version").or(version))
-    });
-    if given.is_none() && wanted.is_none() {
-        return Err(Fault::new(
-            FaultKind::Invalid,
-            "give url, codeSystem, or a coding with its system",
-        ));
-    }
+        Some(Canonical::parse(url).or_version(inputs.text("version").or(version)))
+    };
+    let subject = Subject::of(given, named, "give url, codeSystem, or a coding with its system")?;
     question
         .answer(move |shelf| {
-            let system = match (&given, &wanted) {
-                (Some(given), _) => given.clone(),
-                (None, Some(wanted)) => shelf.needed_code_system(wanted)?,
-                (None, None) => unreachable!("one of the two was found above"),
-            };
+            let system = subject.found(|named| shelf.needed_code_system(named))?;
             Ok(validate_in_code_system(&system, &codings, &options)?.to_resource())
         })
         .await

@@ -3,12 +3,11 @@
 //! Without `excludeNested=false` the answer is flat, so that it can be paged.
 
 use actix_web::web::Payload;
-use terminology::{Canonical, Definition, ExpandOptions, Stamp, ValueSet, expand};
+use terminology::{Definition, ExpandOptions, Stamp, expand};
 
 use super::Question;
 use super::inputs::{Inputs, Parameter, count, flag, refused, resource, text, texts};
 use crate::clock;
-use crate::error::{Answered, Fault, FaultKind};
 use crate::http::call::Call;
 use crate::http::reply::Reply;
 
@@ -22,34 +21,18 @@ pub async fn answer(call: Call, payload: Payload) -> Reply {
     let inputs = &question.inputs;
     let options = options(inputs);
     let with_definition = inputs.flag("includeDefinition") == Some(true);
-    let given = question.definition("valueSet", ValueSet::of).await?;
-    let wanted = wanted(inputs, given.is_some())?;
+    let subject = question.value_set().await?;
     let stamp = Stamp {
         identifier: format!("urn:uuid:{}", uuid::Uuid::now_v7()),
         timestamp: clock::now().to_string(),
     };
     question
         .answer(move |shelf| {
-            let value_set = match (&given, &wanted) {
-                (Some(given), _) => given.clone(),
-                (None, Some(wanted)) => shelf.value_set(wanted)?,
-                (None, None) => unreachable!("one of the two was found above"),
-            };
+            let value_set = subject.found(|named| shelf.value_set(named))?;
             let expansion = expand(&value_set, &options, shelf)?;
             Ok(expansion.to_resource(&value_set, with_definition, &stamp))
         })
         .await
-}
-
-/// The value set that is named; `None` where it was given.
-pub(super) fn wanted(inputs: &Inputs, is_given: bool) -> Answered<Option<Canonical>> {
-    if is_given {
-        return Ok(None);
-    }
-    let url = inputs.text("url").map(Canonical::parse);
-    let wanted = url.map(|url| url.or_version(inputs.text("valueSetVersion")));
-    let missing = || Fault::new(FaultKind::Invalid, "give url or valueSet");
-    wanted.map(Some).ok_or_else(missing)
 }
 
 fn options(inputs: &Inputs) -> ExpandOptions {

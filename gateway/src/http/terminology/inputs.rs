@@ -6,7 +6,7 @@
 use actix_web::web::Payload;
 use fhir::ReadLimits;
 use serde_json::{Value, json};
-use terminology::{Canonical, Coding, codings_of};
+use terminology::{Canonical, Coding, ValidateOptions, codings_of};
 
 use crate::error::{Answered, Fault, FaultKind};
 use crate::http::call::Call;
@@ -166,6 +166,14 @@ impl Inputs {
     /// Parts of each entry of that name.
     pub(super) fn parts(&self, name: &str) -> Vec<&[Value]> {
         self.entries(name).filter_map(|entry| entry["part"].as_array()).map(Vec::as_slice).collect()
+    }
+
+    /// How a code is validated.
+    pub(super) fn validation(&self) -> ValidateOptions {
+        ValidateOptions {
+            allow_abstract: self.flag("abstract"),
+            display_language: self.text("displayLanguage").map(str::to_owned),
+        }
     }
 
     /// What was asked about: `code` with `system`, `coding`, or the codings of `codeableConcept`.

@@ -20,14 +20,14 @@ use fhir::{ResourceKey, ResourceType};
 use futures::FutureExt;
 use policy::{AccessRequest, Operation, OperationTarget, Permit, Principal};
 use serde_json::Value;
-use terminology::{Definition, Refusal, Shelf};
+use terminology::{Canonical, Definition, Refusal, Shelf, ValueSet};
 
 use self::inputs::{Inputs, Parameter};
 use super::call::{Call, resource_key};
 use super::operation;
 use super::reply::{self, Reply};
 use crate::access::{self, Access};
-use crate::error::{Answered, Fault};
+use crate::error::{Answered, Fault, FaultKind};
 use crate::telemetry::metrics::Interaction;
 use crate::terminology as service;
 
@@ -60,6 +60,45 @@ pub(super) const OPERATIONS: &[operation::Operation] = &[
     row!(CONCEPT_MAP, "ConceptMap", "translate", false, translate),
     row!(CONCEPT_MAP, "ConceptMap", "translate", true, translate),
 ];
+
+/// What a question is about: a definition that came with it, or one that it names.
+enum Subject<T> {
+    Given(Arc<T>),
+    Named(Canonical),
+}
+
+/// A definition is shared, whatever it is.
+impl<T> Clone for Subject<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Given(given) => Self::Given(Arc::clone(given)),
+            Self::Named(named) => Self::Named(named.clone()),
+        }
+    }
+}
+
+impl<T> Subject<T> {
+    /// The definition that came, else the one that is named; without both, `missing` says what to give.
+    fn of(
+        given: Option<Arc<T>>,
+        named: impl FnOnce() -> Option<Canonical>,
+        missing: &str,
+    ) -> Answered<Self> {
+        let named = || named().map(Self::Named);
+        let missing = || Fault::new(FaultKind::Invalid, missing);
+        given.map(Self::Given).or_else(named).ok_or_else(missing)
+    }
+
+    fn found(
+        &self,
+        find: impl FnOnce(&Canonical) -> Result<Arc<T>, Refusal>,
+    ) -> Result<Arc<T>, Refusal> {
+        match self {
+            Self::Given(given) => Ok(Arc::clone(given)),
+            Self::Named(named) => find(named),
+        }
+    }
+}
 
 /// One operation on its way to its answer.
 struct Question {
@@ -121,11 +160,21 @@ impl Question {
             (_, Some(given)) if given["resourceType"] == self.about.name() => given.clone(),
             (_, Some(_)) => {
                 let text = format!("{parameter} takes a {}", self.about.name());
-                return Err(Fault::new(crate::error::FaultKind::Invalid, text));
+                return Err(Fault::new(FaultKind::Invalid, text));
             }
             (None, None) => return Ok(None),
         };
         read(&value).map(|made| Some(Arc::new(made))).map_err(|refusal| self.refuse(&refusal))
+    }
+
+    /// The value set that is asked about.
+    async fn value_set(&self) -> Answered<Subject<ValueSet>> {
+        let given = self.definition("valueSet", ValueSet::of).await?;
+        let named = || {
+            let url = self.inputs.text("url").map(Canonical::parse)?;
+            Some(url.or_version(self.inputs.text("valueSetVersion")))
+        };
+        Subject::of(given, named, "give url or valueSet")
     }
 
     fn access(&self) -> Access {

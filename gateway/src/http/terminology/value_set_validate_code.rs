@@ -1,10 +1,9 @@
 //! `ValueSet/$validate-code` and `ValueSet/[id]/$validate-code` (FHIR R4 valueset-operation-validate-code.html).
 
 use actix_web::web::Payload;
-use terminology::{Definition, ValidateOptions, ValueSet, validate_in_value_set};
+use terminology::{Definition, validate_in_value_set};
 
 use super::Question;
-use super::expand::wanted;
 use super::inputs::{Parameter, coding, concept, flag, refused, resource, text};
 use crate::error::{Fault, FaultKind};
 use crate::http::call::Call;
@@ -22,19 +21,11 @@ pub async fn answer(call: Call, payload: Payload) -> Reply {
     if inputs.text("code").is_some() && inputs.text("system").is_none() {
         return Err(Fault::new(FaultKind::Invalid, "a code needs its system"));
     }
-    let options = ValidateOptions {
-        allow_abstract: inputs.flag("abstract"),
-        display_language: inputs.text("displayLanguage").map(str::to_owned),
-    };
-    let given = question.definition("valueSet", ValueSet::of).await?;
-    let wanted = wanted(inputs, given.is_some())?;
+    let options = inputs.validation();
+    let subject = question.value_set().await?;
     question
         .answer(move |shelf| {
-            let value_set = match (&given, &wanted) {
-                (Some(given), _) => given.clone(),
-                (None, Some(wanted)) => shelf.value_set(wanted)?,
-                (None, None) => unreachable!("one of the two was found above"),
-            };
+            let value_set = subject.found(|named| shelf.value_set(named))?;
             Ok(validate_in_value_set(&value_set, &codings, &options, shelf)?.to_resource())
         })
         .await
