@@ -164,8 +164,9 @@ impl Element {
         self.value.is_none() && self.properties.is_empty()
     }
 
-    /// Equality of content, whatever the order of children.
-    pub(super) fn same(&self, other: &Self) -> bool {
+    /// Equality of content, whatever the order of children; `each` is called for every element compared.
+    pub(super) fn same(&self, other: &Self, each: &impl Fn()) -> bool {
+        each();
         let values = match (&self.value, &other.value) {
             (Some(one), Some(two)) => same_scalar(one, two),
             (None, None) => true,
@@ -176,7 +177,7 @@ impl Element {
                 let two = other.position(&one.key).map(|at| &other.properties[at].items);
                 two.is_some_and(|two| {
                     one.items.len() == two.len()
-                        && one.items.iter().zip(two).all(|(one, two)| one.same(two))
+                        && one.items.iter().zip(two).all(|(one, two)| one.same(two, each))
                 })
             })
         }

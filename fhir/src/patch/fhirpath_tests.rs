@@ -312,3 +312,45 @@ fn a_path_that_would_run_for_long_is_cut_off() {
     let long = format!("Patient{}", ".name".repeat(500));
     assert!(matches!(patch(&current, &[delete(&long)]), Err(PatchError::Malformed(_))));
 }
+
+#[test]
+fn all_paths_of_a_patch_share_one_budget() {
+    let names = |count: usize| {
+        let names: Vec<String> =
+            (0..count).map(|at| format!(r#"{{"family":"x{at}","given":["a"]}}"#)).collect();
+        patient(&format!(r#""name":[{}]"#, names.join(",")))
+    };
+    let path = |at: usize| format!("Patient.name.where(family='x{at}').given[0]");
+    let operations: Vec<String> =
+        (0..1_000).map(|at| replace(&path(at % 10), r#""valueString":"b""#)).collect();
+
+    let refused = patch(&names(3_000), &operations).unwrap_err();
+    let done = patch(&names(100), &operations).unwrap();
+
+    let PatchError::Inapplicable(issues) = refused else { panic!("{refused:?}") };
+    assert!(issues[0].text.contains("the paths take too long"), "{issues:?}");
+    assert!(issues[0].expression.as_deref().unwrap().starts_with("Parameters.parameter["));
+    assert_eq!(done.matches(r#""given":["b"]"#).count(), 10);
+}
+
+#[test]
+fn long_texts_that_are_compared_again_and_again_use_the_budget_up() {
+    let text_of = "x".repeat(1_000_000);
+    let before = patient(&format!(r#""text":{{"status":"generated","div":"{text_of}"}}"#));
+    let path = "Patient.text.where(div='a' or div='b' or div='c' or div='d').status";
+    let operations = vec![delete(path); 1_000];
+
+    assert!(matches!(patch(&before, &operations), Err(PatchError::Inapplicable(_))));
+    assert!(patch(&before, &operations[..10]).is_ok());
+}
+
+#[test]
+fn a_patch_with_too_many_operations_is_refused_before_the_first_is_tried() {
+    let impossible = vec![replace("Patient.nothing", r#""valueString":"b""#); 1_001];
+
+    let few = patch(&patient(""), &impossible[..1_000]).unwrap_err();
+    let many = patch(&patient(""), &impossible).unwrap_err();
+
+    assert!(matches!(few, PatchError::Inapplicable(_)), "{few:?}");
+    assert!(matches!(many, PatchError::Malformed(_)), "{many:?}");
+}

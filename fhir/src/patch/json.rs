@@ -13,13 +13,13 @@ pub(super) fn apply(patch: Node<'_>, current: Node<'_>) -> Result<Value, PatchEr
     if patch.kind() != Kind::Array {
         return Err(PatchError::malformed("$", "a JSON Patch is a list of operations"));
     }
+    if patch.children().nth(OPERATIONS_MAX).is_some() {
+        let text = format!("a patch has at most {OPERATIONS_MAX} operations");
+        return Err(PatchError::malformed("$", text));
+    }
     let mut root = Value::of(current);
     let mut copied_bytes = 0;
     for (at, operation) in patch.children().enumerate() {
-        if at == OPERATIONS_MAX {
-            let text = format!("a patch has at most {OPERATIONS_MAX} operations");
-            return Err(PatchError::malformed("$", text));
-        }
         let place = format!("$[{at}]");
         one(operation, &place, &mut root, &mut copied_bytes)?;
     }

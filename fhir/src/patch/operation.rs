@@ -6,7 +6,7 @@
 use crate::element_table::TypeRef;
 use crate::patch::PatchError;
 use crate::patch::element::{Element, Location, Property};
-use crate::patch::evaluate::locate;
+use crate::patch::evaluate::{Budget, locate};
 use crate::patch::expression::{Expression, parse};
 use crate::{DEPTH_MAX, Node};
 
@@ -20,6 +20,7 @@ pub(super) struct Operation<'p> {
     index: Option<usize>,
     source: Option<usize>,
     destination: Option<usize>,
+    budget: &'p Budget,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -32,8 +33,12 @@ enum Kind {
 }
 
 impl<'p> Operation<'p> {
-    /// Takes the parts of a parameter apart.
-    pub(super) fn read(parameter: Node<'p>, place: &'p str) -> Result<Self, PatchError> {
+    /// Takes the parts of a parameter apart; what its path looks at is taken from the budget.
+    pub(super) fn read(
+        parameter: Node<'p>,
+        place: &'p str,
+        budget: &'p Budget,
+    ) -> Result<Self, PatchError> {
         let malformed = |text: &str| PatchError::malformed(place, text);
         let mut parts: Vec<(String, Node<'p>)> = Vec::new();
         for part in parameter.get("part").into_iter().flat_map(Node::children) {
@@ -81,6 +86,7 @@ impl<'p> Operation<'p> {
             index: number("index")?,
             source: number("source")?,
             destination: number("destination")?,
+            budget,
         })
     }
 
@@ -188,7 +194,8 @@ impl<'p> Operation<'p> {
 
     /// The one element that a path names; `None` when there is none.
     fn one(&self, root: &Element, path: &Expression) -> Result<Option<Location>, PatchError> {
-        let mut found = locate(path, root).map_err(|refused| self.inapplicable(&refused.0))?;
+        let found = locate(path, root, self.budget);
+        let mut found = found.map_err(|refused| self.inapplicable(&refused.0))?;
         match found.len() {
             0 | 1 => Ok(found.pop()),
             many => {
@@ -283,6 +290,7 @@ impl<'p> Operation<'p> {
             index: None,
             source: None,
             destination: None,
+            budget: self.budget,
         }
     }
 

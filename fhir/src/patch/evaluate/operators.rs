@@ -126,7 +126,10 @@ impl Scope<'_> {
                 number::same_number(&one, &two)
             }
             (Some(one), Some(two), ..) => one == two,
-            (None, None, Item::At(one), Item::At(two)) => self.root.at(one).same(self.root.at(two)),
+            (None, None, Item::At(one), Item::At(two)) => {
+                let (one, two) = (self.root.at(one), self.root.at(two));
+                one.same(two, &|| self.budget.charge(1))
+            }
             _ => false,
         }
     }
