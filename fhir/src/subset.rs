@@ -1,8 +1,9 @@
 //! Parts of a resource: what `_summary` and `_elements` ask for, cut out of its bytes.
 //!
 //! Spec: FHIR R4 search.html §3.1.1.5.8 and §3.1.1.5.9, http.html "General parameters", ElementDefinition.isSummary.
-//! What is kept is copied, numbers as written. `id` and `meta` always stay, so do elements that must be there, and the
-//! tag `SUBSETTED` says that something may be missing. Within an element that is kept its own id and extensions stay:
+//! What is kept is copied, numbers as written. `id` and `meta` always stay, so do elements that must be there and what
+//! may reverse the meaning of the rest (`modifierExtension`, `implicitRules`: extensibility.html#modifierExtension,
+//! resource.html#implicitRules); the tag `SUBSETTED` says that something may be missing. Within an element that is kept its own id and extensions stay:
 //! they may say why it has no value. Not here: which interactions offer it (`gateway::http`).
 
 use crate::element_table::{TypeDef, TypeId, TypeRef, element_table};
@@ -115,10 +116,10 @@ impl Subset {
             let name = def.names[usize::from(slot)];
             match &self.0 {
                 Part::Summary => in_summary(def) & bit != 0,
-                Part::Text => name == "text" || def.required & bit != 0,
+                Part::Text => name == "text" || always(def) & bit != 0,
                 Part::Data => name != "text",
                 Part::Elements(names) => {
-                    def.required & bit != 0
+                    always(def) & bit != 0
                         || names.iter().any(|named| applies(named) && *named.name == *name)
                 }
             }
@@ -177,8 +178,13 @@ fn type_def(of: ResourceType) -> &'static TypeDef {
 
 /// What a summary has: what is marked, what must be there, and what may change the meaning of the rest.
 fn in_summary(def: &TypeDef) -> u128 {
-    let modifiers = def.find("modifierExtension").map_or(0, |property| 1_u128 << property.slot);
-    def.summary | def.required | modifiers
+    def.summary | always(def)
+}
+
+/// What every part has: what must be there, and without which the rest might be read as its opposite.
+fn always(def: &TypeDef) -> u128 {
+    let bit = |name| def.find(name).map_or(0, |property| 1_u128 << property.slot);
+    def.required | bit("modifierExtension") | bit("implicitRules")
 }
 
 fn resource(

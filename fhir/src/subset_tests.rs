@@ -51,6 +51,24 @@ fn elements_are_those_named_and_those_that_must_be_there() {
 }
 
 #[test]
+fn no_part_leaves_out_what_may_reverse_the_meaning_of_the_rest() {
+    let json = r#"{"resourceType":"Observation","id":"m","implicitRules":"http://rules.org","language":"en",
+      "modifierExtension":[{"url":"http://e.org/not","valueBoolean":true}],"status":"final","code":{"text":"c"},
+      "note":[{"text":"n"}],"component":[{"modifierExtension":[{"url":"http://e.org/not","valueBoolean":true}],
+      "code":{"text":"c"},"valueQuantity":{"value":1}}]}"#;
+
+    for (summary, elements) in
+        [(Some("text"), None), (Some("data"), None), (Some("true"), None), (None, Some("note"))]
+    {
+        let made = part(summary, elements, json);
+        assert_eq!(made["implicitRules"], "http://rules.org", "{summary:?} {elements:?}");
+        assert_eq!(made["modifierExtension"][0]["valueBoolean"], true, "{summary:?} {elements:?}");
+    }
+    let summary = part(Some("true"), None, json);
+    assert_eq!(summary["component"][0]["modifierExtension"][0]["valueBoolean"], true);
+}
+
+#[test]
 fn what_came_along_is_cut_only_where_its_type_is_named() {
     let patient = br#"{"resourceType":"Patient","id":"p","birthDate":"1970","gender":"male"}"#;
     let of = Some(ResourceType::OBSERVATION);
