@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Makes rules.txt, extensions.txt and codes.txt in fhir-profiles/r4 from the R4 definitions: facts only, no prose.
+"""Makes rules.txt, extensions.txt and codes.txt in fhir-profiles/r4 from the R4 definitions: facts, and what each rule
+says to people.
 
 Input: the unpacked npm package hl7.fhir.r4.examples 4.0.1 (CC0), see README.md:
     build_rule_table.py package folder
 
 rules.txt, read by profile/src/rules.rs, one record a line:
-    !key severity expression          an invariant; severity is e (error) or w (warning)
+    !key severity expression<TAB>text an invariant; severity is e (error) or w (warning); the text is the standard's own
     @Type !key …                      a type or backbone element, with the invariants on itself
     name !key … >Type|Type ?e url     an element of it: invariants on it, targets of a Reference, a binding that
                                       elements.txt does not list (e extensible, r required); `Type!key` is an invariant
@@ -59,7 +60,7 @@ CORRECTED = {"que-7": "operator = 'exists' implies (answer is boolean)"}
 
 
 def rules(types, profiles, value_sets):
-    invariants, blocks = {}, []
+    invariants, humans, blocks = {}, {}, []
     for name in sorted(types):
         structure = types[name]
         elements = structure["snapshot"]["element"]
@@ -67,20 +68,20 @@ def rules(types, profiles, value_sets):
         for path in sorted(parents):
             lines = []
             own = next(e for e in elements if e["path"] == path)
-            keys = [k for k in invariant_keys(own, invariants) if path == name]
+            keys = [k for k in invariant_keys(own, invariants, humans) if path == name]
             for e in elements:
                 if e["path"].startswith(path + ".") and "." not in e["path"][len(path) + 1:] and e["max"] != "0":
-                    line = element_line(e, profiles, invariants, value_sets)
+                    line = element_line(e, profiles, invariants, humans, value_sets)
                     if line:
                         lines.append(line)
             if keys or lines:
                 blocks.append(" ".join([f"@{path}", *[f"!{k}" for k in keys]]))
                 blocks.extend(lines)
-    head = [f"!{key} {severity} {text}" for key, (severity, text) in sorted(invariants.items())]
+    head = [f"!{key} {severity} {text}\t{humans[key]}" for key, (severity, text) in sorted(invariants.items())]
     return head + blocks
 
 
-def invariant_keys(element, invariants):
+def invariant_keys(element, invariants, humans):
     """Keys of an element's invariants that have an expression; the same key with another text gets a number."""
     for c in element.get("constraint", []):
         key, text = c["key"], CORRECTED.get(c["key"], c.get("expression"))
@@ -91,11 +92,12 @@ def invariant_keys(element, invariants):
         while invariants.setdefault(name, value) != value:
             count += 1
             name = f"{key}#{count}"
+        humans.setdefault(name, " ".join(c["human"].split()).rstrip("."))
         yield name
 
 
-def element_line(element, profiles, invariants, value_sets):
-    words = [f"!{k}" for k in invariant_keys(element, invariants)]
+def element_line(element, profiles, invariants, humans, value_sets):
+    words = [f"!{k}" for k in invariant_keys(element, invariants, humans)]
     targets = []
     for of in element.get("type", []):
         if of["code"] == "Reference":
@@ -105,7 +107,7 @@ def element_line(element, profiles, invariants, value_sets):
             constraint = profiles.get(url)
             if constraint and of["code"] == "Quantity":
                 root = constraint["snapshot"]["element"][0]
-                words.extend(f"Quantity!{k}" for k in invariant_keys(root, invariants) if k.startswith("sqty"))
+                words.extend(f"Quantity!{k}" for k in invariant_keys(root, invariants, humans) if k.startswith("sqty"))
     if targets and "Resource" not in targets:
         words.append(">" + "|".join(dict.fromkeys(targets)))
     binding = element.get("binding", {})

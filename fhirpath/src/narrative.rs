@@ -4,30 +4,21 @@
 //! A single pass over the tags; whether it is one well-formed `div` the strict reader has checked.
 
 /// What is wrong with a narrative.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NarrativeFault {
-    /// An element that is not of the allowed ones (scripts, forms, frames, …).
-    Element,
-    /// An attribute that is not allowed (events, …).
-    Attribute,
+    /// An element that is not of the allowed ones (scripts, forms, frames, …), by its name, cut short.
+    #[error("the element <{0}> is not allowed")]
+    Element(String),
+    /// An attribute that is not allowed (events, …), of which element.
+    #[error("the element <{0}> has an attribute that is not allowed, or one without a quoted value")]
+    Attribute(String),
     /// Tags that are not closed in order.
+    #[error("the tags are not closed in order")]
     Tags,
     /// Neither text nor an image.
+    #[error("there is neither text nor an image")]
     Empty,
-}
-
-impl NarrativeFault {
-    /// One plain sentence.
-    #[must_use]
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::Element => "the narrative has an HTML element that is not allowed in it",
-            Self::Attribute => "the narrative has an HTML attribute that is not allowed in it",
-            Self::Tags => "the tags of the narrative are not closed in order",
-            Self::Empty => "the narrative has neither text nor an image",
-        }
-    }
 }
 
 /// What is wrong with the text of a `div`; `None` when nothing is.
@@ -62,10 +53,10 @@ pub fn narrative_fault(div: &str) -> Option<NarrativeFault> {
         let tag = tag.trim_end_matches('/');
         let name = tag.split(|c: char| c.is_whitespace()).next().unwrap_or_default();
         if !ELEMENTS.contains(&name) {
-            return Some(NarrativeFault::Element);
+            return Some(NarrativeFault::Element(brief(name)));
         }
-        if let Some(fault) = attributes_fault(name, &tag[name.len()..]) {
-            return Some(fault);
+        if has_attribute_fault(name, &tag[name.len()..]) {
+            return Some(NarrativeFault::Attribute(brief(name)));
         }
         has_content |= name == "img";
         if !closed {
@@ -99,24 +90,27 @@ fn tag_end(tag: &str) -> Option<usize> {
     None
 }
 
-fn attributes_fault(element: &str, text: &str) -> Option<NarrativeFault> {
+/// A name for a message.
+fn brief(name: &str) -> String {
+    name.chars().filter(char::is_ascii_graphic).take(NAME_CHARS_MAX).collect()
+}
+
+fn has_attribute_fault(element: &str, text: &str) -> bool {
     let mut rest = text.trim_start();
     while !rest.is_empty() {
-        let Some((name, after)) = rest.split_once('=') else {
-            return Some(NarrativeFault::Attribute);
-        };
+        let Some((name, after)) = rest.split_once('=') else { return true };
         let after = after.trim_start();
         let quote = after.chars().next().filter(|c| matches!(c, '"' | '\''));
-        let Some(quote) = quote else { return Some(NarrativeFault::Attribute) };
-        let Some(end) = after[1..].find(quote) else { return Some(NarrativeFault::Attribute) };
+        let Some(quote) = quote else { return true };
+        let Some(end) = after[1..].find(quote) else { return true };
         let name = name.trim_end();
         let of_element = OF_ELEMENT.iter().any(|(of, known)| *of == element && *known == name);
         if !ATTRIBUTES.contains(&name) && !of_element && !name.starts_with("xmlns") {
-            return Some(NarrativeFault::Attribute);
+            return true;
         }
         rest = after[1 + end + 1..].trim_start();
     }
-    None
+    false
 }
 
 /// Elements of chapters 7–11 (but 4) and 15 of HTML 4.0, and `a` and `img`, as txt-1 lists them.
@@ -254,5 +248,7 @@ const OF_ELEMENT: &[(&str, &str)] = &[
     ("li", "value"),
     ("li", "type"),
 ];
+/// Longest name of an element in a message.
+const NAME_CHARS_MAX: usize = 24;
 /// Deepest nesting of tags.
 const DEPTH_MAX: usize = 256;

@@ -57,8 +57,10 @@ impl<'v> Walk<'v> {
         place: &Place<'a>,
     ) {
         if self.nesting.get() >= NESTING_MAX {
+            // What is not decided is no fault of the resource.
             let text = "profiles lie within each other deeper than is checked";
-            self.error(at.node(), IssueType::TooCostly, text);
+            let (severity, code) = (Severity::Warning, IssueType::TooCostly);
+            self.report(Finding::at(at.node(), severity, code, text.to_owned()));
             return;
         }
         self.nesting.set(self.nesting.get() + 1);
@@ -253,7 +255,7 @@ impl<'v> Walk<'v> {
             self.reference_type(at, &types, place);
         }
         let Some(node) = at.value() else { return };
-        let Target::Here(found) = target(node, &place.container) else { return };
+        let Target::Here(found) = target(node, place) else { return };
         let profiles: Vec<_> = of.targets.iter().map(|url| self.profile(url)).collect();
         if profiles.iter().any(Option::is_none) || self.nesting.get() > TARGET_NESTING_MAX {
             return;

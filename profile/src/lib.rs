@@ -5,6 +5,7 @@
 //! Not here: the shape of R4 itself (`fhir::read`), code systems beyond R4's own (`terminology`), requests (`gateway`).
 
 mod bundle;
+mod by_hand;
 mod coded;
 mod codes;
 mod conform;

@@ -3,7 +3,8 @@
 //! Spec: FHIR R4 references.html (literal, contained, logical), bundle.html#references.
 
 use fhir::{Node, ResourceType, type_of};
-use fhirpath::Element;
+
+use crate::walk::Place;
 
 /// What a reference leads to.
 #[derive(Clone, Copy, Debug)]
@@ -30,22 +31,18 @@ impl Target<'_> {
 }
 
 /// Where a Reference leads, from a resource that lies in a container (or is it).
-pub(crate) fn target<'t>(reference: Node<'t>, container: &Element<'t>) -> Target<'t> {
+pub(crate) fn target<'r, 'a: 'r>(reference: Node<'r>, place: &Place<'a>) -> Target<'r> {
     let said = reference.get("type").and_then(Node::as_str);
     let said = said.and_then(|name| ResourceType::parse(&name));
     let Some(text) = reference.get("reference").and_then(Node::as_str) else {
         return said.map_or(Target::Unknown, Target::Elsewhere);
     };
     if let Some(id) = text.strip_prefix('#') {
-        let Some(node) = container.value() else { return Target::Unknown };
+        let Some(node) = place.container.value() else { return Target::Unknown };
         if id.is_empty() {
             return Target::Here(node);
         }
-        let contained = node.get("contained").into_iter().flat_map(Node::children);
-        let found = contained
-            .into_iter()
-            .find(|each| each.get("id").and_then(Node::as_str).is_some_and(|known| *known == *id));
-        return found.map_or(Target::Missing, Target::Here);
+        return place.contained(id).map_or(Target::Missing, Target::Here);
     }
     if let Some(node) = in_bundle(&text, reference) {
         return Target::Here(node);

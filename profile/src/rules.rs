@@ -1,7 +1,7 @@
 //! R4's own invariants, reference targets and bindings, by type and element.
 //!
 //! Compiled in from `fhir-profiles/r4/rules.txt` (made by `fhir-profiles/tools/build_rule_table.py`), parsed once;
-//! expressions are compiled when first needed. `ele-1` and `ext-1` are done by hand in `walk`.
+//! expressions are compiled when first needed. Some are checked without their expression (`by_hand`, `walk`).
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -13,7 +13,9 @@ use fhirpath::Expression;
 pub(crate) struct Invariant {
     pub(crate) key: &'static str,
     pub(crate) severity: Severity,
-    pub(crate) text: &'static str,
+    /// What it says to people, in the words of the standard.
+    pub(crate) human: &'static str,
+    text: &'static str,
     compiled: OnceLock<Option<Expression>>,
 }
 
@@ -90,12 +92,13 @@ impl Rules {
     fn invariant_line(&mut self, line: &'static str) {
         let mut words = line.splitn(3, ' ');
         let mut next = || words.next().expect("an invariant has a key, a severity and a text");
-        let (name, severity, text) = (next(), next(), next());
+        let (name, severity, rest) = (next(), next(), next());
+        let (text, human) = rest.split_once('\t').expect("an invariant says something to people");
         let severity = if severity == "e" { Severity::Error } else { Severity::Warning };
         let place = u16::try_from(self.invariants.len()).expect("R4 has few invariants");
         self.keys.insert(name, place);
         let key = name.split('#').next().unwrap_or(name);
-        self.invariants.push(Invariant { key, severity, text, compiled: OnceLock::new() });
+        self.invariants.push(Invariant { key, severity, human, text, compiled: OnceLock::new() });
     }
 
     fn type_line(&mut self, header: &'static str) -> Option<usize> {
@@ -146,6 +149,7 @@ mod tests {
         for invariant in &rules().invariants {
             let compiled = Expression::compile(invariant.text);
             assert!(compiled.is_ok(), "{}: {:?}", invariant.key, compiled.err());
+            assert!(invariant.human.len() > 4, "{} says nothing", invariant.key);
         }
         assert!(rules().invariants.len() > 200);
     }

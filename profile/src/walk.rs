@@ -4,8 +4,10 @@
 //! the work of expressions by a budget for the whole document, findings by [`FINDINGS_MAX`].
 //! Not here: the shape of R4 (`fhir::check`), rules of profiles (`conform`), of bundles (`bundle`).
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 
 use fhir::{Declared, IssueType, Node, Severity};
 use fhirpath::{Context, Element, EvaluationError, Expression, Host, Item, STEPS_MAX};
@@ -90,21 +92,40 @@ pub(crate) struct Walk<'v> {
 /// The resource that is walked, and the one that contains it or is it.
 pub(crate) struct Place<'a> {
     pub(crate) container: Element<'a>,
+    /// Contained resources of the container by id, once somebody has asked.
+    contained: Rc<OnceCell<Contained<'a>>>,
     pub(crate) context: Context<'a>,
     /// Type and element of each step from the resource down to what is walked.
     pub(crate) trail: RefCell<Vec<(&'static str, &'a str)>>,
 }
 
+type Contained<'a> = HashMap<Cow<'a, str>, Node<'a>>;
+
+impl<'a> Place<'a> {
+    /// The contained resource of that id.
+    pub(crate) fn contained(&self, id: &str) -> Option<Node<'a>> {
+        let all = self.contained.get_or_init(|| {
+            let list = self.container.value().and_then(|node| node.get("contained"));
+            let each = list.into_iter().flat_map(Node::children);
+            // Of two with one id the first counts.
+            let named = each.filter_map(|node| Some((node.get("id")?.as_str()?, node)));
+            let mut all = HashMap::new();
+            named.for_each(|(id, node)| {
+                all.entry(id).or_insert(node);
+            });
+            all
+        });
+        all.get(id).copied()
+    }
+}
+
 impl<'v> Walk<'v> {
-    pub(crate) fn place<'a>(
-        &'a self,
-        at: Element<'a>,
-        container: Option<Element<'a>>,
-    ) -> Place<'a> {
-        let container = container.unwrap_or(at);
+    pub(crate) fn place<'a>(&'a self, at: Element<'a>, within: Option<&Place<'a>>) -> Place<'a> {
+        let container = within.map_or(at, |place| place.container);
+        let contained = within.map(|place| Rc::clone(&place.contained)).unwrap_or_default();
         let steps = self.steps.get().min(STEPS_MAX);
         let context = Context::new(at, container, self).with_steps(steps);
-        Place { container, context, trail: RefCell::default() }
+        Place { container, contained, context, trail: RefCell::default() }
     }
 
     /// The profile of a canonical URL; one that is not known is noted.
@@ -144,8 +165,8 @@ impl<'v> Walk<'v> {
     }
 
     /// A resource by R4's rules and by the profiles that it claims.
-    pub(crate) fn resource<'a>(&'a self, at: Element<'a>, container: Option<Element<'a>>) {
-        let place = self.place(at, container);
+    pub(crate) fn resource<'a>(&'a self, at: Element<'a>, within: Option<&Place<'a>>) {
+        let place = self.place(at, within);
         self.object(at, &place);
         if let Some(node) = at.value() {
             self.bundle(node);
@@ -197,8 +218,7 @@ impl<'v> Walk<'v> {
     /// What every value is checked for, and then what is in it.
     fn value<'a>(&'a self, parent: Element<'a>, name: &'a str, at: Element<'a>, place: &Place<'a>) {
         if at.of().is_resource() {
-            let container = (name == "contained").then_some(place.container);
-            self.resource(at, container);
+            self.resource(at, (name == "contained").then_some(place));
             return;
         }
         self.substance(at);
@@ -232,25 +252,23 @@ impl<'v> Walk<'v> {
 
     fn invariant<'a>(&'a self, at: Element<'a>, key: u16, place: &Place<'a>) {
         let invariant = rules().invariant(key);
+        if self.by_hand(at, invariant) {
+            return;
+        }
         let Some(expression) = invariant.expression() else { return };
         match evaluate(expression, at, &place.context) {
             Ok(true) => {}
-            Ok(false) => {
-                let text = format!(
-                    "rule {} of the standard is not met: {}",
-                    invariant.key, invariant.text
-                );
-                self.report(Finding::at(at.node(), invariant.severity, IssueType::Invariant, text));
-            }
+            Ok(false) => self.broken(at, invariant, ""),
             Err(EvaluationError::Budget) => self.too_costly(at.node(), invariant.key),
             // The standard's own rules assume shapes that another finding already says are not there.
             Err(_) => {}
         }
     }
 
+    /// Says that a rule was not decided. That is no fault of the resource.
     pub(crate) fn too_costly(&self, node: Node<'_>, key: &str) {
         let text = format!("rule {key} was not decided: it took more steps than are allowed");
-        self.error(node, IssueType::TooCostly, text);
+        self.report(Finding::at(node, Severity::Warning, IssueType::TooCostly, text));
     }
 
     /// Reports a reference to a type that is not allowed here.
@@ -261,7 +279,7 @@ impl<'v> Walk<'v> {
         place: &Place<'a>,
     ) {
         let Some(node) = at.value() else { return };
-        let Some(of) = target(node, &place.container).resource_type() else { return };
+        let Some(of) = target(node, place).resource_type() else { return };
         if allowed.iter().any(|name| {
             matches!(name.as_ref(), "Resource" | "DomainResource") || name.as_ref() == of.name()
         }) {
@@ -275,7 +293,7 @@ impl<'v> Walk<'v> {
 
     fn lost_reference(&self, at: Element<'_>, place: &Place<'_>) {
         let Some(node) = at.value() else { return };
-        if matches!(target(node, &place.container), Target::Missing) {
+        if matches!(target(node, place), Target::Missing) {
             let text = "there is no contained resource of that id (rule ref-1 of the standard)";
             self.error(node, IssueType::Invariant, text);
         }
