@@ -4,6 +4,7 @@
 //! resources, references, bundles and the splicing of `id` and `meta` into accepted bytes.
 //! Not here: profiles, terminology, anything that stores.
 
+mod bases;
 mod bundle;
 mod element_table;
 mod id;
@@ -45,6 +46,7 @@ pub use pretty::pretty;
 pub use reader::{
     BatchRead, READ_BYTES_MAX, READ_ENTRIES_MAX, ReadLimits, check, read, read_batch,
 };
+pub use bases::{below_base, first_base};
 pub use reference::{ParsedReference, ReferenceAt, references};
 pub use resource::{Resource, type_of};
 pub use resource_type::ResourceType;

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use crate::{Kind, Node, ResourceId, ResourceKey, ResourceType, VersionId};
+use crate::{Kind, Node, ResourceId, ResourceKey, ResourceType, VersionId, below_base};
 
 /// Where a resource holds a literal reference.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -66,9 +66,9 @@ pub enum ParsedReference {
 }
 
 impl ParsedReference {
-    /// Takes a reference apart; `base` is our own base URL, without or with a slash at its end.
+    /// Takes a reference apart; `bases` are our own (see [`below_base`]).
     #[must_use]
-    pub fn parse(text: &str, base: &str) -> Self {
+    pub fn parse(text: &str, bases: &str) -> Self {
         if let Some(id) = text.strip_prefix('#') {
             return Self::Contained(id.to_owned());
         }
@@ -76,7 +76,7 @@ impl ParsedReference {
             return Self::Urn(text.to_owned());
         }
         if text.starts_with("http://") || text.starts_with("https://") {
-            return Self::parse_absolute(text, base.trim_end_matches('/'));
+            return Self::parse_absolute(text, bases);
         }
         if let Some((name, query)) = text.split_once('?') {
             return match ResourceType::parse(name) {
@@ -89,9 +89,8 @@ impl ParsedReference {
         Self::parse_local(text).unwrap_or(Self::Malformed)
     }
 
-    fn parse_absolute(text: &str, base: &str) -> Self {
-        let below = text.strip_prefix(base).and_then(|rest| rest.strip_prefix('/'));
-        if let Some(local) = below.filter(|_| !base.is_empty()).and_then(Self::parse_local) {
+    fn parse_absolute(text: &str, bases: &str) -> Self {
+        if let Some(local) = below_base(text, bases).and_then(Self::parse_local) {
             return local;
         }
         let path = text.split_once("/_history/").map_or(text, |(path, _)| path);
@@ -129,6 +128,10 @@ mod tests {
     fn relative_and_own_absolute_references_are_local() {
         for text in ["Patient/1", "https://our.example/fhir/Patient/1"] {
             assert_eq!(ParsedReference::parse(text, BASE), local("Patient/1", None));
+        }
+        let both = format!("{BASE} {BASE}/R4");
+        for text in ["https://our.example/fhir/Patient/1", "https://our.example/fhir/R4/Patient/1"] {
+            assert_eq!(ParsedReference::parse(text, &both), local("Patient/1", None));
         }
         let versioned = ParsedReference::parse("Patient/1/_history/4", "https://our.example/fhir/");
         assert_eq!(versioned, local("Patient/1", Some(4)));

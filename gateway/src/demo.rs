@@ -36,7 +36,7 @@ pub async fn seed(app: &App, desk: &Desk) -> Answered<Seeded> {
         return Ok(Seeded { patient, applied: 0, quarantined: 0 });
     }
     let principal = Principal::builder("demo").role(Role::System).scopes("system/*.cruds").build();
-    let base = format!("{}/fhir", app.hosts.root("localhost"));
+    let base = app.hosts.bases("localhost");
     let posted = PostedBundle::read(CLINIC.to_vec(), &base).await?;
     let submission = Submission::transaction(posted, &base, "demo")?;
     let outcome = ingest::submit(app, submission, &principal).await?;

@@ -214,12 +214,16 @@ fn needs_resource(resource: Option<Node<'_>>) -> Answered<()> {
     }
 }
 
-/// URL of an entry without our base or a leading slash.
-fn relative<'u>(url: &'u str, base: &str) -> Answered<&'u str> {
-    if let Some(below) = url.strip_prefix(base)
-        && (below.is_empty() || below.starts_with(['/', '?']))
-    {
+/// URL of an entry without a base of ours or a leading slash.
+fn relative<'u>(url: &'u str, bases: &str) -> Answered<&'u str> {
+    if let Some(below) = fhir::below_base(url, bases) {
         return Ok(below.trim_start_matches('/'));
+    }
+    // The base itself, perhaps with a query.
+    let (path, query) = url.split_at(url.find('?').unwrap_or(url.len()));
+    let mut own = bases.split_ascii_whitespace();
+    if own.any(|base| path.trim_end_matches('/') == base.trim_end_matches('/')) {
+        return Ok(query);
     }
     if url.starts_with("http://") || url.starts_with("https://") {
         return Err(invalid("the url is not below the base of this server", "request.url"));
@@ -267,7 +271,7 @@ mod tests {
 
     use super::*;
 
-    const BASE: &str = "http://host/fhir";
+    const BASE: &str = "http://host/fhir http://host/fhir/R4 https://public.example/fhir";
 
     fn operation(entry: &str) -> Answered<Verb> {
         let text = format!(r#"{{"resourceType":"Bundle","type":"batch","entry":[{entry}]}}"#);
@@ -283,7 +287,13 @@ mod tests {
 
     #[test]
     fn urls_may_be_relative_begin_with_a_slash_or_with_the_base() {
-        for url in ["Patient/1", "/Patient/1", "http://host/fhir/Patient/1"] {
+        for url in [
+            "Patient/1",
+            "/Patient/1",
+            "http://host/fhir/Patient/1",
+            "http://host/fhir/R4/Patient/1",
+            "https://public.example/fhir/Patient/1",
+        ] {
             let Ok(Verb::Read(read)) = get(url) else { panic!("{url}") };
             assert_eq!(read.url, "Patient/1");
         }

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use fhir::{
-    LinkAt, LinkPlace, Node, ParsedReference, ResourceId, ResourceKey, ResourceType, links,
-    references,
+    LinkAt, LinkPlace, Node, ParsedReference, ResourceId, ResourceKey, ResourceType, below_base,
+    first_base, links, references,
 };
 use policy::{AccessRequest, Permit, Principal};
 
@@ -90,17 +90,19 @@ pub(crate) enum LinkTarget {
 
 /// The entries that can be named, by their `fullUrl`.
 struct FullUrls<'s> {
+    /// Those of our own resources without the base: below each of our bases they are the same.
     urls: HashMap<&'s str, usize>,
-    base: &'s str,
+    bases: &'s str,
 }
 
 impl<'s> FullUrls<'s> {
     fn of(submission: &'s Submission) -> Self {
         let named = submission.operations.iter().enumerate().filter_map(|(at, operation)| {
             operation.verb.makes()?;
-            Some((operation.full_url.as_deref()?, at))
+            let url = operation.full_url.as_deref()?;
+            Some((below_base(url, &submission.base).unwrap_or(url), at))
         });
-        Self { urls: named.collect(), base: &submission.base }
+        Self { urls: named.collect(), bases: &submission.base }
     }
 
     /// The entry that a text names, and whether it names a version of it. Relative URLs stand beside the `fullUrl` of
@@ -109,7 +111,9 @@ impl<'s> FullUrls<'s> {
         if text.starts_with('#') {
             return None;
         }
-        if let Some(at) = self.urls.get(text) {
+        let is_url = text.contains(':');
+        let text = below_base(text, self.bases).unwrap_or(text);
+        if is_url && let Some(at) = self.urls.get(text) {
             return Some((LinkTarget::Step(*at), false));
         }
         let (stem, versioned) = match text.split_once("/_history/") {
@@ -118,10 +122,10 @@ impl<'s> FullUrls<'s> {
         };
         let absolute;
         let url = match ParsedReference::parse(stem, "") {
-            ParsedReference::Local { key, .. } => {
+            ParsedReference::Local { key, .. } if !is_url => {
                 let beside = operation.full_url.as_deref().and_then(service_root);
-                absolute = format!("{}/{key}", beside.unwrap_or(self.base));
-                absolute.as_str()
+                absolute = format!("{}/{key}", beside.unwrap_or(first_base(self.bases)));
+                below_base(&absolute, self.bases).unwrap_or(&absolute)
             }
             _ => stem,
         };
@@ -255,7 +259,7 @@ impl Asks<'_> {
             for range in ranges {
                 let named = &text[range.clone()];
                 let found = match full_urls.find(named, operation) {
-                    None if is_reference => self.conditional(named, full_urls.base)?,
+                    None if is_reference => self.conditional(named, full_urls.bases)?,
                     found => found,
                 };
                 if let Some((target, versioned)) = found {

@@ -28,7 +28,7 @@ pub struct Submission {
     pub(crate) is_bundle: bool,
     /// What is to be done.
     pub(crate) operations: Vec<Operation>,
-    /// Base URL under which the client knows us.
+    /// Base URLs of this server (see [`fhir::below_base`]), first the one under which the client knows us.
     pub(crate) base: String,
     /// Id of the request or message.
     pub(crate) request_id: String,

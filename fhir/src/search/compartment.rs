@@ -48,15 +48,15 @@ pub fn is_in_own_compartment(of: ResourceType) -> bool {
 /// Ids of the patients in whose compartments the resource is, each once, in document order.
 ///
 /// `key` is what the resource has or will have: a Patient is in its own compartment.
-/// `base_url` is this server's, without a slash at the end.
+/// `bases` are this server's own (see [`below_base`](crate::below_base)): a patient is the same one below each.
 #[must_use]
-pub fn patient_compartment(node: Node<'_>, key: &ResourceKey, base_url: &str) -> Vec<ResourceId> {
+pub fn patient_compartment(node: Node<'_>, key: &ResourceKey, bases: &str) -> Vec<ResourceId> {
     let mut patients = Vec::new();
     if key.resource_type == ResourceType::PATIENT {
         patients.push(key.id.clone());
     }
     if key.resource_type == ResourceType::BINARY {
-        patients.extend(security_context(node, base_url));
+        patients.extend(security_context(node, bases));
         return patients;
     }
     if compartment_params(ResourceType::PATIENT, key.resource_type).is_empty() {
@@ -66,7 +66,7 @@ pub fn patient_compartment(node: Node<'_>, key: &ResourceKey, base_url: &str) ->
     let mut seen: HashSet<Cow<'_, str>> =
         patients.iter().map(|own| own.as_str().to_owned().into()).collect();
     let mut found = Vec::new();
-    program(key.resource_type).run(RESOURCE, node, &Context::new(node, base_url), &mut found);
+    program(key.resource_type).run(RESOURCE, node, &Context::new(node, bases), &mut found);
     for one in found {
         let Value::Reference(Target::Local { resource_type, id, .. }) = one.value else { continue };
         if resource_type == ResourceType::PATIENT
@@ -80,9 +80,9 @@ pub fn patient_compartment(node: Node<'_>, key: &ResourceKey, base_url: &str) ->
 }
 
 /// The patient as whom a Binary is protected.
-fn security_context(node: Node<'_>, base_url: &str) -> Option<ResourceId> {
+fn security_context(node: Node<'_>, bases: &str) -> Option<ResourceId> {
     let text = node.get("securityContext")?.get("reference")?.as_str()?;
-    match ParsedReference::parse(&text, base_url) {
+    match ParsedReference::parse(&text, bases) {
         ParsedReference::Local { key, .. } if key.resource_type == ResourceType::PATIENT => {
             Some(key.id)
         }
@@ -137,6 +137,23 @@ mod tests {
         let key = ResourceKey::parse(&format!("{name}/own")).unwrap();
         let found = patient_compartment(tree.root(), &key, "https://here.example/fhir");
         found.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_patient_below_another_base_of_ours_is_the_same_patient() {
+        let text = r#"{"resourceType":"Observation","subject":{"reference":"https://here.example/fhir/R4/Patient/1"},
+            "performer":[{"reference":"http://10.0.0.5:8080/fhir/Patient/2"},
+            {"reference":"https://here.example/fhir/foo/Patient/3"}]}"#;
+        let tree = Tree::parse(text.into()).unwrap();
+        let key = ResourceKey::parse("Observation/o").unwrap();
+        let of = |bases: &str| {
+            let found = patient_compartment(tree.root(), &key, bases);
+            found.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+
+        let bases = "https://here.example/fhir https://here.example/fhir/R4 http://10.0.0.5:8080/fhir";
+        assert_eq!(of(bases), ["1", "2"]);
+        assert_eq!(of("https://here.example/fhir"), [""; 0]);
     }
 
     fn observation(members: &str) -> Vec<String> {

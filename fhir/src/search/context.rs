@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::id::is_id;
-use crate::{Node, ResourceType};
+use crate::{Node, ResourceType, below_base};
 
 use super::value::Target;
 
@@ -12,13 +12,13 @@ use super::value::Target;
 pub(crate) struct Context<'t, 'b> {
     /// The whole resource.
     pub(crate) resource: Node<'t>,
-    /// Base URL of this server, without a slash at the end; empty if it has none.
-    base_url: &'b str,
+    /// Base URLs of this server (see [`below_base`]); empty if it has none.
+    bases: &'b str,
 }
 
 impl<'t, 'b> Context<'t, 'b> {
-    pub(crate) fn new(resource: Node<'t>, base_url: &'b str) -> Self {
-        Self { resource, base_url: base_url.trim_end_matches('/') }
+    pub(crate) fn new(resource: Node<'t>, bases: &'b str) -> Self {
+        Self { resource, bases }
     }
 
     /// What a literal reference points to; `None` for fragments and conditional references, which
@@ -27,12 +27,8 @@ impl<'t, 'b> Context<'t, 'b> {
         if reference.is_empty() || reference.starts_with('#') {
             return None;
         }
-        let relative = match reference.strip_prefix(self.base_url) {
-            Some(rest) if !self.base_url.is_empty() && rest.starts_with('/') => {
-                self.base_url.len() + 1
-            }
-            _ => 0,
-        };
+        let below = below_base(&reference, self.bases);
+        let relative = below.map_or(0, |rest| reference.len() - rest.len());
         if let Some(local) = local(&reference, relative) {
             return Some(local);
         }

@@ -128,17 +128,18 @@ impl SearchParams {
         names.any(|name| self.custom.iter().any(|one| one.param.code == name))
     }
 
-    /// Appends every value that the parameters of the type select: R4's own, then the custom ones.
+    /// Appends every value that the parameters of the type select: R4's own, then the custom ones. `bases` as in
+    /// [`extract`].
     pub fn extract<'t>(
         &self,
         node: Node<'t>,
         of: ResourceType,
-        base_url: &str,
+        bases: &str,
         out: &mut Vec<Extracted<'t>>,
     ) {
-        extract(node, of, base_url, out);
+        extract(node, of, bases, out);
         if let Some(program) = self.programs.get(&of.code()) {
-            program.run(RESOURCE, node, &Context::new(node, base_url), out);
+            program.run(RESOURCE, node, &Context::new(node, bases), out);
         }
     }
 

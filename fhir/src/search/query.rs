@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::{ResourceType, TimeRange};
+use crate::{ResourceType, TimeRange, below_base};
 
 use super::compare::SearchPrefix;
 use super::decimal::NumberRange;
@@ -203,13 +203,11 @@ impl ReferenceQuery {
         text: &str,
         param: &SearchParam,
         named: Option<ResourceType>,
-        base_url: &str,
+        bases: &str,
     ) -> Result<Self, InvalidSearchValue> {
         let error = InvalidSearchValue { expected: "reference such as Patient/1" };
         let text = unescape(text);
-        let base_url = base_url.trim_end_matches('/');
-        let below = text.strip_prefix(base_url).and_then(|rest| rest.strip_prefix('/'));
-        let relative = below.filter(|_| !base_url.is_empty()).unwrap_or(&text);
+        let relative = below_base(&text, bases).unwrap_or(&text);
         let (path, version) = match relative.split_once("/_history/") {
             Some((path, version)) => (path, Some(version.to_owned())),
             None => (relative, None),

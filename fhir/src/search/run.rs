@@ -14,15 +14,15 @@ use super::value::{Extracted, Target, Value};
 /// Appends every value that the type's search parameters select, in document order.
 ///
 /// Parameters whose values are held elsewhere ([`Held`]) yield nothing, nor do fragments and
-/// conditional references. `base_url` is this server's, without a slash at the end: absolute
-/// references below it count as local.
-pub fn extract<'t>(node: Node<'t>, of: ResourceType, base_url: &str, out: &mut Vec<Extracted<'t>>) {
+/// conditional references. `bases` are this server's own: absolute references
+/// below one of them count as local (see [`below_base`](crate::below_base)).
+pub fn extract<'t>(node: Node<'t>, of: ResourceType, bases: &str, out: &mut Vec<Extracted<'t>>) {
     static PROGRAMS: [OnceLock<Program>; 256] = [const { OnceLock::new() }; 256];
     let program = PROGRAMS[usize::from(of.code())].get_or_init(|| {
         let held = search_params(of).iter().filter(|param| param.held == Held::InIndex);
         compile(of, held.copied()).expect("a test compiles every expression of the table")
     });
-    program.run(RESOURCE, node, &Context::new(node, base_url), out);
+    program.run(RESOURCE, node, &Context::new(node, bases), out);
 }
 
 /// Those of the extracted values that are this parameter's, also where another parameter holds

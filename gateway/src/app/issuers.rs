@@ -8,6 +8,7 @@ use super::OpenError;
 use crate::auth::{Authenticator, DevIssuer, IssuerSettings, KeySource};
 use crate::clock;
 use crate::config::{Config, ConfigError};
+use crate::http::hosts::Hosts;
 
 /// `aud` that tokens must carry unless their issuer is configured otherwise.
 fn audience(config: &Config) -> String {
@@ -65,7 +66,8 @@ pub(super) fn open_auth(
     }
     let listen = config.server.listen;
     let mut bases = vec![format!("http://{listen}/fhir"), format!("https://{listen}/fhir")];
-    bases.extend(config.server.public_url.iter().map(|url| format!("{url}/fhir")));
+    let own = Hosts::of(config)?.bases(&listen.to_string());
+    bases.extend(own.split_ascii_whitespace().map(str::to_owned));
     Authenticator::new(settings, bases, clock::now())
         .map_err(|error| ConfigError(format!("auth: {error}")).into())
 }

@@ -320,7 +320,15 @@ fn rows_of(resource: &Indexed<'_>, key: &IndexKey, params: &SearchParams) -> (In
     if let Some(node) = resource.content {
         bases_in(node, &mut bases);
     }
-    for base in bases {
+    // Which of them were ours when it was written, is not recorded: each, or all of one server, or all.
+    let all: Vec<String> = bases.into_iter().collect();
+    let server = |base: &str| base.split('/').take(3).collect::<Vec<_>>().join("/");
+    let of_server = |one: &String| {
+        let same = all.iter().filter(|base| server(base) == server(one));
+        same.map(String::as_str).collect::<Vec<_>>().join(" ")
+    };
+    let tried = all.iter().cloned().chain(all.iter().map(of_server)).chain([all.join(" ")]);
+    for base in tried {
         let node = resource.content.expect("bases are found in a content");
         let others = index_rows_with(node, of, &base, key, params);
         if is_listed(&others) {

@@ -208,11 +208,21 @@ impl Call {
         format!("{}{prefix}", self.root())
     }
 
+    /// All base URLs of this server, to tell its own resources by (see [`fhir::below_base`]); [`Self::base`] first.
+    pub fn bases(&self) -> String {
+        let own = self.app.hosts.bases(self.host());
+        format!("{} {own}", self.base())
+    }
+
     /// Scheme and authority as this client names them.
     pub fn root(&self) -> String {
+        self.app.hosts.root(self.host())
+    }
+
+    fn host(&self) -> &str {
         let from_header = self.http.headers().get(header::HOST).and_then(|v| v.to_str().ok());
         let authority = self.http.uri().authority().map(|authority| authority.as_str());
-        self.app.hosts.root(from_header.or(authority).unwrap_or("localhost"))
+        from_header.or(authority).unwrap_or("localhost")
     }
 
     /// A link of a bundle that keeps the form of this answer (`_format`, `_pretty`).

@@ -25,7 +25,7 @@ pub async fn create(call: Call, path: Path<String>, payload: Payload) -> Reply {
     let (principal, _) = call.permit(&AccessRequest::Create(resource_type)).await?;
     let body = call.resource_body(payload, resource_type, None).await?;
     let verb = Verb::Create { resource_type, if_none_exist: if_none_exist(&call)? };
-    let submission = Submission::single(verb, Some(body), &call.base(), &call.request_id).await?;
+    let submission = Submission::single(verb, Some(body), &call.bases(), &call.request_id).await?;
     let outcome = call.submit(submission, &principal).await?;
     answer(&call, outcome)
 }

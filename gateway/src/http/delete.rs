@@ -29,7 +29,7 @@ pub async fn delete(call: Call, path: Path<(String, String)>) -> Reply {
     let key = resource_key(&path.0, &path.1)?;
     let (principal, _) = call.permit(&AccessRequest::Delete(key.clone())).await?;
     let verb = Verb::Delete { key, if_match: etag::if_match(&call.http)? };
-    let submission = Submission::single(verb, None, &call.base(), &call.request_id).await?;
+    let submission = Submission::single(verb, None, &call.bases(), &call.request_id).await?;
     let written = only(call.submit(submission, &principal).await?)?;
     Ok(answer(&call, written.version))
 }
@@ -57,7 +57,7 @@ pub async fn delete_where(call: Call, path: Path<String>) -> Reply {
         }
     }
     let verb = Verb::DeleteWhere { resource_type, query, if_match };
-    let submission = Submission::single(verb, None, &call.base(), &call.request_id).await?;
+    let submission = Submission::single(verb, None, &call.bases(), &call.request_id).await?;
     let written = only(call.submit(submission, &principal).await?)?;
     Ok(answer(&call, written.version))
 }
@@ -73,7 +73,7 @@ async fn delete_all(
     let mut attempt = 0;
     loop {
         let count = found.len();
-        let submission = Submission::deletions(found.into_iter(), &call.base(), &call.request_id);
+        let submission = Submission::deletions(found.into_iter(), &call.bases(), &call.request_id);
         match call.submit(submission, principal).await {
             Ok(_) => {
                 let text = format!("{count} resources were deleted");
@@ -103,7 +103,7 @@ async fn matches(
     {
         return Err(invalid(format!("criteria have no {name}")));
     }
-    let base = call.base();
+    let base = call.bases();
     let reading = Reading::of(&call.app, principal, &[(of, query)], &base).await?;
     let mut parsed = reading.search(of, query, &base)?;
     if parsed.legs.iter().all(|leg| leg.filters.is_empty()) || !parsed.ignored.is_empty() {

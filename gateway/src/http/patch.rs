@@ -29,7 +29,7 @@ pub async fn patch(call: Call, path: Path<(String, String)>, payload: Payload) -
     let if_match = etag::if_match(&call.http)?;
     let patch = read(&call, payload).await?;
     let verb = Verb::Patch { key, patch, if_match };
-    let submission = Submission::single(verb, None, &call.base(), &call.request_id).await?;
+    let submission = Submission::single(verb, None, &call.bases(), &call.request_id).await?;
     answer(&call, call.submit(submission, &principal).await?)
 }
 
@@ -49,7 +49,7 @@ pub async fn patch_where(call: Call, path: Path<String>, payload: Payload) -> Re
     let if_match = etag::if_match(&call.http)?;
     let patch = read(&call, payload).await?;
     let verb = Verb::PatchWhere { resource_type, query, patch, if_match };
-    let submission = Submission::single(verb, None, &call.base(), &call.request_id).await?;
+    let submission = Submission::single(verb, None, &call.bases(), &call.request_id).await?;
     answer(&call, call.submit(submission, &principal).await?)
 }
 

@@ -161,9 +161,9 @@ pub(super) async fn parse(
     target: &SearchTarget,
     query: &str,
 ) -> Answered<SearchQuery> {
-    let base = call.base();
+    let bases = call.bases();
     let mut options = ParseOptions {
-        base_url: &base,
+        base_url: &bases,
         lenient: call.is_lenient(),
         now_us: clock::now_us(),
         codes: None,

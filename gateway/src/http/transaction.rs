@@ -11,7 +11,7 @@ use actix_web::HttpResponse;
 use actix_web::body::MessageBody;
 use actix_web::http::header::LOCATION;
 use actix_web::web::Payload;
-use fhir::{BundleKind, Method, Tree};
+use fhir::{BundleKind, Method, Tree, first_base};
 use futures::StreamExt;
 use policy::{AccessRequest, Principal};
 
@@ -39,7 +39,7 @@ pub async fn post(call: Call, payload: Payload) -> Reply {
     let call = call.as_interaction(Interaction::Bundle)?;
     let (principal, _) = call.permit(&AccessRequest::Bundle).await?;
     let body = call.json_body(payload, call.app.config.server.bundle_bytes_max).await?;
-    let base = call.base();
+    let base = call.bases();
     let posted = PostedBundle::read(body, &base).await?;
     match posted.kind {
         BundleKind::Transaction => transaction(&call, posted, &base, &principal).await,
@@ -113,7 +113,7 @@ enum Shown {
 
 impl Shown {
     fn of_written(self, written: &Written, base: &str, call: &Call) -> EntryAnswer {
-        let answer = EntryAnswer::of(written, base, call);
+        let answer = EntryAnswer::of(written, first_base(base), call);
         let labels = match self {
             Self::Itself => return answer,
             Self::Labels => invoked::labels(&written.body().unwrap_or_default()),
@@ -178,7 +178,7 @@ async fn one(
     let submission =
         Submission::batch_entry(Arc::clone(document), operation, base, &call.request_id);
     let outcome = call.submit(submission, principal).await?;
-    Ok(EntryAnswer::of(&super::create::only(outcome)?, base, call))
+    Ok(EntryAnswer::of(&super::create::only(outcome)?, first_base(base), call))
 }
 
 /// An operation of a batch: its answer is that of a request of its own.

@@ -26,7 +26,7 @@ pub async fn update(call: Call, path: Path<(String, String)>, payload: Payload) 
     let only_new = etag::if_none_match_any(&call.http);
     let body = call.resource_body(payload, key.resource_type, Some(&key.id)).await?;
     let verb = Verb::Update { key, if_match, only_new };
-    let submission = Submission::single(verb, Some(body), &call.base(), &call.request_id).await?;
+    let submission = Submission::single(verb, Some(body), &call.bases(), &call.request_id).await?;
     answer(&call, call.submit(submission, &principal).await?)
 }
 
@@ -45,6 +45,6 @@ pub async fn update_where(call: Call, path: Path<String>, payload: Payload) -> R
     let if_match = etag::if_match(&call.http)?;
     let body = call.resource_body(payload, resource_type, None).await?;
     let verb = Verb::UpdateWhere { resource_type, query, if_match };
-    let submission = Submission::single(verb, Some(body), &call.base(), &call.request_id).await?;
+    let submission = Submission::single(verb, Some(body), &call.bases(), &call.request_id).await?;
     answer(&call, call.submit(submission, &principal).await?)
 }

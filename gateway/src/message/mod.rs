@@ -325,7 +325,7 @@ fn repeat(answer: Vec<u8>) -> Reply {
 
 /// Base URL of the submissions that messages become; their references are relative.
 pub(crate) fn base(app: &App) -> String {
-    format!("{}/fhir", app.hosts.root("localhost"))
+    app.hosts.bases("localhost")
 }
 
 pub(crate) fn idempotency(message: &Message<'_>, answer: &[u8]) -> Idempotency {

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use fhir::{ResourceKey, VersionId, write_json_string};
+use fhir::{ResourceKey, VersionId, below_base, write_json_string};
 
 use crate::decide::{Decided, placed};
 use crate::error::Answered;
@@ -48,13 +48,12 @@ impl Targets {
     }
 
     /// The JSON string that takes a link's place; `None` when it stays as it is.
-    pub(super) fn replacement(&self, link: &Link, base: &str) -> Option<(Range<usize>, String)> {
+    pub(super) fn replacement(&self, link: &Link, bases: &str) -> Option<(Range<usize>, String)> {
         let (mut text, mut from) = (String::with_capacity(link.text.len()), 0);
         for part in &link.parts {
             let Some(named) = self.named(part) else { continue };
             let former = &link.text[part.range.clone()];
-            let own = former.strip_prefix(base).and_then(|rest| rest.strip_prefix('/'));
-            if !link.is_reference && own == Some(&named) {
+            if !link.is_reference && below_base(former, bases) == Some(&named) {
                 continue;
             }
             text.push_str(&link.text[from..part.range.start]);

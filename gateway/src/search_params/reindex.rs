@@ -115,13 +115,12 @@ fn rows(
 ) -> Option<Reindexed> {
     let tree = Tree::parse(body.to_vec()).ok()?;
     let (node, of) = (tree.root(), stored.key.resource_type);
-    let base = own_base(node, hosts).unwrap_or_default();
-    let rows = index_rows_with(node, of, &base, key, set);
+    let rows = index_rows_with(node, of, &own_bases(node, hosts), key, set);
     Some(Reindexed { key: stored.key.clone(), version: stored.version, rows })
 }
 
-/// The base URL of this gateway's that references in a content begin with; it is not recorded which one a client used.
-fn own_base(node: Node<'_>, hosts: &Hosts) -> Option<String> {
+/// The base URLs of this gateway's that references in a content begin with; it is not recorded which one a client used.
+fn own_bases(node: Node<'_>, hosts: &Hosts) -> String {
     let mut bases = HashSet::new();
     crate::fsck::bases_in(node, &mut bases);
     let mut own: Vec<String> = bases
@@ -132,7 +131,7 @@ fn own_base(node: Node<'_>, hosts: &Hosts) -> Option<String> {
         })
         .collect();
     own.sort();
-    own.into_iter().next()
+    own.join(" ")
 }
 
 /// Resources of one transaction: a write that comes meanwhile waits for some tens of milliseconds at most.

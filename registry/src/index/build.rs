@@ -28,8 +28,8 @@ pub fn index_rows(node: Node<'_>, of: ResourceType, base_url: &str, key: &IndexK
     index_rows_with(node, of, base_url, key, SearchParams::standard())
 }
 
-/// All index rows of a resource of type `of` for the parameters in force; `base_url` is this server's, without a
-/// slash at the end.
+/// All index rows of a resource of type `of` for the parameters in force; `base_url` has those of this server
+/// (see [`fhir::below_base`]).
 pub fn index_rows_with(
     node: Node<'_>,
     of: ResourceType,

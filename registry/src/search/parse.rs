@@ -23,7 +23,7 @@ use crate::page::Cursor;
 /// How a query is read.
 #[derive(Clone, Copy, Debug)]
 pub struct ParseOptions<'a> {
-    /// Base URL without a final slash; references that start with it are local. Empty for none.
+    /// Base URLs of this server (see [`fhir::below_base`]); references below them are local. Empty for none.
     pub base_url: &'a str,
     /// `Prefer: handling=lenient`: ignore and report what is unknown or unsupported.
     pub lenient: bool,

@@ -122,30 +122,31 @@ impl Field<'_> {
         only: Option<ResourceType>,
         tests: &mut Vec<ReferenceTest>,
     ) -> Result<(), ReadError> {
-        let base = self.context.base_url;
-        let local = text.strip_prefix(base).and_then(|rest| rest.strip_prefix('/'));
-        let local = local.filter(|_| !base.is_empty()).unwrap_or(text);
-        let versionless = local.split_once("/_history/").map_or(local, |(key, _)| key);
-        if let Some((type_name, id)) = versionless.split_once('/')
+        let below = fhir::below_base(text, self.context.base_url);
+        let local = below.unwrap_or(text);
+        let key = local.split_once("/_history/").map_or(local, |(key, _)| key);
+        if let Some((type_name, id)) = key.split_once('/')
             && let Some(of) = ResourceType::parse(type_name)
             && ResourceId::parse(id).is_ok()
         {
             if only.is_none_or(|only| only == of) {
                 tests.push(ReferenceTest::Key(of, id.to_owned()));
             }
-            if local.len() < text.len() {
+            if below.is_some() {
                 // A canonical below our own base is an absolute URL in the index.
                 tests.push(ReferenceTest::Url(text.to_owned()));
             }
             return Ok(());
         }
-        if local.contains(':') {
+        // Also what is below a base and no resource there, such as a named page.
+        if text.contains(':') {
+            let versionless = text.split_once("/_history/").map_or(text, |(url, _)| url);
             if only.is_none_or(|only| may_be(only, versionless)) {
                 tests.push(ReferenceTest::Url(versionless.to_owned()));
             }
             return Ok(());
         }
-        if ResourceId::parse(local).is_err() {
+        if ResourceId::parse(text).is_err() {
             return Err(self.wrong("must be an id, Type/id or an absolute URL"));
         }
         let targets = self.param.targets.iter().copied();
@@ -153,7 +154,7 @@ impl Field<'_> {
         if targets.len() > BARE_ID_TYPES_MAX {
             return Err(self.wrong("ambiguous: name the type as in Patient/1"));
         }
-        tests.extend(targets.into_iter().map(|of| ReferenceTest::Key(of, local.to_owned())));
+        tests.extend(targets.into_iter().map(|of| ReferenceTest::Key(of, text.to_owned())));
         Ok(())
     }
 

@@ -60,7 +60,7 @@ async fn assemble(
     key: &ResourceKey,
     access: &mut Access,
 ) -> Answered<Vec<u8>> {
-    let base = call.base();
+    let (base, bases) = (call.base(), call.bases());
     let composition = read(call, principal, key, access).await?;
     let tree = Tree::parse(composition.to_vec())
         .map_err(|_| Fault::new(FaultKind::Internal, "a stored resource is damaged"))?;
@@ -68,7 +68,7 @@ async fn assemble(
     entry(&base, key, &composition, &mut out);
     let mut seen = HashSet::from([key.clone()]);
     for at in fhir::references(tree.root()) {
-        let ParsedReference::Local { key, .. } = ParsedReference::parse(&at.text, &base) else {
+        let ParsedReference::Local { key, .. } = ParsedReference::parse(&at.text, &bases) else {
             continue;
         };
         if !seen.insert(key.clone()) {
@@ -136,7 +136,7 @@ async fn store(call: &Call, principal: &Principal, document: Vec<u8>) -> Reply {
     permit.map_err(|deny| refusal(&deny))?;
     let verb = Verb::Create { resource_type, if_none_exist: None };
     let submission =
-        Submission::single(verb, Some(document), &call.base(), &call.request_id).await?;
+        Submission::single(verb, Some(document), &call.bases(), &call.request_id).await?;
     let written = only(call.submit(submission, principal).await?)?;
     let body = written.body().unwrap_or_default();
     let mut answer = reply::json(call, 200, body);

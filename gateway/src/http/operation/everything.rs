@@ -151,7 +151,7 @@ async fn gather(
     let mut bytes = 0;
     if asked.cursor.is_none() && asked.wants(&own) {
         let body = call.app.payloads.open(&own).await?;
-        note_references(&parse(&body)?, &call.base(), &mut referred);
+        note_references(&parse(&body)?, &call.bases(), &mut referred);
         bytes += body.len();
         page.hits.push((own, body, HitMode::Match));
     }
@@ -171,7 +171,7 @@ async fn gather(
             let body = call.app.payloads.open(&version).await?;
             let tree = parse(&body)?;
             if asked.is_in_time(&tree, version.key.resource_type) {
-                note_references(&tree, &call.base(), &mut referred);
+                note_references(&tree, &call.bases(), &mut referred);
                 bytes += body.len();
                 page.hits.push((version, body, HitMode::Match));
             }

@@ -82,9 +82,9 @@ async fn scan(
     max: usize,
     kinds: &mut Kinds,
 ) -> Answered<()> {
-    let base = call.base();
+    let bases = call.bases();
     let lenient = call.is_lenient();
-    let options = ParseOptions { base_url: &base, lenient, now_us: clock::now_us(), codes: None };
+    let options = ParseOptions { base_url: &bases, lenient, now_us: clock::now_us(), codes: None };
     let mut query = parse_pairs(ResourceType::OBSERVATION, pairs, &options)?;
     query.count = SCAN_COUNT;
     query.total = Total::None;

@@ -128,7 +128,7 @@ impl Members<'_> {
         of: ResourceType,
         pairs: Vec<(String, String)>,
     ) -> Answered<Vec<StoredVersion>> {
-        let base = self.call.base();
+        let base = self.call.bases();
         let options =
             ParseOptions { base_url: &base, lenient: false, now_us: clock::now_us(), codes: None };
         let mut query = parse_pairs(of, pairs, &options)?;

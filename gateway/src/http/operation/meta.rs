@@ -114,7 +114,7 @@ async fn change(call: Call, payload: Payload, kind: PatchKind) -> Reply {
     let key = super::instance(&call, None)?;
     let (principal, _) = call.permit(&AccessRequest::Patch(key)).await?;
     let verb = patch(&call, payload, kind).await?;
-    let submission = Submission::single(verb, None, &call.base(), &call.request_id).await?;
+    let submission = Submission::single(verb, None, &call.bases(), &call.request_id).await?;
     let written = only(call.submit(submission, &principal).await?)?;
     let answer = labels(&written.body().unwrap_or_default())?;
     Ok(reply::json(&call, 200, answer))
