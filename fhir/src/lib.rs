@@ -34,6 +34,7 @@ mod ucum;
 mod version;
 mod xml;
 
+pub use bases::{below_base, first_base};
 pub use bundle::{Bundle, BundleKind, Entry, EntryRequest, Method, order_of_standard};
 pub use id::{InvalidId, ResourceId};
 pub use instant::{Instant, InvalidInstant};
@@ -46,7 +47,6 @@ pub use pretty::pretty;
 pub use reader::{
     BatchRead, READ_BYTES_MAX, READ_ENTRIES_MAX, ReadLimits, check, read, read_batch,
 };
-pub use bases::{below_base, first_base};
 pub use reference::{ParsedReference, ReferenceAt, references};
 pub use resource::{Resource, type_of};
 pub use resource_type::ResourceType;

@@ -130,7 +130,8 @@ mod tests {
             assert_eq!(ParsedReference::parse(text, BASE), local("Patient/1", None));
         }
         let both = format!("{BASE} {BASE}/R4");
-        for text in ["https://our.example/fhir/Patient/1", "https://our.example/fhir/R4/Patient/1"] {
+        for text in ["https://our.example/fhir/Patient/1", "https://our.example/fhir/R4/Patient/1"]
+        {
             assert_eq!(ParsedReference::parse(text, &both), local("Patient/1", None));
         }
         let versioned = ParsedReference::parse("Patient/1/_history/4", "https://our.example/fhir/");

@@ -11,7 +11,9 @@ pub enum NarrativeFault {
     #[error("the element <{0}> is not allowed")]
     Element(String),
     /// An attribute that is not allowed (events, …), of which element.
-    #[error("the element <{0}> has an attribute that is not allowed, or one without a quoted value")]
+    #[error(
+        "the element <{0}> has an attribute that is not allowed, or one without a quoted value"
+    )]
     Attribute(String),
     /// Tags that are not closed in order.
     #[error("the tags are not closed in order")]

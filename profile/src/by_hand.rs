@@ -68,7 +68,8 @@ impl Walk<'_> {
 
 /// Gathers what an element and those below it name with `#`. Recursion is bounded by the depth of the document.
 fn fragments<'t>(name: &str, at: Element<'t>, found: &mut HashSet<Cow<'t, str>>) {
-    let may_name = name == "reference" || matches!(at.of().name(), Some("uri" | "url" | "canonical"));
+    let may_name =
+        name == "reference" || matches!(at.of().name(), Some("uri" | "url" | "canonical"));
     if may_name && let Some(text) = at.text().filter(|text| text.starts_with('#')) {
         found.insert(text);
     }

@@ -151,7 +151,8 @@ mod tests {
             found.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
 
-        let bases = "https://here.example/fhir https://here.example/fhir/R4 http://10.0.0.5:8080/fhir";
+        let bases =
+            "https://here.example/fhir https://here.example/fhir/R4 http://10.0.0.5:8080/fhir";
         assert_eq!(of(bases), ["1", "2"]);
         assert_eq!(of("https://here.example/fhir"), [""; 0]);
     }

@@ -36,7 +36,8 @@ fn profiles_that_lead_back_to_themselves_end() {
 
 #[test]
 fn many_contained_resources_that_are_all_referred_to_are_valid_and_those_that_are_not_are_named() {
-    let contained = |at: usize| format!(r#"{{"resourceType":"Organization","id":"o{at}","name":"x"}}"#);
+    let contained =
+        |at: usize| format!(r#"{{"resourceType":"Organization","id":"o{at}","name":"x"}}"#);
     let reference = |at: usize| format!(r##"{{"reference":"#o{at}"}}"##);
     let patient = |contained_count: usize, referred: usize| {
         let all: Vec<String> = (0..contained_count).map(contained).collect();
@@ -51,10 +52,13 @@ fn many_contained_resources_that_are_all_referred_to_are_valid_and_those_that_ar
     let start = Instant::now();
 
     assert_eq!(findings(&patient(20_000, 20_000), &[], &[]), [""; 0]);
-    assert_eq!(findings(&patient(3, 1), &[], &[]), [
-        "error invariant Patient.contained[1]",
-        "error invariant Patient.contained[2]"
-    ]);
-    assert_eq!(findings(&patient(1, 2), &[], &[]), ["error invariant Patient.generalPractitioner[1]"]);
+    assert_eq!(
+        findings(&patient(3, 1), &[], &[]),
+        ["error invariant Patient.contained[1]", "error invariant Patient.contained[2]"]
+    );
+    assert_eq!(
+        findings(&patient(1, 2), &[], &[]),
+        ["error invariant Patient.generalPractitioner[1]"]
+    );
     assert!(start.elapsed() < Duration::from_secs(20));
 }
