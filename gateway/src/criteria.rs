@@ -77,6 +77,7 @@ impl Reading {
     /// # Errors
     /// As [`Reading::read`].
     pub(crate) fn search(&self, of: ResourceType, text: &str, base: &str) -> Answered<SearchQuery> {
+        self.read(of, text, base)?;
         let options = self.options(of, text, base)?;
         Ok(with_params(&self.params.set, || parse(of, text, &options))?)
     }

@@ -40,6 +40,10 @@ impl Criteria {
             let text = "a conditional query must name known parameters";
             return Err(ReadError::Invalid(text.to_owned()));
         }
+        if filters.iter().any(is_by_words) {
+            let text = "a conditional query is not answered by words (_text, _content)";
+            return Err(ReadError::Unsupported(text.to_owned()));
+        }
         Ok(Self { of, text: text.into(), filters: filters.into() })
     }
 
@@ -65,5 +69,19 @@ impl Criteria {
             name.bytes().all(letters) || matches!(name, "_id" | "_tag" | "_profile" | "_security")
         };
         self.text.split('&').all(plain)
+    }
+}
+
+/// Whether words decide somewhere in it: these are found by their hashes, and by which words a text has nobody may
+/// decide whether a resource is made.
+fn is_by_words(filter: &Filter) -> bool {
+    match filter {
+        Filter::Words { .. } => true,
+        Filter::Id(_) | Filter::LastUpdated(_) | Filter::Value { .. } | Filter::Missing { .. } => {
+            false
+        }
+        Filter::Chain { targets, .. } => targets.iter().any(|(_, filter)| is_by_words(filter)),
+        Filter::Has { filter, .. } => is_by_words(filter),
+        Filter::Any(each) => each.iter().any(is_by_words),
     }
 }

@@ -33,8 +33,7 @@ pub(super) fn search_param(of: ResourceType, code: &str) -> Option<&'static Sear
     own.or_else(|| LENT.with_borrow_mut(|lent| custom(lent.as_mut()?, of, code)))
 }
 
-/// What may be searched by words: what the lent set says, and where none is lent nothing, as no answer by words may
-/// decide a conditional interaction.
+/// What may be searched by words: what the lent set says, and where none is lent nothing.
 pub(super) fn full_text() -> FullText {
     LENT.with_borrow(|lent| lent.as_ref().map_or(FullText::Off, |(params, _)| params.full_text()))
 }
