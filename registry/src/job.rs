@@ -25,7 +25,8 @@ pub(crate) enum Job {
     Setting(String, Vec<u8>, Reply<()>),
 }
 
-type Reply<T> = oneshot::Sender<Result<T, CommitError>>;
+/// Where a job's result is awaited.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, CommitError>>;
 
 impl Job {
     /// Its share of a group.

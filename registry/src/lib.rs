@@ -19,6 +19,7 @@ pub mod page;
 pub mod params;
 mod place;
 pub mod postgres;
+mod queue;
 pub mod reading;
 pub mod search;
 pub mod sqlite;

@@ -10,8 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
+use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
 use super::sealed::{set_setting, setting};
@@ -53,6 +56,28 @@ impl Fence {
     fn note(&self, epoch: u64) {
         self.epoch.store(epoch, Ordering::Release);
         self.is_held.store(true, Ordering::Release);
+    }
+
+    /// Takes the right on a runtime that lives as long as the store, and keeps it there.
+    ///
+    /// # Errors
+    /// As [`Fence::take`].
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        session: &PgConnectOptions,
+        on: &Handle,
+    ) -> BoxFuture<'static, Result<(), SequencerError>> {
+        let (fence, session) = (Arc::clone(self), session.clone());
+        let taking = on.spawn(async move {
+            let conn = fence.take(&session).await?;
+            tokio::spawn(fence.keep(session, conn));
+            Ok(())
+        });
+        async {
+            let ended = |_| Err(SequencerError::Unavailable("the taking has ended".into()));
+            taking.await.unwrap_or_else(ended)
+        }
+        .boxed()
     }
 
     /// Takes the right, waiting some seconds for a holder that is about to leave.

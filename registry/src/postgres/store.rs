@@ -9,23 +9,21 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use policy::Permit;
 use sqlx::postgres::PgConnectOptions;
-use tokio::runtime::Builder;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::Notify;
 
 use super::fence::{self, Fence};
 use super::options::PostgresOptions;
 use super::readers::{Readers, snapshot};
-use super::writer::open_and_write;
-use super::{access_outbox, compartment, history, params, read, reading, sealed};
+use super::{access_outbox, compartment, history, params, read, reading, sealed, writer};
 use crate::check::Checks;
 use crate::error::{CommitError, OpenError, ReadError, SequencerError};
 use crate::hash::IndexKey;
-use crate::job::{Job, PING, QUEUE_SETS_MAX};
 use crate::outbox::{AccessRow, OutboxRow, SealedRange};
 use crate::page::{
     CompartmentPage, CompartmentQuery, HistoryPage, HistoryQuery, Page, StoredVersion,
 };
 use crate::params::{Activation, ParamTable, ReindexPage, ReindexStep};
+use crate::queue::Queue;
 use crate::reading::{Asked, Reply, Unread};
 use crate::search::{self, Explanation, SearchQuery};
 use crate::store::Store;
@@ -38,7 +36,7 @@ pub struct PostgresStore {
     full_text: FullText,
     outbox: Arc<Notify>,
     pub(super) readers: Readers,
-    jobs: Option<mpsc::Sender<Job>>,
+    queue: Queue,
     writer: Option<JoinHandle<()>>,
     fence: Arc<Fence>,
     fence_session: PgConnectOptions,
@@ -50,25 +48,18 @@ impl PostgresStore {
     /// # Errors
     /// [`OpenError::UnknownSchema`] for a database of a newer release.
     pub async fn connect(options: PostgresOptions) -> Result<Self, OpenError> {
-        let failed = |error: std::io::Error| OpenError::Unavailable(error.to_string());
         let readers = Readers::start(&options)?;
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let outbox = Arc::new(Notify::new());
         let fence = Arc::new(Fence::default());
         let fence_session = fence::session(options.migrator()?);
-        let (jobs, queue) = mpsc::channel(QUEUE_SETS_MAX);
+        let (queue, jobs) = Queue::new();
         let full_text = options.full_text;
-        let (opened, opening) = oneshot::channel();
-        let (notify, fenced) = (Arc::clone(&outbox), Arc::clone(&fence));
-        // A thread, since write sets may be sent between threads but not shared.
-        let writer = std::thread::Builder::new()
-            .name("registry-writer".into())
-            .spawn(move || runtime.block_on(open_and_write(options, notify, fenced, queue, opened)))
-            .map_err(failed)?;
+        let (writer, opening) =
+            writer::start(options, Arc::clone(&outbox), Arc::clone(&fence), jobs)?;
         let ended = |_| Err(OpenError::Unavailable("the writer has ended".into()));
         let index_key = opening.await.unwrap_or_else(ended)?;
-        let (jobs, writer) = (Some(jobs), Some(writer));
-        Ok(Self { index_key, full_text, outbox, readers, jobs, writer, fence, fence_session })
+        let writer = Some(writer);
+        Ok(Self { index_key, full_text, outbox, readers, queue, writer, fence, fence_session })
     }
 
     /// Connects to a database to be looked at as it is: its schema stays. Whoever asks for it writes nothing.
@@ -78,25 +69,11 @@ impl PostgresStore {
     pub async fn connect_to_check(options: PostgresOptions) -> Result<Self, OpenError> {
         Self::connect(PostgresOptions { migrates: false, ..options }).await
     }
-
-    fn write_with<T: Send + 'static>(
-        &self,
-        job: impl FnOnce(oneshot::Sender<Result<T, CommitError>>) -> Job,
-    ) -> BoxFuture<'static, Result<T, CommitError>> {
-        let ended = || Err(CommitError::Unavailable("the writer has ended".into()));
-        let (reply, answer) = oneshot::channel();
-        let jobs = self.jobs.as_ref().expect("the queue lives until the store is dropped");
-        match jobs.try_send(job(reply)) {
-            Ok(()) => async move { answer.await.unwrap_or_else(|_| ended()) }.boxed(),
-            Err(mpsc::error::TrySendError::Full(_)) => async { Err(CommitError::Busy) }.boxed(),
-            Err(mpsc::error::TrySendError::Closed(_)) => async move { ended() }.boxed(),
-        }
-    }
 }
 
 impl Drop for PostgresStore {
     fn drop(&mut self) {
-        drop(self.jobs.take());
+        self.queue.close();
         if let Some(writer) = self.writer.take() {
             // A thread that panicked has reported it; there is nothing left to do.
             let _ = writer.join();
@@ -105,11 +82,8 @@ impl Drop for PostgresStore {
 }
 
 impl Store for PostgresStore {
-    fn commit(&self, mut set: WriteSet) -> BoxFuture<'_, Result<Committed, CommitError>> {
-        for write in &mut set.writes {
-            write.rows.normalise();
-        }
-        self.write_with(|reply| Job::Commit(Box::new(set), reply))
+    fn commit(&self, set: WriteSet) -> BoxFuture<'_, Result<Committed, CommitError>> {
+        self.queue.commit(set)
     }
 
     fn index_key(&self) -> &IndexKey {
@@ -318,7 +292,7 @@ impl Store for PostgresStore {
     }
 
     fn mark_sealed(&self, ranges: Vec<SealedRange>) -> BoxFuture<'_, Result<(), CommitError>> {
-        self.write_with(|reply| Job::Sealed(ranges, reply))
+        self.queue.mark_sealed(ranges)
     }
 
     fn access_outbox(&self, limit: usize) -> BoxFuture<'_, Result<Vec<AccessRow>, ReadError>> {
@@ -326,7 +300,7 @@ impl Store for PostgresStore {
     }
 
     fn clear_accesses(&self, access_ids: Vec<u64>) -> BoxFuture<'_, Result<(), CommitError>> {
-        self.write_with(|reply| Job::Journaled(access_ids, reply))
+        self.queue.clear_accesses(access_ids)
     }
 
     fn log_index<'a>(
@@ -357,13 +331,11 @@ impl Store for PostgresStore {
         name: &'a str,
         value: &'a [u8],
     ) -> BoxFuture<'a, Result<(), CommitError>> {
-        let (name, value) = (name.to_owned(), value.to_vec());
-        self.write_with(|reply| Job::Setting(name, value, reply))
+        self.queue.set_setting(name, value)
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), ReadError>> {
-        let write = self.write_with(|reply| Job::Setting(PING.into(), vec![1], reply));
-        async { write.await.map_err(|error| ReadError::Unavailable(error.to_string())) }.boxed()
+        self.queue.ping()
     }
 
     fn params(&self) -> BoxFuture<'_, Result<ParamTable, ReadError>> {
@@ -373,7 +345,7 @@ impl Store for PostgresStore {
     }
 
     fn activate(&self, activation: Activation) -> BoxFuture<'_, Result<(), CommitError>> {
-        self.write_with(|reply| Job::Activate(activation, reply))
+        self.queue.activate(activation)
     }
 
     fn reindex_page(
@@ -386,14 +358,11 @@ impl Store for PostgresStore {
     }
 
     fn rebuild(&self) -> BoxFuture<'_, Result<(), CommitError>> {
-        self.write_with(Job::Rebuild)
+        self.queue.rebuild()
     }
 
-    fn reindex(&self, mut step: ReindexStep) -> BoxFuture<'_, Result<(), CommitError>> {
-        for one in &mut step.resources {
-            one.rows.normalise();
-        }
-        self.write_with(|reply| Job::Reindex(Box::new(step), reply))
+    fn reindex(&self, step: ReindexStep) -> BoxFuture<'_, Result<(), CommitError>> {
+        self.queue.reindex(step)
     }
 
     fn checks(&self) -> &dyn Checks {
@@ -401,17 +370,7 @@ impl Store for PostgresStore {
     }
 
     fn take_sequencer(&self) -> BoxFuture<'_, Result<(), SequencerError>> {
-        let (fence, session) = (Arc::clone(&self.fence), self.fence_session.clone());
-        let taking = self.readers.handle().spawn(async move {
-            let conn = fence.take(&session).await?;
-            tokio::spawn(fence.keep(session, conn));
-            Ok(())
-        });
-        async {
-            let ended = |_| Err(SequencerError::Unavailable("the taking has ended".into()));
-            taking.await.unwrap_or_else(ended)
-        }
-        .boxed()
+        self.fence.begin(&self.fence_session, self.readers.handle())
     }
 
     fn is_sequencer(&self) -> bool {

@@ -8,10 +8,12 @@
 //! Not here: what a set does (`commit`, `write`).
 
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
+use tokio::runtime::Builder;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::commit::{Group, Numbers, SetError};
@@ -35,8 +37,32 @@ pub(super) struct Writer {
     pub(super) fence: Arc<Fence>,
 }
 
+/// Starts the writer's thread; it tells the index key once the schema is there.
+///
+/// # Errors
+/// [`OpenError::Unavailable`] without a thread.
+pub(super) fn start(
+    options: PostgresOptions,
+    outbox: Arc<Notify>,
+    fence: Arc<Fence>,
+    queue: mpsc::Receiver<Job>,
+) -> Result<(JoinHandle<()>, Opening), OpenError> {
+    let failed = |error: std::io::Error| OpenError::Unavailable(error.to_string());
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let (opened, opening) = oneshot::channel();
+    // A thread, since write sets may be sent between threads but not shared.
+    let writer = std::thread::Builder::new()
+        .name("registry-writer".into())
+        .spawn(move || runtime.block_on(open_and_write(options, outbox, fence, queue, opened)))
+        .map_err(failed)?;
+    Ok((writer, opening))
+}
+
+/// What the opening comes to.
+pub(super) type Opening = oneshot::Receiver<Result<IndexKey, OpenError>>;
+
 /// The life of the writer's thread: schema first, then the queue.
-pub(super) async fn open_and_write(
+async fn open_and_write(
     options: PostgresOptions,
     outbox: Arc<Notify>,
     fence: Arc<Fence>,

@@ -14,6 +14,7 @@ mod current;
 mod fail_stop;
 mod history;
 mod index_rows;
+mod marks;
 mod members;
 mod migrate;
 mod open;

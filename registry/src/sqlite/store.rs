@@ -7,10 +7,11 @@ use fhir::{FullText, ResourceKey, ResourceType, VersionKey};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use policy::Permit;
-use rusqlite::{Connection, params};
-use tokio::sync::{Notify, mpsc, oneshot};
+use rusqlite::Connection;
+use tokio::sync::Notify;
 
 use super::fail_stop::{self, DiskState};
+use super::marks::{check_search_table, expect_search_table, index_key, stored_index_key};
 use super::open::SqliteOptions;
 use super::params as custom;
 use super::reader::{Readers, snapshot};
@@ -21,14 +22,13 @@ use super::{
 };
 use crate::check::Checks;
 use crate::error::{CommitError, OpenError, ReadError};
-use crate::hash::{INDEX_KEY_GONE, IndexKey};
-use crate::index::table;
-use crate::job::{Job, PING, QUEUE_SETS_MAX};
+use crate::hash::IndexKey;
 use crate::outbox::{AccessRow, OutboxRow, SealedRange};
 use crate::page::{
     CompartmentPage, CompartmentQuery, HistoryPage, HistoryQuery, Page, StoredVersion,
 };
 use crate::params::{Activation, ParamTable, ReindexPage, ReindexStep};
+use crate::queue::Queue;
 use crate::reading::{Asked, Reply, Unread};
 use crate::search::{Explanation, SearchQuery};
 use crate::store::Store;
@@ -40,7 +40,7 @@ pub struct SqliteStore {
     full_text: FullText,
     outbox: Arc<Notify>,
     readers: Option<Readers>,
-    writer: Option<mpsc::Sender<Job>>,
+    queue: Queue,
     threads: Vec<JoinHandle<()>>,
     disk: &'static DiskState,
 }
@@ -73,17 +73,17 @@ impl SqliteStore {
             checkpoints,
             disk,
         };
-        let (jobs, queue) = mpsc::channel(QUEUE_SETS_MAX);
+        let (queue, jobs) = Queue::new();
         let writer = std::thread::Builder::new()
             .name("registry-writer".into())
-            .spawn(move || writer::run(conn, queue, &shared))
+            .spawn(move || writer::run(conn, jobs, &shared))
             .map_err(|error| OpenError::Unavailable(error.to_string()))?;
         Ok(Self {
             index_key,
             full_text,
             outbox,
             readers: Some(readers),
-            writer: Some(jobs),
+            queue,
             threads: vec![writer, checkpointer],
             disk,
         })
@@ -103,7 +103,7 @@ impl SqliteStore {
         let readers = Some(Readers::start(&options)?);
         let (outbox, threads) = (Arc::new(Notify::new()), Vec::new());
         let full_text = options.full_text;
-        Ok(Self { index_key, full_text, outbox, readers, writer: None, threads, disk })
+        Ok(Self { index_key, full_text, outbox, readers, queue: Queue::refusing(), threads, disk })
     }
 
     pub(super) fn read_with<T: Send + 'static>(
@@ -112,34 +112,12 @@ impl SqliteStore {
     ) -> BoxFuture<'static, Result<T, ReadError>> {
         self.readers.as_ref().expect("readers live until the store is dropped").run(read)
     }
-
-    fn write_with<T: Send + 'static>(
-        &self,
-        job: impl FnOnce(oneshot::Sender<Result<T, CommitError>>) -> Job,
-    ) -> BoxFuture<'static, Result<T, CommitError>> {
-        let (reply, answer) = oneshot::channel();
-        let Some(writer) = self.writer.as_ref() else {
-            let text = "the database was opened to be looked at";
-            return async { Err(CommitError::Unavailable(text.into())) }.boxed();
-        };
-        match writer.try_send(job(reply)) {
-            Ok(()) => async {
-                let ended = || Err(CommitError::Unavailable("the writer has ended".into()));
-                answer.await.unwrap_or_else(|_| ended())
-            }
-            .boxed(),
-            Err(mpsc::error::TrySendError::Full(_)) => async { Err(CommitError::Busy) }.boxed(),
-            Err(mpsc::error::TrySendError::Closed(_)) => {
-                async { Err(CommitError::Unavailable("the writer has ended".into())) }.boxed()
-            }
-        }
-    }
 }
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
         drop(self.readers.take());
-        drop(self.writer.take());
+        self.queue.close();
         for thread in self.threads.drain(..) {
             // A thread that panicked has reported it; there is nothing left to do.
             let _ = thread.join();
@@ -148,11 +126,8 @@ impl Drop for SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn commit(&self, mut set: WriteSet) -> BoxFuture<'_, Result<Committed, CommitError>> {
-        for write in &mut set.writes {
-            write.rows.normalise();
-        }
-        self.write_with(|reply| Job::Commit(Box::new(set), reply))
+    fn commit(&self, set: WriteSet) -> BoxFuture<'_, Result<Committed, CommitError>> {
+        self.queue.commit(set)
     }
 
     fn index_key(&self) -> &IndexKey {
@@ -293,7 +268,7 @@ impl Store for SqliteStore {
     }
 
     fn mark_sealed(&self, ranges: Vec<SealedRange>) -> BoxFuture<'_, Result<(), CommitError>> {
-        self.write_with(|reply| Job::Sealed(ranges, reply))
+        self.queue.mark_sealed(ranges)
     }
 
     fn access_outbox(&self, limit: usize) -> BoxFuture<'_, Result<Vec<AccessRow>, ReadError>> {
@@ -301,7 +276,7 @@ impl Store for SqliteStore {
     }
 
     fn clear_accesses(&self, access_ids: Vec<u64>) -> BoxFuture<'_, Result<(), CommitError>> {
-        self.write_with(|reply| Job::Journaled(access_ids, reply))
+        self.queue.clear_accesses(access_ids)
     }
 
     fn log_index<'a>(
@@ -326,13 +301,11 @@ impl Store for SqliteStore {
         name: &'a str,
         value: &'a [u8],
     ) -> BoxFuture<'a, Result<(), CommitError>> {
-        let (name, value) = (name.to_owned(), value.to_vec());
-        self.write_with(|reply| Job::Setting(name, value, reply))
+        self.queue.set_setting(name, value)
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), ReadError>> {
-        let write = self.write_with(|reply| Job::Setting(PING.into(), vec![1], reply));
-        async { write.await.map_err(|error| ReadError::Unavailable(error.to_string())) }.boxed()
+        self.queue.ping()
     }
 
     fn stopped(&self) -> Option<String> {
@@ -344,7 +317,7 @@ impl Store for SqliteStore {
     }
 
     fn activate(&self, activation: Activation) -> BoxFuture<'_, Result<(), CommitError>> {
-        self.write_with(|reply| Job::Activate(activation, reply))
+        self.queue.activate(activation)
     }
 
     fn reindex_page(
@@ -357,14 +330,11 @@ impl Store for SqliteStore {
     }
 
     fn rebuild(&self) -> BoxFuture<'_, Result<(), CommitError>> {
-        self.write_with(Job::Rebuild)
+        self.queue.rebuild()
     }
 
-    fn reindex(&self, mut step: ReindexStep) -> BoxFuture<'_, Result<(), CommitError>> {
-        for one in &mut step.resources {
-            one.rows.normalise();
-        }
-        self.write_with(|reply| Job::Reindex(Box::new(step), reply))
+    fn reindex(&self, step: ReindexStep) -> BoxFuture<'_, Result<(), CommitError>> {
+        self.queue.reindex(step)
     }
 
     fn checks(&self) -> &dyn Checks {
@@ -379,47 +349,3 @@ impl Store for SqliteStore {
         self.read_with(move |conn| snapshot(conn, |conn| read::scan_versions(conn, after, limit)))
     }
 }
-
-/// The installation's hash key; made by the first opening, from SQLite's random source.
-fn index_key(conn: &Connection) -> Result<IndexKey, OpenError> {
-    let is_used = conn.prepare("select 1 from resource limit 1")?.exists([])?;
-    if is_used && sealed::setting(conn, INDEX_KEY)?.is_none() {
-        return Err(OpenError::Damaged(INDEX_KEY_GONE.to_owned()));
-    }
-    conn.execute(
-        "insert or ignore into setting (name, value) values (?1, randomblob(16))",
-        params![INDEX_KEY],
-    )?;
-    stored_index_key(conn)
-}
-
-fn stored_index_key(conn: &Connection) -> Result<IndexKey, OpenError> {
-    let bytes = sealed::setting(conn, INDEX_KEY)?.and_then(|bytes| bytes.try_into().ok());
-    let damaged = || OpenError::Damaged("the index key is missing or malformed".into());
-    bytes.map(IndexKey::from_bytes).ok_or_else(damaged)
-}
-
-/// Refuses index rows of other rules; an empty database is taken over.
-fn check_search_table(conn: &Connection, full_text: FullText) -> Result<(), OpenError> {
-    let (stored, mark) = (expect_search_table(conn, full_text)?, table::mark(full_text));
-    if stored.as_ref() != Some(&mark) {
-        conn.execute(
-            "insert or replace into setting (name, value) values (?1, ?2)",
-            params![table::SEARCH_TABLE, mark],
-        )?;
-    }
-    Ok(())
-}
-
-/// Refuses index rows of other rules; gives what the database says of its own.
-fn expect_search_table(
-    conn: &Connection,
-    full_text: FullText,
-) -> Result<Option<Vec<u8>>, OpenError> {
-    let stored = sealed::setting(conn, table::SEARCH_TABLE)?;
-    let is_empty = !conn.prepare("select 1 from resource limit 1")?.exists([])?;
-    table::check(stored.as_deref(), is_empty, full_text)?;
-    Ok(stored)
-}
-
-const INDEX_KEY: &str = "index_key";
