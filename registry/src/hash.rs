@@ -70,6 +70,8 @@ pub enum Domain {
     Cursor = 9,
     /// Type and word of a text.
     Word = 10,
+    /// Parameter and word of one of its values.
+    ParamWord = 11,
 }
 
 #[cfg(test)]

@@ -53,7 +53,11 @@ pub fn index_rows_with(
     }
     build.sampled(of, &found);
     let Build { mut rows, .. } = build;
-    rows.words = Words::of(node, of, key, params.full_text());
+    let strings = found.iter().filter_map(|one| match &one.value {
+        Value::String(text) => Some((index_param(of, params.by_id(one.param)?), &**text)),
+        _ => None,
+    });
+    rows.words = Words::of(node, of, strings, key, params.full_text());
     rows.present = present(of, &found);
     patient_codes(of, &found, key, params, &mut rows);
     shape_dates(of, sort_time(node, of), &mut rows.dates);

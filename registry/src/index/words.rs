@@ -1,7 +1,8 @@
 //! The words of one resource version as the full-text index holds them.
 //!
 //! A word is a keyed hash of its type and text (50 bits, as ten letters and digits), so that the index names nothing in
-//! clear and no word of one type meets one of another. Shape: two lists in the order of the text, narrative and
+//! clear and no word of one type meets one of another. Words in values of a string parameter stand once more before
+//! the content, hashed with the number of the parameter, for `:text`. Shape: two lists in the order of the text, narrative and
 //! content; a gap parts two elements, so that no phrase reaches over them.
 //!
 //! - SQLite: a row of the FTS5 table `search_text`, whose rowid is the `rid`; a gap is the token `0`.
@@ -28,31 +29,30 @@ pub struct Words {
 }
 
 impl Words {
-    /// The words of a resource.
-    pub(super) fn of(node: Node<'_>, of: ResourceType, key: &IndexKey, wanted: FullText) -> Self {
+    /// The words of a resource, and those of its `strings`, the values of string parameters with their numbers.
+    pub(super) fn of<'s>(
+        node: Node<'_>,
+        of: ResourceType,
+        strings: impl Iterator<Item = (u16, &'s str)>,
+        key: &IndexKey,
+        wanted: FullText,
+    ) -> Self {
         let mut found = Self::default();
-        let mut places: HashMap<u64, u32> = HashMap::new();
+        if wanted == FullText::Off {
+            return found;
+        }
+        let mut places = HashMap::new();
+        for (param, text) in strings {
+            let word = |word: &str| param_hashed(param, word, key);
+            push(&mut found.content, text, STRING_WORDS_MAX, &mut places, word);
+        }
+        let most = found.content.len() + PART_WORDS_MAX;
         fhir::texts(node, wanted, &mut |part, text| {
-            let list = match part {
-                TextPart::Narrative => &mut found.narrative,
-                TextPart::Content => &mut found.content,
+            let (list, most) = match part {
+                TextPart::Narrative => (&mut found.narrative, PART_WORDS_MAX),
+                TextPart::Content => (&mut found.content, most),
             };
-            if list.len() >= PART_WORDS_MAX {
-                return;
-            }
-            let before = list.len();
-            if before > 0 {
-                list.push(GAP);
-            }
-            let mut is_word = false;
-            fhir::words(text, |word| {
-                let word = hashed(of, word, key);
-                let count = places.entry(word).or_default();
-                *count += 1;
-                is_word = true;
-                list.push(if *count > WORD_PLACES_MAX { GAP } else { word });
-            });
-            list.truncate(if is_word { PART_WORDS_MAX } else { before });
+            push(list, text, most, &mut places, |word| hashed(of, word, key));
         });
         found.sum = sum(&found);
         found
@@ -119,6 +119,39 @@ impl Words {
     }
 }
 
+/// Adds the words of an element, parted from those before, up to `most` in the list.
+fn push(
+    list: &mut Vec<u64>,
+    text: &str,
+    most: usize,
+    places: &mut HashMap<u64, u32>,
+    hashed: impl Fn(&str) -> u64,
+) {
+    if list.len() >= most {
+        return;
+    }
+    let before = list.len();
+    if before > 0 {
+        list.push(GAP);
+    }
+    let mut is_word = false;
+    fhir::words(text, |word| {
+        let word = hashed(word);
+        let count = places.entry(word).or_default();
+        *count += 1;
+        is_word = true;
+        list.push(if *count > WORD_PLACES_MAX { GAP } else { word });
+    });
+    list.truncate(if is_word { most } else { before });
+}
+
+/// The term of a word in values of a string parameter.
+pub(crate) fn param_term(param: u16, word: &str, key: &IndexKey) -> String {
+    let mut text = String::with_capacity(TERM_CHARS);
+    push_term(&mut text, param_hashed(param, word, key));
+    text
+}
+
 /// The term of a word of a type, as it stands in the index.
 pub(crate) fn term(of: ResourceType, word: &str, key: &IndexKey) -> String {
     let mut text = String::with_capacity(TERM_CHARS);
@@ -128,8 +161,15 @@ pub(crate) fn term(of: ResourceType, word: &str, key: &IndexKey) -> String {
 
 /// Never [`GAP`].
 fn hashed(of: ResourceType, word: &str, key: &IndexKey) -> u64 {
-    let hash = key.hash_parts(Domain::Word, &[of.name(), word]).cast_unsigned();
-    (hash & ((1 << (5 * TERM_CHARS)) - 1)).max(1)
+    cut(key.hash_parts(Domain::Word, &[of.name(), word]))
+}
+
+fn param_hashed(param: u16, word: &str, key: &IndexKey) -> u64 {
+    cut(key.hash_parts(Domain::ParamWord, &[&param.to_string(), word]))
+}
+
+fn cut(hash: i64) -> u64 {
+    (hash.cast_unsigned() & ((1 << (5 * TERM_CHARS)) - 1)).max(1)
 }
 
 fn push_term(text: &mut String, word: u64) {
@@ -153,9 +193,11 @@ fn sum(words: &Words) -> i64 {
     }
 }
 
-/// Words of a narrative, and of the rest of a resource, that are indexed. Both, with the gap between, are fewer than the
-/// 16,383 places of a `tsvector`.
-pub const PART_WORDS_MAX: usize = 8_000;
+/// Words of a narrative, and of the rest of a resource, that are indexed. Both, with those of strings and the gap
+/// between, are fewer than the 16,383 places of a `tsvector`.
+pub const PART_WORDS_MAX: usize = 7_500;
+/// Words in the values of string parameters that are indexed.
+pub const STRING_WORDS_MAX: usize = 1_000;
 /// Places of one word that are indexed: a `tsvector` keeps 255.
 pub const WORD_PLACES_MAX: u32 = 250;
 const GAP: u64 = 0;
@@ -170,7 +212,7 @@ mod tests {
     fn words(json: &str) -> Words {
         let tree = fhir::Tree::parse(json.as_bytes().to_vec()).unwrap();
         let key = IndexKey::from_bytes([7; 16]);
-        Words::of(tree.root(), ResourceType::BASIC, &key, FullText::All)
+        Words::of(tree.root(), ResourceType::BASIC, std::iter::empty(), &key, FullText::All)
     }
 
     #[test]
@@ -204,7 +246,7 @@ mod tests {
 
         assert_eq!(found.len(), 2 * PART_WORDS_MAX);
         let last = found.tsvector().split([':', ',', ' ']).filter_map(|at| at.parse().ok()).max();
-        assert_eq!(last, Some(16_001));
+        assert_eq!(last, Some(15_001));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use fhir::{NumberRange, ResourceType, SearchPrefix, TimeRange};
 
 use super::tree::TreeWay;
-use super::words::WordQuery;
+use super::words::{WordPlace, WordQuery};
 use crate::page::Cursor;
 
 /// One search, as parsed.
@@ -81,8 +81,8 @@ pub enum Filter {
     Words {
         /// What is looked for.
         query: WordQuery,
-        /// In the narrative only.
-        narrative: bool,
+        /// Where.
+        place: WordPlace,
         /// Turns it round.
         not: bool,
     },

@@ -69,4 +69,4 @@ pub use sql::{Bind, Dialect, Statement};
 pub use supported::{SupportedParam, supported};
 pub use target::SearchTarget;
 pub use tree::TreeWay;
-pub use words::{QUERY_WORDS_MAX, WordQuery};
+pub use words::{QUERY_WORDS_MAX, WordPlace, WordQuery};

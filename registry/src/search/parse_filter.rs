@@ -4,14 +4,14 @@
 //! take, a malformed value and what the executor cannot do are errors that name the parameter.
 //! Not here: values (`parse_value`), chains, `_has` and `_list` (`parse_chain`), which modifiers there are (`supported`).
 
-use fhir::{Held, ParamKind, ResourceType, SearchParam, split_unescaped};
+use fhir::{FullText, Held, ParamKind, ResourceType, SearchParam, split_unescaped};
 
 use super::clause::{Filter, Rest, Tests, TokenTest};
 use super::codes::{ANSWER_CODES_MAX, CodeAnswer, CodeQuestion, CodeSets};
 use super::in_force::{full_text, search_param};
 use super::parse_value::unescape;
 use super::supported::has_narrative;
-use super::words::Signed;
+use super::words::{Signed, WordPlace};
 use super::{parse_chain, supported};
 use crate::error::ReadError;
 use crate::index::param::{index_param, index_params};
@@ -78,10 +78,15 @@ impl Field<'_> {
             return self.own_column(&values);
         }
         if self.param.held == Held::InText {
-            return self.words(&values);
+            let is_narrative = self.param.code == "_text";
+            let place = if is_narrative { WordPlace::Narrative } else { WordPlace::Anywhere };
+            return self.words(&values, place);
         }
         let params = index_params(self.of, self.param);
         match modifier {
+            Some("text") if self.param.kind == ParamKind::String => {
+                self.words(&values, WordPlace::Params(params))
+            }
             Some("missing") => self.missing(params, value),
             Some("in" | "not-in" | "above" | "below") if self.param.kind == ParamKind::Token => {
                 let tests = self.coded(modifier.unwrap_or_default(), &values)?;
@@ -140,16 +145,20 @@ impl Field<'_> {
         Ok(Filter::LastUpdated(self.each(values, |value| self.date(value))?))
     }
 
-    /// `_text` and `_content`.
-    fn words(&self, values: &[&str]) -> Result<Filter, ReadError> {
-        if !full_text().answers(self.param.code) {
+    /// `_text`, `_content` and `:text` on strings, which narratives and more take along.
+    fn words(&self, values: &[&str], place: WordPlace) -> Result<Filter, ReadError> {
+        let is_answered = match place {
+            WordPlace::Params(_) => full_text() != FullText::Off,
+            _ => full_text().answers(self.param.code),
+        };
+        if !is_answered {
             let why =
                 "is not answered here: the setting search.full_text and docs/search.md tell where";
             return Err(self.unsupported(why));
         }
         let values: Vec<_> = values.iter().map(|value| unescape(value)).collect();
         let Signed { query, not } = Signed::parse(&values).map_err(|why| self.wrong(&why))?;
-        Ok(Filter::Words { query, narrative: self.param.code == "_text", not })
+        Ok(Filter::Words { query, place, not })
     }
 
     fn missing(&self, params: Vec<u16>, value: &str) -> Result<Filter, ReadError> {

@@ -19,6 +19,7 @@ use super::order::Order;
 use super::plan::code_param;
 use super::scope::Scope;
 use super::sql::{Bind, Sql};
+use super::words::WordPlace;
 use crate::error::ReadError;
 use crate::hash::IndexKey;
 use crate::index::param::index_params;
@@ -115,9 +116,10 @@ impl Resolver<'_> {
                     None => Ok(Condition::of_tests(params, tests, *not, self.key)),
                 }
             }
-            Filter::Words { query, narrative, not } => {
-                let query = query.hashed(of, self.key);
-                Ok(Condition::Words { query, narrative: *narrative, not: *not })
+            Filter::Words { query, place, not } => {
+                let query = query.hashed(place, of, self.key);
+                let narrative = *place == WordPlace::Narrative;
+                Ok(Condition::Words { query, narrative, not: *not })
             }
             Filter::Missing { params, missing } => {
                 Ok(Condition::Missing { params: params.clone(), missing: *missing })

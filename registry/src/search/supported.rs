@@ -68,7 +68,7 @@ pub(super) fn modifiers(of: ResourceType, param: &SearchParam) -> Vec<&'static s
             found.extend(tree.then_some(["above", "below"]).into_iter().flatten());
             found
         }
-        ParamKind::String => vec!["contains", "exact", "missing"],
+        ParamKind::String => vec!["contains", "exact", "missing", "text"],
         ParamKind::Uri => vec!["above", "below", "missing"],
         ParamKind::Date | ParamKind::Number | ParamKind::Quantity => vec!["missing"],
         ParamKind::Composite | ParamKind::Special => Vec::new(),

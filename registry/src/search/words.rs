@@ -1,4 +1,4 @@
-//! What `_text` and `_content` ask for: words, phrases, and how they go together.
+//! What `_text`, `_content` and `:text` on strings ask for: words, phrases, and how they go together.
 //!
 //! Spec: FHIR R4 search.html ("Text Search Parameters"), which leaves the language to the server and points to OData's
 //! `$search`: words one after the other must all be there, `"…"` is a phrase, `AND`, `OR` and `NOT` (in either case)
@@ -14,7 +14,7 @@ use fhir::ResourceType;
 
 use super::sql::Dialect;
 use crate::hash::IndexKey;
-use crate::index::words::term;
+use crate::index::words::{param_term, term};
 
 /// Words that must be there, and how.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -27,6 +27,17 @@ pub enum WordQuery {
     Any(Vec<WordQuery>),
     /// The first and not the second.
     Without(Box<WordQuery>, Box<WordQuery>),
+}
+
+/// Where words must stand.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum WordPlace {
+    /// In the narrative: `_text`.
+    Narrative,
+    /// Anywhere: `_content`.
+    Anywhere,
+    /// In values of string parameters, by their numbers: `:text`.
+    Params(Vec<u16>),
 }
 
 /// A query, or its opposite.
@@ -62,18 +73,25 @@ impl Signed {
 }
 
 impl WordQuery {
-    /// The same over the terms of the index.
-    pub(super) fn hashed(&self, of: ResourceType, key: &IndexKey) -> Self {
-        let each = |all: &[Self]| all.iter().map(|one| one.hashed(of, key)).collect();
-        match self {
-            Self::Phrase(words) => {
+    /// The same over the terms of the index, for a type of resource.
+    pub(super) fn hashed(&self, place: &WordPlace, of: ResourceType, key: &IndexKey) -> Self {
+        let each = |all: &[Self]| all.iter().map(|one| one.hashed(place, of, key)).collect();
+        match (self, place) {
+            (Self::Phrase(words), WordPlace::Params(params)) => {
+                let phrase = |param: &u16| {
+                    Self::Phrase(words.iter().map(|word| param_term(*param, word, key)).collect())
+                };
+                one_of(params.iter().map(phrase).collect())
+            }
+            (Self::Phrase(words), _) => {
                 Self::Phrase(words.iter().map(|word| term(of, word, key)).collect())
             }
-            Self::All(all) => Self::All(each(all)),
-            Self::Any(all) => Self::Any(each(all)),
-            Self::Without(one, other) => {
-                Self::Without(Box::new(one.hashed(of, key)), Box::new(other.hashed(of, key)))
-            }
+            (Self::All(all), _) => Self::All(each(all)),
+            (Self::Any(all), _) => Self::Any(each(all)),
+            (Self::Without(one, other), _) => Self::Without(
+                Box::new(one.hashed(place, of, key)),
+                Box::new(other.hashed(place, of, key)),
+            ),
         }
     }
 

@@ -32,7 +32,7 @@ fn narratives_and_contents_are_searched_by_words() {
         condition("b", "liver metastases &amp; pain", "Bone scan"),
         condition("c", "Liver only", "metastases, maybe"),
         condition("d", "", "糖尿病 since 2019; Müller&Co \"x-ray\""),
-        json!({"resourceType": "Patient", "id": "p", "name": [{"family": "Bone"}],
+        json!({"resourceType": "Patient", "id": "p", "name": [{"family": "von Bone", "given": ["Ada"]}],
             "text": {"status": "generated", "div": "<div xmlns=\"http://www.w3.org/1999/xhtml\">bone</div>"}}),
         json!({"resourceType": "Binary", "id": "n", "contentType": "text/plain", "data": "Ym9uZQ=="}),
     ];
@@ -69,6 +69,14 @@ const WORDS: Cases = &[
     ("Condition?subject:Patient._content=nobody", &[]),
     ("Patient?_has:Condition:subject:_text=pain", &["p"]),
     ("Patient?_has:Condition:subject:_text=nothing", &[]),
+    ("Patient?family:text=bone", &["p"]),
+    ("Patient?name:text=ada bone", &["p"]),
+    ("Patient?name:text=\"von bone\" NOT eve", &["p"]),
+    ("Patient?name:text=\"bone ada\"", &[]),
+    ("Patient?given:text=bone", &[]),
+    ("Patient?given:text=not bone", &["p"]),
+    ("Condition?subject:Patient.name:text=ADA&_text=bone", &["a"]),
+    ("Patient?_text=ada", &[]),
     ("Binary?_content=Ym9uZQ", &[]),
     ("Binary?_content=plain", &["n"]),
 ];
@@ -124,7 +132,7 @@ fn no_word_stands_in_the_database_in_clear() {
 fn without_a_setting_nothing_is_searched_by_words() {
     let options =
         registry::search::ParseOptions { base_url: "", lenient: false, now_us: 0, codes: None };
-    for name in ["_text", "_content"] {
+    for name in ["_text", "_content", "name:text"] {
         let refused = parse(ResourceType::PATIENT, &format!("{name}=a"), &options).unwrap_err();
         assert!(refused.to_string().contains(name), "{refused}");
     }

@@ -78,7 +78,8 @@ impl Cases<'_> {
         if let Some((modifier, value)) = self.own_column(of, code, way) {
             return Some(Case::one(of, with_modifier(code, modifier), value));
         }
-        if matches!(code, "_text" | "_content") {
+        let is_string = || self.known(of, code).kind == Kind::String;
+        if matches!(code, "_text" | "_content") || way.modifier == "text" && is_string() {
             let all: Vec<_> = self.oracle.visible(of).collect();
             let some = (0..1 + self.dice.roll(4) / 3).map(|_| {
                 let one = self.dice.pick_any(&all);

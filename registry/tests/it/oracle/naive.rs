@@ -189,18 +189,16 @@ impl Naive {
         if modifier == "missing" {
             return Ok(own.is_empty() == (value == "true"));
         }
+        if (param.kind, modifier) == (Kind::String, "text") {
+            return Ok(words::values_hold(&own, value));
+        }
         if param.kind == Kind::Reference && ["above", "below"].contains(&modifier) {
             let asked: Vec<_> = alternatives.iter().map(|one| unescape(one)).collect();
             return Ok(self.in_tree(stored, param, modifier == "below", &asked));
         }
         let parts: Vec<Kind> = param.parts.iter().map(|(kind, _)| *kind).collect();
         let question = Question { kind: param.kind, modifier, parts: &parts };
-        let mut any = false;
-        for asked in alternatives {
-            for own in own.iter() {
-                any |= passes(own, question, asked)?;
-            }
-        }
+        let any = one_passes(&own, question, &alternatives)?;
         Ok(if ["not", "not-in"].contains(&modifier) { !any } else { any })
     }
 
@@ -320,6 +318,17 @@ impl Naive {
         let sources = self.resources.iter().filter(|one| is_source(one) && self.may_include(one));
         sources.filter(|one| points(one)).map(|one| one.key.clone()).collect()
     }
+}
+
+/// Whether one of the values passes one of the alternatives.
+fn one_passes(own: &[Value], question: Question<'_>, asked: &[&str]) -> Result<bool, String> {
+    let mut any = false;
+    for asked in asked {
+        for own in own {
+            any |= passes(own, question, asked)?;
+        }
+    }
+    Ok(any)
 }
 
 /// Types that a case searches: its own, those of `_type`, or all.

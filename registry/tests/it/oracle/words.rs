@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use super::compare::{escape, plain, split, unescape};
 use super::dice::Dice;
 use super::naive::Stored;
+use super::value::Value;
 use super::vocabulary::{NARRATIVES, TEXTS};
 
 /// Words that follow each other, of one element each.
@@ -19,11 +20,28 @@ pub(crate) fn holds(json: &Json, code: &str, value: &str) -> bool {
     split(value, ',').into_iter().any(|one| Query::new(&unescape(one), &sentences).decide())
 }
 
+/// `:text` on strings: whether these values together pass one of the alternatives.
+pub(crate) fn values_hold(own: &[Value], value: &str) -> bool {
+    let sentences = of_values(own);
+    split(value, ',').into_iter().any(|one| Query::new(&unescape(one), &sentences).decide())
+}
+
 /// A query whose words the resource has, most of them.
 pub(crate) fn phrase(dice: &mut Dice, stored: Option<&Stored>, code: &str) -> String {
-    let sentences = stored.map_or_else(Vec::new, |one| sentences(&one.json, code == "_content"));
-    let text = query(dice, &sentences, 2);
+    let own = stored.map_or_else(Vec::new, |one| match code {
+        "_text" | "_content" => sentences(&one.json, code == "_content"),
+        code => of_values(&one.values_of(code)),
+    });
+    let text = query(dice, &own, 2);
     escape(&text)
+}
+
+fn of_values(own: &[Value]) -> Sentences {
+    let text = |value: &Value| match value {
+        Value::Text(text) => Some(words(text)),
+        _ => None,
+    };
+    own.iter().filter_map(text).collect()
 }
 
 fn query(dice: &mut Dice, sentences: &Sentences, depth: usize) -> String {
