@@ -316,10 +316,9 @@ fn rows_of(resource: &Indexed<'_>, key: &IndexKey, params: &SearchParams) -> (In
     if is_listed(&rows) {
         return (rows, true);
     }
+    let Some(node) = resource.content else { return (rows, false) };
     let mut bases = HashSet::new();
-    if let Some(node) = resource.content {
-        bases_in(node, &mut bases);
-    }
+    bases_in(node, &mut bases);
     // Which of them were ours when it was written, is not recorded: each, or all of one server, or all.
     let all: Vec<String> = bases.into_iter().collect();
     let server = |base: &str| base.split('/').take(3).collect::<Vec<_>>().join("/");
@@ -329,7 +328,6 @@ fn rows_of(resource: &Indexed<'_>, key: &IndexKey, params: &SearchParams) -> (In
     };
     let tried = all.iter().cloned().chain(all.iter().map(of_server)).chain([all.join(" ")]);
     for base in tried {
-        let node = resource.content.expect("bases are found in a content");
         let others = index_rows_with(node, of, &base, key, params);
         if is_listed(&others) {
             return (others, true);
