@@ -4,12 +4,12 @@ use fhir::ResourceType;
 use policy::{AccessRequest, Permit, Principal, Role};
 use registry::error::ReadError;
 use registry::page::{HitMode, Page};
-use registry::search::{ParseOptions, SearchQuery, Total, parse, supported};
+use registry::search::{ParseOptions, SearchQuery, Total, parse, supported, with_params};
 use registry::write_set::{Action, Match, MatchOutcome};
 use serde_json::{Value as Json, json};
 
 use crate::engines::{Site, on_each_engine};
-use crate::oracle::corpus;
+use crate::oracle::{corpus, with_words};
 use crate::sets::{criteria, delete, id, set, version};
 
 #[test]
@@ -238,6 +238,9 @@ fn what_is_ignored_is_reported_and_left_out_of_self() {
 
 #[test]
 fn every_parameter_said_to_be_supported_is_read_with_its_modifiers() {
+    // Words are searched where a set of parameters says so.
+    let words = with_words();
+    let query = |text: &str| with_params(&words, || query(text));
     let sample = |kind: fhir::ParamKind, modifier: &str| match (kind, modifier) {
         (_, "missing") => "true",
         (_, "of-type") => "a|b|c",
