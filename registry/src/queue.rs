@@ -81,10 +81,6 @@ impl Queue {
         self.send(|reply| Job::Activate(activation, reply))
     }
 
-    pub(crate) fn rebuild(&self) -> Awaited<()> {
-        self.send(Job::Rebuild)
-    }
-
     pub(crate) fn reindex(&self, mut step: ReindexStep) -> Awaited<()> {
         for one in &mut step.resources {
             one.rows.normalise();

@@ -18,6 +18,7 @@ use super::{access_outbox, compartment, history, params, read, reading, sealed, 
 use crate::check::Checks;
 use crate::error::{CommitError, OpenError, ReadError, SequencerError};
 use crate::hash::IndexKey;
+use crate::job::{self, Job};
 use crate::outbox::{AccessRow, OutboxRow, SealedRange};
 use crate::page::{
     CompartmentPage, CompartmentQuery, HistoryPage, HistoryQuery, Page, StoredVersion,
@@ -68,6 +69,14 @@ impl PostgresStore {
     /// [`OpenError::OlderSchema`] where [`PostgresStore::connect`] would change the schema; otherwise as there.
     pub async fn connect_to_check(options: PostgresOptions) -> Result<Self, OpenError> {
         Self::connect(PostgresOptions { migrates: false, ..options }).await
+    }
+
+    /// A job that the queue has no name for.
+    fn write_with<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(job::Reply<T>) -> Job,
+    ) -> BoxFuture<'static, Result<T, CommitError>> {
+        self.queue.send(job)
     }
 }
 
@@ -358,7 +367,7 @@ impl Store for PostgresStore {
     }
 
     fn rebuild(&self) -> BoxFuture<'_, Result<(), CommitError>> {
-        self.queue.rebuild()
+        self.write_with(Job::Rebuild)
     }
 
     fn reindex(&self, step: ReindexStep) -> BoxFuture<'_, Result<(), CommitError>> {

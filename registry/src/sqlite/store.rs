@@ -23,6 +23,7 @@ use super::{
 use crate::check::Checks;
 use crate::error::{CommitError, OpenError, ReadError};
 use crate::hash::IndexKey;
+use crate::job::{self, Job};
 use crate::outbox::{AccessRow, OutboxRow, SealedRange};
 use crate::page::{
     CompartmentPage, CompartmentQuery, HistoryPage, HistoryQuery, Page, StoredVersion,
@@ -111,6 +112,14 @@ impl SqliteStore {
         read: impl FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
     ) -> BoxFuture<'static, Result<T, ReadError>> {
         self.readers.as_ref().expect("readers live until the store is dropped").run(read)
+    }
+
+    /// A job that the queue has no name for.
+    fn write_with<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(job::Reply<T>) -> Job,
+    ) -> BoxFuture<'static, Result<T, CommitError>> {
+        self.queue.send(job)
     }
 }
 
@@ -330,7 +339,7 @@ impl Store for SqliteStore {
     }
 
     fn rebuild(&self) -> BoxFuture<'_, Result<(), CommitError>> {
-        self.queue.rebuild()
+        self.write_with(Job::Rebuild)
     }
 
     fn reindex(&self, step: ReindexStep) -> BoxFuture<'_, Result<(), CommitError>> {
