@@ -175,6 +175,11 @@ fn criterion(name: &str, value: &str, candidate: &Candidate<'_, '_>) -> Verdict 
         return Verdict::Unknown;
     }
     let Some(alternatives) = alternatives(value) else { return Verdict::Unknown };
+    // Versions of references and canonicals are the registry's to compare.
+    let versioned = |wanted: &&str| wanted.contains("/_history/") || wanted.contains('|');
+    if param.kind == ParamKind::Reference && alternatives.iter().any(versioned) {
+        return Verdict::Unknown;
+    }
     let own = candidate.found.iter().filter(|found| found.param == param.id);
     let own: Vec<&Value<'_>> = own.map(|found| &found.value).collect();
     if own.is_empty() && param.alias_of().is_some() {

@@ -56,6 +56,8 @@ pub(crate) struct Decided<'s> {
     list: Vec<Option<Decision>>,
     /// Which operation writes a resource.
     writers: HashMap<ResourceKey, usize>,
+    /// What operations that may write are about, whatever they turn out to do.
+    named: HashMap<ResourceKey, usize>,
     /// Types of what is patched: its content is not known yet.
     patched: HashSet<ResourceType>,
     made: HashMap<ResourceType, Candidates<'s>>,
@@ -96,6 +98,7 @@ pub(crate) fn decide<'s>(
         nodes: submission.resources(),
         list: vec![None; plan.steps.len()],
         writers: HashMap::new(),
+        named: HashMap::new(),
         patched: HashSet::new(),
         made: HashMap::new(),
     };
@@ -157,13 +160,17 @@ impl Decided<'_> {
     }
 
     fn note(&mut self, at: usize, decision: Decision) -> Answered<()> {
+        let verb = &self.submission.operations[at].verb;
+        if let Some(key) = identity(verb, &decision)
+            && let Some(first) = self.named.insert(key.clone(), at)
+        {
+            return Err(self.twice(first, at));
+        }
         if let Decision::Write { key, .. } = &decision {
-            if self.submission.operations[at].verb.patch().is_some() {
+            if verb.patch().is_some() {
                 self.patched.insert(key.resource_type);
             }
-            if let Some(first) = self.writers.insert(key.clone(), at) {
-                return Err(self.twice(first, at));
-            }
+            self.writers.insert(key.clone(), at);
         }
         self.list[at] = Some(decision);
         Ok(())
@@ -174,7 +181,7 @@ impl Decided<'_> {
         let place = |at: usize| self.submission.place(&self.submission.operations[at]);
         let (first, second) = (place(first).unwrap_or_default(), place(second).unwrap_or_default());
         let text = format!(
-            "{first} and {second} write the same resource, which a transaction may do once"
+            "{first} and {second} are about the same resource, which a transaction may write once"
         );
         let fault = Fault::new(FaultKind::Invalid, text);
         let mut both = fault.clone().at(&first);
@@ -238,7 +245,16 @@ impl Decided<'_> {
         let condition = step.condition.expect("it has criteria");
         let new = step.new_key.as_ref().expect("it has a key of its own");
         match self.find(condition, View::BeforeUpdates)? {
-            Found::Nothing => self.update(new, if_match, false, step),
+            Found::Nothing => {
+                let own = self.nodes[at].and_then(body_id);
+                let is_other = matches!(self.snapshot.version(new), Some((_, false)));
+                if own.is_some() && is_other {
+                    let text = "the body has the id of a resource that the criteria do not match; \
+                                update it by its id, or leave the id out";
+                    return Err(Fault::new(FaultKind::Conflict, text));
+                }
+                self.update(new, if_match, false, step)
+            }
             Found::Stored(key) => {
                 let own = self.nodes[at].and_then(body_id);
                 if own.is_some_and(|own| own != key.id) {
@@ -395,4 +411,17 @@ fn expect_version(if_match: Option<&IfMatch>, version: VersionId) -> Answered<()
 
 fn several(what: &str) -> Fault {
     Fault::new(FaultKind::PreconditionFailed, format!("{what}: several resources match"))
+}
+
+/// The resource that an operation other than a read is about, also where it changes nothing: identities must not overlap
+/// whatever is stored (FHIR R4 http §3.1.0.11.2).
+fn identity<'k>(verb: &'k Verb, decision: &'k Decision) -> Option<&'k ResourceKey> {
+    match (decision, verb) {
+        (Decision::Write { key, .. }, _) => Some(key),
+        (Decision::Unchanged(unchanged), _) => Some(&unchanged.key),
+        (_, Verb::Update { key, .. } | Verb::Patch { key, .. } | Verb::Delete { key, .. }) => {
+            Some(key)
+        }
+        _ => None,
+    }
 }

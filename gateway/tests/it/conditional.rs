@@ -355,3 +355,53 @@ async fn criteria_ask_terminology_and_see_what_their_transaction_makes() {
     assert_eq!(site.count("Condition").await, 1);
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn criteria_find_what_a_search_finds_whatever_form_a_reference_has() {
+    let site = Site::start().await;
+    let about = site.create(&identified("7")).await;
+    let observation = json!({"resourceType": "Observation", "status": "final", "code": {"text": "x"},
+        "subject": {"reference": about}});
+    site.create(&observation).await;
+    let answered = json!({"resourceType": "QuestionnaireResponse", "status": "completed",
+        "questionnaire": "http://example.org/q|1.0"});
+    site.create(&answered).await;
+
+    for (body, criteria) in [
+        (&observation, format!("subject={about}")),
+        (&observation, format!("subject={}/{about}", site.base)),
+        (&observation, format!("subject={about}/_history/1")),
+        (&answered, "questionnaire=http://example.org/q|1.0".into()),
+        (&answered, "questionnaire=http://example.org/q".into()),
+    ] {
+        let of = body["resourceType"].as_str().unwrap();
+        assert_eq!(site.count(&format!("{of}?{criteria}")).await, 1, "{criteria}");
+        let request = site.request(Method::POST, &format!("/{of}")).header(TYPE, JSON);
+        let request = request.header("if-none-exist", &criteria).body(body.to_string());
+        assert_eq!(Answer::of(request).await.status, 200, "{criteria}");
+        let patch = json!({"resourceType": "Parameters", "parameter": [{"name": "operation", "part": [
+            {"name": "type", "valueCode": "replace"}, {"name": "path", "valueString": format!("{of}.status")},
+            {"name": "value", "valueCode": body["status"]}]}]});
+        let request = site.request(Method::PATCH, &format!("/{of}?{criteria}")).header(TYPE, JSON);
+        assert_eq!(Answer::of(request.body(patch.to_string())).await.status, 200, "{criteria}");
+    }
+    let other = format!("questionnaire={}", "http://example.org/q|2.0");
+    let request = site.request(Method::POST, "/QuestionnaireResponse").header(TYPE, JSON);
+    let request = request.header("if-none-exist", other).body(answered.to_string());
+    assert_eq!(Answer::of(request).await.status, 201);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conditional_update_does_not_replace_a_resource_that_the_criteria_exclude() {
+    let site = Site::start().await;
+    let stored = site.create(&identified("7")).await;
+    let mut body = identified("8");
+    body["id"] = json!(stored.strip_prefix("Patient/").unwrap());
+
+    site.put("/Patient?identifier=urn:mrn|8", &body).await.expect(409);
+
+    let kept = site.get(&format!("/{stored}")).await.expect(200).json();
+    assert_eq!(kept["identifier"][0]["value"], "7");
+    site.stop().await;
+}

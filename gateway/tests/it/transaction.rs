@@ -191,6 +191,7 @@ async fn one_resource_written_twice_is_refused_with_both_entries_however_it_is_n
     let where_7 = || entry("PUT", "Patient?identifier=urn:mrn|7", None, identified("7"));
     let new = || entry("POST", "Patient", None, identified("8"));
     let where_8 = || entry("PUT", "Patient?identifier=urn:mrn|8", None, identified("8"));
+    let absent = || entry("PUT", "Patient/absent", None, with_id(patient("Ada"), "absent"));
 
     for (name, entries) in [
         ("id and criteria", vec![by_id(), new(), where_7()]),
@@ -202,6 +203,19 @@ async fn one_resource_written_twice_is_refused_with_both_entries_however_it_is_n
         ),
         ("made and updated by criteria", vec![new(), by_id(), where_8()]),
         ("made by criteria twice", vec![where_8(), by_id(), where_8()]),
+        ("made and deleted", vec![absent(), new(), bare("DELETE", "Patient/absent")]),
+        (
+            "deleted twice though absent",
+            vec![bare("DELETE", "Patient/absent"), new(), bare("DELETE", "Patient/absent")],
+        ),
+        (
+            "left as it is and deleted",
+            vec![
+                entry("PUT", &stored, None, with_id(identified("7"), &id)),
+                new(),
+                bare("DELETE", &stored),
+            ],
+        ),
     ] {
         let refused = site.post("", &transaction(entries)).await;
         assert_eq!(refused.status, 400, "{name}: {}", refused.text());
