@@ -126,6 +126,13 @@ impl Fault {
         Self::new(FaultKind::NotFound, "no such resource")
     }
 
+    /// More than is done for one request; asking again will not help.
+    fn too_costly(text: &str) -> Self {
+        let mut fault = Self::new(FaultKind::Invalid, text);
+        fault.issues.iter_mut().for_each(|issue| issue.code = IssueType::TooCostly);
+        fault
+    }
+
     /// Says where in the request; the expression of an entry in a bundle, for instance.
     #[must_use]
     pub fn at(mut self, place: &str) -> Self {
@@ -203,6 +210,9 @@ impl From<CommitError> for Fault {
                 Self::new(FaultKind::Invalid, format!("{key} is written twice in one transaction"))
             }
             CommitError::Unread(unread) => Self::new(FaultKind::Invalid, unread.to_string()),
+            CommitError::TooCostly(text) => {
+                Self::too_costly(&format!("the criteria are too costly: {text}"))
+            }
             CommitError::Busy => Self::new(FaultKind::Busy, "too many writes waiting; retry later"),
             CommitError::Unavailable(cause) => {
                 tracing::error!(cause, "the registry did not commit");
@@ -223,7 +233,7 @@ impl From<ReadError> for Fault {
                 Self::new(FaultKind::Invalid, text)
             }
             ReadError::TooCostly(text) => {
-                Self::new(FaultKind::Invalid, format!("the query is too costly: {text}"))
+                Self::too_costly(&format!("the query is too costly: {text}"))
             }
             ReadError::NotIndexed(text) => Self::new(FaultKind::Unavailable, text),
             ReadError::Forbidden(text) => Self::new(FaultKind::Forbidden, text),

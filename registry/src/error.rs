@@ -20,6 +20,9 @@ pub enum CommitError {
     /// A read of the transaction has no answer, so nothing of it was written.
     #[error(transparent)]
     Unread(#[from] Unread),
+    /// A criterion costs more than a write may hold others up; the text says what to do. Retrying does not help.
+    #[error("{0}")]
+    TooCostly(String),
     /// The database is away, full, refused or stopped. Retrying is safe; when a disk or a connection failed
     /// at the commit itself, what was not acknowledged may be found there all the same.
     #[error("registry unavailable: {0}")]
@@ -57,6 +60,23 @@ pub enum ReadError {
     /// What the database holds cannot be read as what it should be.
     #[error("the registry is damaged: {0}")]
     Damaged(String),
+}
+
+impl ReadError {
+    /// What a commit answers when one of its criteria could not be asked again.
+    pub(crate) fn of_criteria(self) -> CommitError {
+        match self {
+            Self::TooCostly(text) => CommitError::TooCostly(text),
+            other => CommitError::Unavailable(other.to_string()),
+        }
+    }
+
+    /// A statement is more than the database takes: asking again will not help.
+    pub(crate) fn too_long() -> Self {
+        let text = "the search has more values or parameters than the database takes in one statement; \
+                    ask for them in several searches";
+        Self::TooCostly(text.into())
+    }
 }
 
 /// Why the right to seal was not given.

@@ -7,6 +7,7 @@ pub mod access;
 pub mod check;
 pub mod clock;
 mod compartment;
+mod cost;
 pub mod error;
 mod finishing;
 pub mod hash;

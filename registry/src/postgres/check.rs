@@ -17,6 +17,7 @@ use super::store::PostgresStore;
 use crate::check::{
     Answer, Checks, Column, IndexRow, IndexTable, IndexValue, LogRow, ResourceRow, VersionRow,
 };
+use crate::cost::{Cost, READ_TIME_MAX};
 use crate::error::ReadError;
 use crate::hash::IndexKey;
 use crate::index::rows::{
@@ -29,11 +30,13 @@ use crate::write_set::WrappedKey;
 
 impl Checks for PostgresStore {
     fn resources(&self, after: i64, limit: usize) -> Answer<'_, Vec<ResourceRow>> {
-        self.readers.run(move |conn| resources(conn, after, limit).boxed())
+        self.readers
+            .run_as(Cost::Search, READ_TIME_MAX, move |conn| resources(conn, after, limit).boxed())
     }
 
     fn versions(&self, after: (i64, i64), limit: usize) -> Answer<'_, Vec<VersionRow>> {
-        self.readers.run(move |conn| versions(conn, after, limit).boxed())
+        self.readers
+            .run_as(Cost::Search, READ_TIME_MAX, move |conn| versions(conn, after, limit).boxed())
     }
 
     fn patients<'a>(&'a self, ids: &'a [ResourceId]) -> Answer<'a, Vec<(ResourceId, i64)>> {
@@ -41,22 +44,25 @@ impl Checks for PostgresStore {
             return async { Ok(Vec::new()) }.boxed();
         }
         let asked = Arc::new((ids.to_vec(), crate::store::Store::index_key(self).clone()));
-        self.readers.run(move |conn| {
+        self.readers.run_as(Cost::Search, READ_TIME_MAX, move |conn| {
             let asked = Arc::clone(&asked);
             async move { patients(conn, &asked.1, &asked.0).await }.boxed()
         })
     }
 
     fn log(&self, from: u64, limit: usize) -> Answer<'_, Vec<LogRow>> {
-        self.readers.run(move |conn| log(conn, from, limit).boxed())
+        self.readers.run_as(Cost::Search, READ_TIME_MAX, move |conn| log(conn, from, limit).boxed())
     }
 
     fn accesses(&self, after: u64, limit: usize) -> Answer<'_, Vec<AccessRow>> {
-        self.readers.run(move |conn| access_outbox::waiting(conn, after, limit).boxed())
+        self.readers.run_as(Cost::Search, READ_TIME_MAX, move |conn| {
+            access_outbox::waiting(conn, after, limit).boxed()
+        })
     }
 
     fn keys(&self, after: i64, limit: usize) -> Answer<'_, Vec<WrappedKey>> {
-        self.readers.run(move |conn| keys(conn, after, limit).boxed())
+        self.readers
+            .run_as(Cost::Search, READ_TIME_MAX, move |conn| keys(conn, after, limit).boxed())
     }
 
     fn index(
@@ -66,7 +72,7 @@ impl Checks for PostgresStore {
         limit: usize,
     ) -> Answer<'_, Vec<IndexRow>> {
         let after = Arc::new(after);
-        self.readers.run(move |conn| {
+        self.readers.run_as(Cost::Search, READ_TIME_MAX, move |conn| {
             let after = Arc::clone(&after);
             async move { index(conn, table, after.as_ref().as_ref(), limit).await }.boxed()
         })

@@ -231,7 +231,7 @@ impl Group<'_> {
             Err(ReadError::Unavailable(text) | ReadError::Damaged(text)) => {
                 Err(SetError::Failed(sqlx::Error::Protocol(text)))
             }
-            Err(error) => Err(SetError::Refused(CommitError::Unavailable(error.to_string()))),
+            Err(error) => Err(SetError::Refused(error.of_criteria())),
         }
     }
 }

@@ -11,6 +11,7 @@ use fhir::FullText;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::clock::Clock;
+use crate::cost::READ_TIME_MAX;
 use crate::error::OpenError;
 
 /// Where the database is and how it is used.
@@ -22,7 +23,7 @@ pub struct PostgresOptions {
     pub min_connections: u32,
     /// Connections for reads at most; the writer has one more.
     pub max_connections: u32,
-    /// Longest time of one statement of a read.
+    /// Longest time of a read, of all its statements together.
     pub read_timeout: Duration,
     /// Source of the time of commits.
     pub clock: Clock,
@@ -41,7 +42,7 @@ impl PostgresOptions {
             url: url.into(),
             min_connections: MIN_CONNECTIONS_DEFAULT,
             max_connections: MAX_CONNECTIONS_DEFAULT,
-            read_timeout: READ_TIMEOUT_DEFAULT,
+            read_timeout: READ_TIME_MAX,
             clock,
             rebuilds: false,
             full_text: FullText::All,
@@ -103,6 +104,5 @@ impl PostgresOptions {
 const MIN_CONNECTIONS_DEFAULT: u32 = 2;
 /// Connections for reads unless told otherwise.
 const MAX_CONNECTIONS_DEFAULT: u32 = 10;
-const READ_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENTS_CACHED: usize = 256;

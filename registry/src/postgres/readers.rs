@@ -1,9 +1,13 @@
 //! Reads: a few lanes, each a thread with a runtime and connections of its own, so that callers may come from any
-//! runtime, a read runs to its end even when its caller went away, and no read moves between threads.
+//! runtime and no read moves between threads.
+//!
+//! Searches leave some connections of each lane to look-ups ([`Shares`]). A read has one time limit, whatever number
+//! of statements it is; beyond it, or when its caller went away, its statement is cancelled from another connection.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle as Thread;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -11,14 +15,16 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgPool, Postgres};
 use sqlx::{Connection, PgConnection};
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use super::options::{ACQUIRE_TIMEOUT, PostgresOptions};
+use crate::cost::{Cost, Shares};
 use crate::error::{OpenError, ReadError};
 
 /// The lanes.
 pub(super) struct Readers {
     lanes: Vec<Lane>,
+    time: Duration,
 }
 
 /// One thread and what it drives.
@@ -32,11 +38,21 @@ struct Lane {
 /// Connections of one lane. Those that are idle stay here: the pool would ask the server after each use.
 struct Work {
     pool: PgPool,
-    idle: Mutex<Vec<PoolConnection<Postgres>>>,
+    idle: Mutex<Vec<Session>>,
     /// As many as the pool may open.
     free: Semaphore,
+    /// Of these, what searches may take.
+    searches: Semaphore,
+    /// And of these, what heavy ones may take.
+    heavy: Semaphore,
     /// Reads that were begun and have no answer yet.
     begun: AtomicUsize,
+}
+
+/// One connection and its number at the server, by which its statements can be cancelled.
+struct Session {
+    conn: PoolConnection<Postgres>,
+    pid: i32,
 }
 
 impl Readers {
@@ -46,10 +62,11 @@ impl Readers {
     /// [`OpenError::Unavailable`] without threads, or for an address that cannot be read.
     pub(super) fn start(options: &PostgresOptions) -> Result<Self, OpenError> {
         let connections = usize::try_from(options.max_connections.max(1)).unwrap_or(1);
-        let lanes = connections.min(LANES);
+        let lanes = (connections / 2).clamp(1, LANES);
         let share = |lane: usize| connections / lanes + usize::from(lane < connections % lanes);
         let lanes = (0..lanes).map(|lane| Lane::start(options, share(lane)));
-        Ok(Self { lanes: lanes.collect::<Result<_, _>>()? })
+        let lanes = lanes.collect::<Result<_, _>>()?;
+        Ok(Self { lanes, time: options.read_timeout })
     }
 
     /// A runtime that lives as long as the readers.
@@ -63,19 +80,33 @@ impl Readers {
         self.lanes.iter().min_by_key(begun).expect("there is a lane")
     }
 
-    /// Runs a read on the next free connection; on another if that one turns out to be dead.
+    /// Runs a look-up: [`Readers::run_as`] with the cost of one.
     pub(super) fn run<T: Send + 'static>(
         &self,
         read: impl for<'c> FnMut(&'c mut PgConnection) -> BoxFuture<'c, Result<T, ReadError>>
         + Send
         + 'static,
     ) -> BoxFuture<'static, Result<T, ReadError>> {
+        self.run_as(Cost::Point, self.time, read)
+    }
+
+    /// Runs a read on the next free connection that may be had for what it costs, within a time; on another if that
+    /// one turns out to be dead.
+    pub(super) fn run_as<T: Send + 'static>(
+        &self,
+        cost: Cost,
+        time: Duration,
+        read: impl for<'c> FnMut(&'c mut PgConnection) -> BoxFuture<'c, Result<T, ReadError>>
+        + Send
+        + 'static,
+    ) -> BoxFuture<'static, Result<T, ReadError>> {
+        let time = time.min(self.time);
         let lane = self.least();
         let work = Arc::clone(&lane.work);
         let (reply, answer) = oneshot::channel();
         work.begun.fetch_add(1, Ordering::Relaxed);
         lane.handle.spawn(async move {
-            work.run(read, reply).await;
+            work.run(cost, time, read, reply).await;
         });
         async { answer.await.unwrap_or_else(|_| Err(ended())) }.boxed()
     }
@@ -89,10 +120,13 @@ impl Lane {
             let _entered = runtime.enter();
             options.pool(connections).connect_lazy_with(options.reader()?)
         };
+        let shares = Shares::of(connections);
         let work = Arc::new(Work {
             pool,
             idle: Mutex::new(Vec::with_capacity(connections)),
             free: Semaphore::new(connections),
+            searches: Semaphore::new(shares.searches),
+            heavy: Semaphore::new(shares.heavy),
             begun: AtomicUsize::new(0),
         });
         let handle = runtime.handle().clone();
@@ -114,51 +148,124 @@ impl Lane {
 impl Work {
     async fn run<T>(
         &self,
+        cost: Cost,
+        time: Duration,
         mut read: impl for<'c> FnMut(&'c mut PgConnection) -> BoxFuture<'c, Result<T, ReadError>>,
-        reply: oneshot::Sender<Result<T, ReadError>>,
+        mut reply: oneshot::Sender<Result<T, ReadError>>,
     ) {
         let (result, used) = loop {
-            let (permit, mut conn) = match self.acquire().await {
+            let acquired = tokio::select! {
+                biased;
+                () = reply.closed() => break (Err(ended()), None),
+                acquired = self.acquire(cost) => acquired,
+            };
+            let (permits, mut session) = match acquired {
                 Ok(acquired) => acquired,
                 Err(error) => break (Err(error), None),
             };
-            let result = read(&mut conn).await;
+            let answered = self.read_within(time, &mut session, &mut read, &mut reply).await;
+            let Some(result) = answered else {
+                drop(session.conn.detach());
+                break (Err(out_of_time()), None);
+            };
             if let Err(ReadError::Unavailable(text)) = &result
-                && is_lost(&mut conn, text.clone()).await
+                && is_lost(&mut session.conn, text.clone()).await
             {
-                drop(conn.detach());
+                drop(session.conn.detach());
                 continue;
             }
-            break (result, Some((permit, conn)));
+            break (result, Some((permits, session)));
         };
         self.begun.fetch_sub(1, Ordering::Relaxed);
         // Whoever asked may be gone.
         let _ = reply.send(result);
-        let Some((permit, mut conn)) = used else { return };
+        let Some((permits, mut session)) = used else { return };
         // A transaction that was dropped is rolled back now.
-        if conn.should_flush()
-            && let Err(error) = conn.ping().await
+        if session.conn.should_flush()
+            && let Err(error) = session.conn.ping().await
         {
             tracing::warn!(%error, "a connection was lost");
-            drop(conn.detach());
+            drop(session.conn.detach());
         } else if !self.pool.is_closed() {
-            self.idle().push(conn);
+            self.idle().push(session);
         }
-        drop(permit);
+        drop(permits);
     }
 
-    async fn acquire(&self) -> Result<(Permit<'_>, PoolConnection<Postgres>), ReadError> {
-        let permit = tokio::time::timeout(ACQUIRE_TIMEOUT, self.free.acquire()).await;
-        let permit = permit.map_err(|_| ReadError::Busy)?.map_err(|_| ended())?;
-        let idle = self.idle().pop();
-        let conn = match idle {
-            Some(conn) => conn,
-            None => self.pool.acquire().await?,
+    /// Runs a read until its time is up or its caller is gone, and then cancels what the server does for it. `None`
+    /// where it cannot be cancelled: the connection must not be used again.
+    async fn read_within<T>(
+        &self,
+        time: Duration,
+        session: &mut Session,
+        read: &mut impl for<'c> FnMut(&'c mut PgConnection) -> BoxFuture<'c, Result<T, ReadError>>,
+        reply: &mut oneshot::Sender<Result<T, ReadError>>,
+    ) -> Option<Result<T, ReadError>> {
+        let deadline = Instant::now() + time;
+        let mut running = read(&mut session.conn);
+        let gone = async {
+            reply.closed().await;
+            // What is nearly done is cheaper to end than to cancel.
+            tokio::time::sleep(CANCEL_PAUSE).await;
         };
-        Ok((permit, conn))
+        tokio::select! {
+            biased;
+            result = &mut running => return Some(result),
+            () = tokio::time::sleep_until(deadline.into()) => {}
+            () = gone => {}
+        }
+        for _ in 0..CANCELS_MAX {
+            let cancelled = self.cancel(session.pid).await;
+            if let Ok(result) = tokio::time::timeout(CANCEL_PAUSE, &mut running).await {
+                drop(running);
+                // A cancellation that comes late meets this statement, not the next read.
+                let _ = session.conn.ping().await;
+                session.conn.ping().await.ok()?;
+                return Some(result);
+            }
+            if let Err(error) = cancelled {
+                tracing::warn!(%error, "a read that took too long could not be cancelled");
+                break;
+            }
+        }
+        None
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<PoolConnection<Postgres>>> {
+    async fn cancel(&self, pid: i32) -> Result<(), sqlx::Error> {
+        let mut conn = PgConnection::connect_with(&self.pool.connect_options()).await?;
+        sqlx::query("select pg_cancel_backend($1)").bind(pid).execute(&mut conn).await?;
+        conn.close().await
+    }
+
+    async fn acquire(&self, cost: Cost) -> Result<(Permits<'_>, Session), ReadError> {
+        let permits = tokio::time::timeout(ACQUIRE_TIMEOUT, self.permits(cost)).await;
+        let permits = permits.map_err(|_| ReadError::Busy)?.map_err(|_| ended())?;
+        let idle = self.idle().pop();
+        let session = match idle {
+            Some(session) => session,
+            None => {
+                let mut conn = self.pool.acquire().await?;
+                let pid = sqlx::query_scalar("select pg_backend_pid()");
+                let pid = pid.fetch_one(&mut *conn).await?;
+                Session { conn, pid }
+            }
+        };
+        Ok((permits, session))
+    }
+
+    async fn permits(&self, cost: Cost) -> Result<Permits<'_>, tokio::sync::AcquireError> {
+        let heavy = match cost {
+            Cost::Heavy => Some(self.heavy.acquire().await?),
+            _ => None,
+        };
+        let search = match cost {
+            Cost::Point => None,
+            _ => Some(self.searches.acquire().await?),
+        };
+        Ok((heavy, search, self.free.acquire().await?))
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Session>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -170,8 +277,12 @@ impl Work {
     }
 }
 
-/// Leave to use one connection.
-type Permit<'a> = tokio::sync::SemaphorePermit<'a>;
+/// Leave to use one connection: as a heavy search, as a search, at all.
+type Permits<'a> = (Option<SemaphorePermit<'a>>, Option<SemaphorePermit<'a>>, SemaphorePermit<'a>);
+
+fn out_of_time() -> ReadError {
+    ReadError::TooCostly("the search ran out of time".into())
+}
 
 fn ended() -> ReadError {
     ReadError::Unavailable("the read has ended".into())
@@ -213,7 +324,9 @@ pub(super) async fn snapshot<T>(
 impl From<sqlx::Error> for ReadError {
     fn from(error: sqlx::Error) -> Self {
         match error.as_database_error().and_then(|error| error.code()).as_deref() {
-            Some("57014") => Self::TooCostly("the search ran out of time".into()),
+            Some("57014") => out_of_time(),
+            // Class 54: a limit of the server that the statement is beyond.
+            Some(code) if code.starts_with("54") => Self::too_long(),
             // Data or an index that the server finds corrupted.
             Some("XX001" | "XX002") => Self::Damaged(error.to_string()),
             _ if matches!(error, sqlx::Error::ColumnDecode { .. }) => {
@@ -224,5 +337,8 @@ impl From<sqlx::Error> for ReadError {
     }
 }
 
+/// Between two attempts to cancel a statement.
+const CANCEL_PAUSE: Duration = Duration::from_millis(200);
+const CANCELS_MAX: usize = 10;
 /// Threads that drive the connections of reads.
 const LANES: usize = 2;

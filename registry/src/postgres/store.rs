@@ -16,6 +16,7 @@ use super::options::PostgresOptions;
 use super::readers::{Readers, snapshot};
 use super::{access_outbox, compartment, history, params, read, reading, sealed, writer};
 use crate::check::Checks;
+use crate::cost::{Cost, READ_TIME_MAX, criteria_time};
 use crate::error::{CommitError, OpenError, ReadError, SequencerError};
 use crate::hash::IndexKey;
 use crate::job::{self, Job};
@@ -147,7 +148,7 @@ impl Store for PostgresStore {
         query: &'a HistoryQuery,
     ) -> BoxFuture<'a, Result<HistoryPage, ReadError>> {
         let asked = Arc::new((self.index_key.clone(), permit.clone(), query.clone()));
-        self.readers.run(move |conn| {
+        self.readers.run_as(Cost::Search, READ_TIME_MAX, move |conn| {
             let asked = Arc::clone(&asked);
             async move {
                 snapshot(conn, async |conn| {
@@ -165,7 +166,7 @@ impl Store for PostgresStore {
         query: &'a CompartmentQuery,
     ) -> BoxFuture<'a, Result<CompartmentPage, ReadError>> {
         let asked = Arc::new((self.index_key.clone(), permit.clone(), query.clone()));
-        self.readers.run(move |conn| {
+        self.readers.run_as(Cost::Search, READ_TIME_MAX, move |conn| {
             let asked = Arc::clone(&asked);
             async move {
                 snapshot(conn, async |conn| {
@@ -183,7 +184,7 @@ impl Store for PostgresStore {
         query: &'a SearchQuery,
     ) -> BoxFuture<'a, Result<Page, ReadError>> {
         let asked = Arc::new((self.index_key.clone(), permit.clone(), query.clone()));
-        self.readers.run(move |conn| {
+        self.readers.run_as(Cost::of_search(query), READ_TIME_MAX, move |conn| {
             let asked = Arc::clone(&asked);
             async move {
                 let (key, permit, query) = &*asked;
@@ -213,8 +214,9 @@ impl Store for PostgresStore {
         &self,
         asked: Vec<Asked>,
     ) -> BoxFuture<'_, Result<Result<Vec<Reply>, Unread>, ReadError>> {
+        let cost = Cost::of_asked(&asked);
         let asked = Arc::new((self.index_key.clone(), asked));
-        self.readers.run(move |conn| {
+        self.readers.run_as(cost, READ_TIME_MAX, move |conn| {
             let asked = Arc::clone(&asked);
             async move {
                 snapshot(conn, async |conn| Ok(reading::reply_all(conn, &asked.0, &asked.1).await))
@@ -230,7 +232,7 @@ impl Store for PostgresStore {
         query: &'a SearchQuery,
     ) -> BoxFuture<'a, Result<Explanation, ReadError>> {
         let asked = Arc::new((self.index_key.clone(), permit.clone(), query.clone()));
-        self.readers.run(move |conn| {
+        self.readers.run_as(Cost::of_search(query), READ_TIME_MAX, move |conn| {
             let asked = Arc::clone(&asked);
             async move {
                 snapshot(conn, async |mut conn| {
@@ -247,9 +249,11 @@ impl Store for PostgresStore {
         permit: &'a Permit,
         matches: &'a [Match],
     ) -> BoxFuture<'a, Result<Vec<MatchOutcome>, ReadError>> {
+        let cost = Cost::of_matches(matches);
+        let time = if cost == Cost::Point { READ_TIME_MAX } else { criteria_time(matches) };
         let asked = Arc::new((self.index_key.clone(), permit.clone(), matches.to_vec()));
         let one_statement = !matches.iter().any(|asked| matches!(asked, Match::Query(..)));
-        self.readers.run(move |conn| {
+        self.readers.run_as(cost, time, move |conn| {
             let asked = Arc::clone(&asked);
             async move {
                 if one_statement {
@@ -363,7 +367,9 @@ impl Store for PostgresStore {
         after: i64,
         limit: usize,
     ) -> BoxFuture<'_, Result<ReindexPage, ReadError>> {
-        self.readers.run(move |conn| params::page(conn, of, after, limit).boxed())
+        self.readers.run_as(Cost::Search, READ_TIME_MAX, move |conn| {
+            params::page(conn, of, after, limit).boxed()
+        })
     }
 
     fn rebuild(&self) -> BoxFuture<'_, Result<(), CommitError>> {
@@ -399,7 +405,9 @@ impl Store for PostgresStore {
         after: u64,
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<StoredVersion>, ReadError>> {
-        self.readers.run(move |conn| read::scan_versions(conn, after, limit).boxed())
+        self.readers.run_as(Cost::Search, READ_TIME_MAX, move |conn| {
+            read::scan_versions(conn, after, limit).boxed()
+        })
     }
 }
 

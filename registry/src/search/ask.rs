@@ -64,7 +64,15 @@ fn ask_sqlite(
     statement: &Statement,
 ) -> Result<Vec<Row>, ReadError> {
     let failed = |error: rusqlite::Error| ReadError::from(error);
-    let mut prepared = connection.prepare_cached(&statement.text).map_err(failed)?;
+    let mut own;
+    let mut kept;
+    let prepared: &mut rusqlite::Statement<'_> = if is_kept(statement) {
+        kept = connection.prepare_cached(&statement.text).map_err(failed)?;
+        &mut kept
+    } else {
+        own = connection.prepare(&statement.text).map_err(failed)?;
+        &mut own
+    };
     for (at, bind) in statement.binds.iter().enumerate() {
         let at = at + 1;
         match bind {
@@ -86,6 +94,11 @@ fn ask_sqlite(
         out.push((0..columns).map(cell).collect::<Result<Row, _>>().map_err(failed)?);
     }
     Ok(out)
+}
+
+/// Whether its plan is kept for the next of the same text. Long ones hardly come again and take megabytes each.
+fn is_kept(statement: &Statement) -> bool {
+    statement.text.len() <= KEPT_BYTES_MAX
 }
 
 fn json_of_ints(values: &[i64]) -> String {
@@ -123,7 +136,11 @@ impl Connection for &mut sqlx::PgConnection {
 
     async fn ask(&mut self, statement: Statement) -> Result<Vec<Row>, ReadError> {
         let failed = ReadError::from;
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(statement.text));
+        if statement.binds.len() > usize::from(u16::MAX) {
+            return Err(ReadError::too_long());
+        }
+        let kept = is_kept(&statement);
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(statement.text)).persistent(kept);
         for bind in statement.binds {
             query = match bind {
                 Bind::Int(value) => query.bind(value),
@@ -188,3 +205,6 @@ fn cells_of(row: &sqlx::postgres::PgRow, kinds: &[Kind]) -> Result<Row, sqlx::Er
     };
     kinds.iter().enumerate().map(cell).collect()
 }
+
+/// Longest text of a statement whose plan is kept.
+const KEPT_BYTES_MAX: usize = 16 * 1024;

@@ -12,6 +12,7 @@ use fhir::ResourceType;
 
 use super::clause::Filter;
 use super::parse::{ParseOptions, parse_pairs};
+use super::weight::{HEAVY_WEIGHT, weight_of};
 use crate::error::ReadError;
 
 /// What a resource of a type must pass to be meant.
@@ -44,6 +45,10 @@ impl Criteria {
             let text = "a conditional query is not answered by words (_text, _content)";
             return Err(ReadError::Unsupported(text.to_owned()));
         }
+        if weight_of(&filters) > HEAVY_WEIGHT {
+            let text = "the criteria of a conditional interaction may not have so many values or references";
+            return Err(ReadError::TooCostly(text.to_owned()));
+        }
         Ok(Self { of, text: text.into(), filters: filters.into() })
     }
 
@@ -55,6 +60,10 @@ impl Criteria {
     /// The query as it was written.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    pub(crate) fn weight(&self) -> usize {
+        weight_of(&self.filters)
     }
 
     pub(super) fn filters(&self) -> &[Filter] {

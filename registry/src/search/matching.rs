@@ -54,6 +54,9 @@ impl Matching<'_> {
         let mut fallback = None;
         for mut candidate in candidates {
             self.existing(&mut candidate, connection).await?;
+            if !candidate.is_writable(self.conditions) {
+                continue;
+            }
             let ordered = candidate.is_ordered();
             let most = if ordered && streamable { ORDERED_ROWS_MAX } else { SORTED_ROWS_MAX };
             let most = best.as_ref().map_or(most, |(size, _)| most.min(*size));

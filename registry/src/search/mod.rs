@@ -44,6 +44,7 @@ mod tree;
 #[cfg(test)]
 mod visibility_tests;
 mod walk;
+mod weight;
 mod words;
 
 pub use ask::{Cell, Connection, Row};
@@ -69,4 +70,6 @@ pub use sql::{Bind, Dialect, Statement};
 pub use supported::{SupportedParam, supported};
 pub use target::SearchTarget;
 pub use tree::TreeWay;
+pub(crate) use weight::HEAVY_WEIGHT;
+pub use weight::WEIGHT_MAX;
 pub use words::{QUERY_WORDS_MAX, WordPlace, WordQuery};

@@ -16,12 +16,12 @@ use super::parse_chain::{CHAIN_LEGS_MAX, Hops};
 use super::parse_filter::{self, Context};
 use super::supported::has_narrative;
 use super::target::SearchTarget;
-use super::{parse_include, parse_sort, query_string};
+use super::{parse_include, parse_sort, query_string, weight};
 use crate::error::ReadError;
 use crate::page::Cursor;
 
 /// How a query is read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct ParseOptions<'a> {
     /// Base URLs of this server (see [`fhir::below_base`]); references below them are local. Empty for none.
     pub base_url: &'a str,
@@ -98,6 +98,7 @@ pub fn parse_at(
             Err(error) => return Err(error),
         }
     }
+    query.legs.iter().try_for_each(weight::check)?;
     if query.summary.as_deref() == Some("count") {
         query.count = 0;
     }
@@ -197,7 +198,12 @@ fn filter(
             None => return Ok(Applied::Unknown(leg.resource_type)),
         }
     }
-    query.legs.iter_mut().zip(filters).for_each(|(leg, filter)| leg.filters.push(filter));
+    for (leg, filter) in query.legs.iter_mut().zip(filters) {
+        // All must hold, so what stands twice says nothing new.
+        if !leg.filters.contains(&filter) {
+            leg.filters.push(filter);
+        }
+    }
     Ok(Applied::Kept)
 }
 

@@ -4,6 +4,8 @@
 //! take, a malformed value and what the executor cannot do are errors that name the parameter.
 //! Not here: values (`parse_value`), chains, `_has` and `_list` (`parse_chain`), which modifiers there are (`supported`).
 
+use std::collections::HashSet;
+
 use fhir::{FullText, Held, ParamKind, ResourceType, SearchParam, split_unescaped};
 
 use super::clause::{Filter, Rest, Tests, TokenTest};
@@ -66,7 +68,7 @@ impl Field<'_> {
         if let Some(modifier) = modifier {
             self.check_modifier(modifier)?;
         }
-        let values = split_unescaped(value, ',');
+        let mut values = split_unescaped(value, ',');
         if values.iter().any(|value| value.is_empty()) {
             return Err(self.wrong("has no value"));
         }
@@ -74,6 +76,8 @@ impl Field<'_> {
             let text = format!("{}: more than {OR_VALUES_MAX} values", self.name);
             return Err(ReadError::TooCostly(text));
         }
+        let mut seen = HashSet::with_capacity(values.len());
+        values.retain(|value| seen.insert(*value));
         if self.param.held == Held::InResource {
             return self.own_column(&values);
         }

@@ -42,7 +42,9 @@ pub(super) fn probe(sql: &mut Sql<'_>, d: &str, condition: &Condition) {
             referred_by(sql, d, *source, params, codes.as_deref(), inner);
         }
         Condition::Refers { params, targets } => refers(sql, d, params, targets),
-        Condition::Any(several) => any(sql, d, several),
+        Condition::Any(several) => {
+            sql.any(several, &mut |sql, condition| probe(sql, d, condition));
+        }
         Condition::All(several) => all(sql, d, several),
     }
 }
@@ -132,29 +134,22 @@ fn index(sql: &mut Sql<'_>, d: &str, params: &[u16], keys: &Keys) {
 
 /// One sub-select for each system asked for, as all its codes can be probed together.
 fn tokens(sql: &mut Sql<'_>, d: &str, params: &[u16], keys: &[TokenKey]) {
-    sql.push("(");
-    for (at, (system, codes)) in by_system(keys).into_iter().enumerate() {
-        if at > 0 {
-            sql.push(" or ");
-        }
-        match codes {
-            Some(codes) => {
-                start(sql, Table::Token);
-                param_of(sql, "p", params);
-                sql.push(" and ").one_of("p.code_hash", &codes);
-                if let Some(system) = system {
-                    sql.push(" and p.sys_hash = ").int(system);
-                }
-                same_row(sql, d);
+    sql.any(&by_system(keys), &mut |sql, (system, codes)| match codes {
+        Some(codes) => {
+            start(sql, Table::Token);
+            param_of(sql, "p", params);
+            sql.push(" and ").one_of("p.code_hash", codes);
+            if let Some(system) = system {
+                sql.push(" and p.sys_hash = ").int(*system);
             }
-            None => {
-                sql.push(d).push(".rid in (select p.rid from search_token p where ");
-                param_of(sql, "p", params);
-                sql.push(" and p.sys_hash = ").int(system.unwrap_or(0)).push(")");
-            }
+            same_row(sql, d);
         }
-    }
-    sql.push(")");
+        None => {
+            sql.push(d).push(".rid in (select p.rid from search_token p where ");
+            param_of(sql, "p", params);
+            sql.push(" and p.sys_hash = ").int(system.unwrap_or(0)).push(")");
+        }
+    });
 }
 
 /// Codes by system; `None` for any code of the system.
@@ -195,19 +190,14 @@ fn quantities(sql: &mut Sql<'_>, d: &str, params: &[u16], keys: &[QuantityKey]) 
 }
 
 fn composite(sql: &mut Sql<'_>, d: &str, params: &[u16], keys: &[QuantityKey]) {
-    sql.push("(");
-    for (at, key) in keys.iter().enumerate() {
-        if at > 0 {
-            sql.push(" or ");
-        }
+    sql.any(keys, &mut |sql, key| {
         sql.push(d).push(".rid in (select p.rid from search_quantity p where ");
         let params: Vec<_> = params.iter().map(|param| key.param(*param)).collect();
         with_wide(sql, "p", &params);
         sql.push(" and p.code_hash = ").int(key.code).push(" and ");
         row_test::quantities(sql, "p", std::slice::from_ref(key));
         sql.push(")");
-    }
-    sql.push(")");
+    });
 }
 
 /// The resource has no row of a table with an order: an element may be there all the same.
@@ -222,16 +212,15 @@ pub(super) fn without_rows(sql: &mut Sql<'_>, d: &str, params: &[u16], table: Ta
 /// Which parameters have a value is listed beside the resource's terms.
 fn present(sql: &mut Sql<'_>, d: &str, params: &[u16], missing: bool) {
     sql.push(if missing { "not " } else { "" });
-    sql.push("exists (select 1 from resource_terms p where p.rid = ").push(d).push(".rid and (");
-    for (at, param) in params.iter().enumerate() {
+    sql.push("exists (select 1 from resource_terms p where p.rid = ").push(d).push(".rid and ");
+    sql.any(params, &mut |sql, param| {
         let listed = format!(",{param},");
-        sql.push(if at == 0 { "" } else { " or " });
         match sql.dialect {
             Dialect::Sqlite => sql.push("instr(p.present, ").text(&listed).push(") > 0"),
             Dialect::Postgres => sql.push("position(").text(&listed).push(" in p.present) > 0"),
         };
-    }
-    sql.push(")").each_time().push(")");
+    });
+    sql.each_time().push(")");
 }
 
 /// The row of the resource among those that match, looked for by its number.
@@ -275,23 +264,12 @@ fn refers(sql: &mut Sql<'_>, d: &str, params: &[u16], targets: &[(ResourceType, 
     sql.indexed_by("resource_by_khash").push(&format!(" where {s}.rid = {d}.rid and "));
     param_of(sql, &s, params);
     sql.push(&format!(" and {s}.code_hash = 0 and {t}.khash = {s}.target_hash and "));
-    sql.push(&format!("{t}.deleted = 0 and ("));
-    for (at, (of, inner)) in targets.iter().enumerate() {
-        sql.push(if at == 0 { "(" } else { " or (" });
+    sql.push(&format!("{t}.deleted = 0 and "));
+    sql.any(targets, &mut |sql, (of, inner)| {
         sql.push(&format!("{t}.type = ")).int(of.code()).visible(&t, *of).push(" and ");
         probe(sql, &t, inner);
-        sql.push(")");
-    }
-    sql.push(")").each_time().push(")");
-}
-
-fn any(sql: &mut Sql<'_>, d: &str, several: &[Condition]) {
-    sql.push(if several.is_empty() { "(1 = 0" } else { "(" });
-    for (at, condition) in several.iter().enumerate() {
-        sql.push(if at == 0 { "" } else { " or " });
-        probe(sql, d, condition);
-    }
-    sql.push(")");
+    });
+    sql.each_time().push(")");
 }
 
 fn all(sql: &mut Sql<'_>, d: &str, several: &[Condition]) {

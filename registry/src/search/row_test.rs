@@ -14,7 +14,7 @@ use crate::index::{indexed_text, instant};
 
 /// `search_date` row `a` passes one of the tests.
 pub(super) fn dates(sql: &mut Sql<'_>, a: &str, tests: &[DateTest]) {
-    any(sql, tests, |sql, test| span(sql, a, test, Bind::Int));
+    sql.any(tests, &mut |sql, test| span(sql, a, test, Bind::Int));
 }
 
 /// The range of row `a` passes; `bind` tells how its ends are kept.
@@ -49,7 +49,7 @@ fn span(sql: &mut Sql<'_>, a: &str, test: &DateTest, bind: impl Fn(i64) -> Bind)
 pub(super) fn updates(sql: &mut Sql<'_>, a: &str, tests: &[DateTest]) {
     let from = format!("{a}.updated_us >= ");
     let below = format!("{a}.updated_us < ");
-    any(sql, tests, |sql, test| {
+    sql.any(tests, &mut |sql, test| {
         let (lo, hi) = (test.range.lo_us, test.range.hi_us);
         match test.prefix {
             SearchPrefix::Equal | SearchPrefix::Approximate => {
@@ -66,12 +66,13 @@ pub(super) fn updates(sql: &mut Sql<'_>, a: &str, tests: &[DateTest]) {
 
 /// `search_number` row `a` passes one of the tests.
 pub(super) fn numbers(sql: &mut Sql<'_>, a: &str, tests: &[NumberTest]) {
-    any(sql, tests, |sql, test| number(sql, &format!("{a}.lo "), &format!("{a}.hi "), test));
+    let (lo, hi) = (format!("{a}.lo "), format!("{a}.hi "));
+    sql.any(tests, &mut |sql, test| number(sql, &lo, &hi, test));
 }
 
 /// `search_quantity` row `a` passes one of the keys; its code is not looked at.
 pub(super) fn quantities<K: Borrow<QuantityKey>>(sql: &mut Sql<'_>, a: &str, keys: &[K]) {
-    any(sql, keys, |sql, key| {
+    sql.any(keys, &mut |sql, key| {
         let key: &QuantityKey = key.borrow();
         sql.push("(");
         match &key.measure {
@@ -122,7 +123,7 @@ fn number(sql: &mut Sql<'_>, lo: &str, hi: &str, test: &NumberTest) {
 
 /// `search_string` row `a` passes one of the tests.
 pub(super) fn strings(sql: &mut Sql<'_>, a: &str, tests: &[StringTest]) {
-    any(sql, tests, |sql, test| {
+    sql.any(tests, &mut |sql, test| {
         match test {
             StringTest::Prefix(text) => {
                 sql.push(&format!("{a}.norm >= ")).text(text);
@@ -147,18 +148,36 @@ pub(super) fn strings(sql: &mut Sql<'_>, a: &str, tests: &[StringTest]) {
 
 /// `search_uri` row `a` passes one of the tests.
 pub(super) fn uris(sql: &mut Sql<'_>, a: &str, tests: &[UriTest]) {
-    any(sql, tests, |sql, test| {
-        match test {
-            UriTest::Exact(uri) => sql.push(&format!("{a}.uri = ")).text(uri),
-            UriTest::Below(uri) => {
-                // "0" is the character after "/".
-                let stem = uri.strip_suffix('/').unwrap_or(uri);
-                sql.push(&format!("({a}.uri = ")).text(uri);
-                sql.push(&format!(" or {a}.uri >= ")).text(&format!("{stem}/"));
-                sql.push(&format!(" and {a}.uri < ")).text(&format!("{stem}0")).push(")")
-            }
-        };
+    let exact = tests.iter().filter_map(|test| match test {
+        UriTest::Exact(uri) => Some(uri.as_str()),
+        UriTest::Below(_) => None,
     });
+    let exact: Vec<_> = exact.collect();
+    let below = tests.iter().filter_map(|test| match test {
+        UriTest::Below(uri) => Some(uri.as_str()),
+        UriTest::Exact(_) => None,
+    });
+    let below: Vec<_> = below.collect();
+    sql.push("(");
+    if !exact.is_empty() || below.is_empty() {
+        sql.one_of_texts(&format!("{a}.uri"), &exact).push(if below.is_empty() {
+            ""
+        } else {
+            " or "
+        });
+    }
+    if !below.is_empty() {
+        sql.any(&below, &mut |sql, uri| uri_below(sql, a, uri));
+    }
+    sql.push(")");
+}
+
+fn uri_below(sql: &mut Sql<'_>, a: &str, uri: &str) {
+    // "0" is the character after "/".
+    let stem = uri.strip_suffix('/').unwrap_or(uri);
+    sql.push(&format!("{a}.uri = ")).text(uri);
+    sql.push(&format!(" or {a}.uri >= ")).text(&format!("{stem}/"));
+    sql.push(&format!(" and {a}.uri < ")).text(&format!("{stem}0"));
 }
 
 /// First text after all that start with `prefix`, in code point order; `None` if there is none.
@@ -175,20 +194,6 @@ pub(super) fn end_of_prefix(prefix: &str) -> Option<String> {
         }
     }
     None
-}
-
-fn any<T>(sql: &mut Sql<'_>, tests: &[T], mut one: impl FnMut(&mut Sql<'_>, &T)) {
-    if tests.is_empty() {
-        sql.push("(1 = 0)");
-        return;
-    }
-    sql.push("(");
-    for (at, test) in tests.iter().enumerate() {
-        sql.push(if at == 0 { "(" } else { " or (" });
-        one(sql, test);
-        sql.push(")");
-    }
-    sql.push(")");
 }
 
 #[cfg(test)]

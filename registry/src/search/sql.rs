@@ -135,6 +135,26 @@ impl<'a> Sql<'a> {
         }
     }
 
+    /// Writes one parenthesised condition: that one of the alternatives holds; without any, that nothing does. Many
+    /// stand in halves of halves, as SQLite bounds how deep a chain of `or` may be.
+    pub(super) fn any<T>(&mut self, each: &[T], one: &mut impl FnMut(&mut Self, &T)) -> &mut Self {
+        if each.is_empty() {
+            return self.push("(1 = 0)");
+        }
+        if each.len() > CHAINED_MAX {
+            let (left, right) = each.split_at(each.len() / 2);
+            self.push("(").any(left, one).push(" or ").any(right, one);
+            return self.push(")");
+        }
+        self.push("(");
+        for (at, alternative) in each.iter().enumerate() {
+            self.push(if at == 0 { "(" } else { " or (" });
+            one(self, alternative);
+            self.push(")");
+        }
+        self.push(")")
+    }
+
     /// ` = any($n)`, or membership in a bound JSON array.
     fn set(&mut self, values: Bind) -> &mut Self {
         match self.dialect {
@@ -210,3 +230,5 @@ impl<'a> Sql<'a> {
 
 /// Longer lists are bound as one value, so that the text, and its plan, stay the same.
 const LISTED_MAX: usize = 4;
+/// Alternatives that are chained by `or`; more are halved.
+const CHAINED_MAX: usize = 16;

@@ -16,6 +16,7 @@ use super::{access_outbox, settle, text};
 use crate::check::{
     Answer, Checks, Column, IndexRow, IndexTable, IndexValue, LogRow, ResourceRow, VersionRow,
 };
+use crate::cost::Cost;
 use crate::error::OpenError;
 use crate::hash::IndexKey;
 use crate::index::rows::{
@@ -28,11 +29,11 @@ use crate::write_set::WrappedKey;
 
 impl Checks for SqliteStore {
     fn resources(&self, after: i64, limit: usize) -> Answer<'_, Vec<ResourceRow>> {
-        self.read_with(move |conn| Ok(resources(conn, after, limit)?))
+        self.search_with(Cost::Search, move |conn| Ok(resources(conn, after, limit)?))
     }
 
     fn versions(&self, after: (i64, i64), limit: usize) -> Answer<'_, Vec<VersionRow>> {
-        self.read_with(move |conn| Ok(versions(conn, after, limit)?))
+        self.search_with(Cost::Search, move |conn| Ok(versions(conn, after, limit)?))
     }
 
     fn patients<'a>(&'a self, ids: &'a [ResourceId]) -> Answer<'a, Vec<(ResourceId, i64)>> {
@@ -40,19 +41,19 @@ impl Checks for SqliteStore {
             return async { Ok(Vec::new()) }.boxed();
         }
         let (ids, key) = (ids.to_vec(), crate::store::Store::index_key(self).clone());
-        self.read_with(move |conn| Ok(patients(conn, &key, ids)?))
+        self.search_with(Cost::Search, move |conn| Ok(patients(conn, &key, ids)?))
     }
 
     fn log(&self, from: u64, limit: usize) -> Answer<'_, Vec<LogRow>> {
-        self.read_with(move |conn| Ok(log(conn, from, limit)?))
+        self.search_with(Cost::Search, move |conn| Ok(log(conn, from, limit)?))
     }
 
     fn accesses(&self, after: u64, limit: usize) -> Answer<'_, Vec<AccessRow>> {
-        self.read_with(move |conn| Ok(access_outbox::waiting(conn, after, limit)?))
+        self.search_with(Cost::Search, move |conn| Ok(access_outbox::waiting(conn, after, limit)?))
     }
 
     fn keys(&self, after: i64, limit: usize) -> Answer<'_, Vec<WrappedKey>> {
-        self.read_with(move |conn| Ok(keys(conn, after, limit)?))
+        self.search_with(Cost::Search, move |conn| Ok(keys(conn, after, limit)?))
     }
 
     fn index(
@@ -61,7 +62,7 @@ impl Checks for SqliteStore {
         after: Option<IndexRow>,
         limit: usize,
     ) -> Answer<'_, Vec<IndexRow>> {
-        self.read_with(move |conn| Ok(index(conn, table, after.as_ref(), limit)?))
+        self.search_with(Cost::Search, move |conn| Ok(index(conn, table, after.as_ref(), limit)?))
     }
 
     fn other_words(&self, words: Vec<(i64, Words)>) -> Answer<'_, Vec<i64>> {

@@ -12,8 +12,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::current::{current, resolve_key};
 use super::index_rows::Pending;
+use super::reader::until;
 use super::{access_outbox, read, reading, search};
 use crate::clock::Clock;
+use crate::cost::criteria_time;
 use crate::error::CommitError;
 use crate::finishing::finish_all;
 use crate::hash::IndexKey;
@@ -170,9 +172,10 @@ impl Group<'_> {
                 return Err(SetError::Refused(CommitError::Stale));
             }
         }
-        for dependency in &set.depends {
-            self.check_dependency(dependency)?;
-        }
+        let time = criteria_time(set.depends.iter().map(|dependency| &dependency.asked));
+        until(std::time::Instant::now() + time, || {
+            set.depends.iter().try_for_each(|dependency| self.check_dependency(dependency))
+        })?;
         let mut currents = Vec::with_capacity(set.writes.len());
         for write in &set.writes {
             let found = current(self.conn, self.index_key, &write.key)?;
@@ -190,9 +193,7 @@ impl Group<'_> {
             Match::Query(criteria) => {
                 self.pending.flush(self.conn)?;
                 let ids = search::matches(self.conn, self.index_key, &dependency.permit, criteria)
-                    .map_err(|error| {
-                        SetError::Refused(CommitError::Unavailable(error.to_string()))
-                    })?;
+                    .map_err(|error| SetError::Refused(error.of_criteria()))?;
                 MatchOutcome::Query(ids)
             }
             Match::SearchParams => {

@@ -6,7 +6,9 @@ use policy::Permit;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::current::{Seen, current, id_of, resolve_key};
+use super::reader::until;
 use super::search;
+use crate::cost::criteria_time;
 use crate::error::ReadError;
 use crate::hash::IndexKey;
 use crate::page::StoredVersion;
@@ -105,18 +107,24 @@ pub(super) fn resolve(
     permit: &Permit,
     matches: &[Match],
 ) -> Result<Vec<MatchOutcome>, ReadError> {
-    matches
-        .iter()
-        .map(|asked| match asked {
-            Match::Key(key) => Ok(resolve_key(conn, index_key, permit, key)?),
-            Match::Query(criteria) => {
-                search::matches(conn, index_key, permit, criteria).map(MatchOutcome::Query)
-            }
-            Match::SearchParams => {
-                Ok(MatchOutcome::SearchParams(newest_change(conn, &[search_parameter()])?))
-            }
-        })
-        .collect()
+    let read = || {
+        matches
+            .iter()
+            .map(|asked| match asked {
+                Match::Key(key) => Ok(resolve_key(conn, index_key, permit, key)?),
+                Match::Query(criteria) => {
+                    search::matches(conn, index_key, permit, criteria).map(MatchOutcome::Query)
+                }
+                Match::SearchParams => {
+                    Ok(MatchOutcome::SearchParams(newest_change(conn, &[search_parameter()])?))
+                }
+            })
+            .collect()
+    };
+    if !matches.iter().any(|asked| matches!(asked, Match::Query(..))) {
+        return read();
+    }
+    until(std::time::Instant::now() + criteria_time(matches), read)
 }
 
 /// Wrapped keys by id; unknown ids are left out.

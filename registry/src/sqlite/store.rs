@@ -21,6 +21,7 @@ use super::{
     search, settle, writer,
 };
 use crate::check::Checks;
+use crate::cost::Cost;
 use crate::error::{CommitError, OpenError, ReadError};
 use crate::hash::IndexKey;
 use crate::job::{self, Job};
@@ -111,7 +112,15 @@ impl SqliteStore {
         &self,
         read: impl FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
     ) -> BoxFuture<'static, Result<T, ReadError>> {
-        self.readers.as_ref().expect("readers live until the store is dropped").run(read)
+        self.search_with(Cost::Point, read)
+    }
+
+    pub(super) fn search_with<T: Send + 'static>(
+        &self,
+        cost: Cost,
+        read: impl FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, ReadError>> {
+        self.readers.as_ref().expect("readers live until the store is dropped").run(cost, read)
     }
 
     /// A job that the queue has no name for.
@@ -179,7 +188,7 @@ impl Store for SqliteStore {
         query: &'a HistoryQuery,
     ) -> BoxFuture<'a, Result<HistoryPage, ReadError>> {
         let (index_key, permit, query) = (self.index_key.clone(), permit.clone(), query.clone());
-        self.read_with(move |conn| {
+        self.search_with(Cost::Search, move |conn| {
             snapshot(conn, |conn| history::history(conn, &index_key, &permit, &query))
         })
     }
@@ -190,7 +199,7 @@ impl Store for SqliteStore {
         query: &'a CompartmentQuery,
     ) -> BoxFuture<'a, Result<CompartmentPage, ReadError>> {
         let (index_key, permit, query) = (self.index_key.clone(), permit.clone(), query.clone());
-        self.read_with(move |conn| {
+        self.search_with(Cost::Search, move |conn| {
             snapshot(conn, |conn| compartment::compartment(conn, &index_key, &permit, &query))
         })
     }
@@ -201,7 +210,8 @@ impl Store for SqliteStore {
         query: &'a SearchQuery,
     ) -> BoxFuture<'a, Result<Page, ReadError>> {
         let (index_key, permit, query) = (self.index_key.clone(), permit.clone(), query.clone());
-        self.read_with(move |conn| {
+        let cost = Cost::of_search(&query);
+        self.search_with(cost, move |conn| {
             snapshot(conn, |conn| search::search(conn, &index_key, &permit, &query))
         })
     }
@@ -219,7 +229,8 @@ impl Store for SqliteStore {
         asked: Vec<Asked>,
     ) -> BoxFuture<'_, Result<Result<Vec<Reply>, Unread>, ReadError>> {
         let index_key = self.index_key.clone();
-        self.read_with(move |conn| {
+        let cost = Cost::of_asked(&asked);
+        self.search_with(cost, move |conn| {
             snapshot(conn, |conn| Ok(reading::reply_all(conn, &index_key, &asked)))
         })
     }
@@ -230,7 +241,8 @@ impl Store for SqliteStore {
         query: &'a SearchQuery,
     ) -> BoxFuture<'a, Result<Explanation, ReadError>> {
         let (index_key, permit, query) = (self.index_key.clone(), permit.clone(), query.clone());
-        self.read_with(move |conn| {
+        let cost = Cost::of_search(&query);
+        self.search_with(cost, move |conn| {
             snapshot(conn, |conn| search::explain(conn, &index_key, &permit, &query))
         })
     }
@@ -242,7 +254,8 @@ impl Store for SqliteStore {
     ) -> BoxFuture<'a, Result<Vec<MatchOutcome>, ReadError>> {
         let (index_key, permit) = (self.index_key.clone(), permit.clone());
         let matches = matches.to_vec();
-        self.read_with(move |conn| {
+        let cost = Cost::of_matches(&matches);
+        self.search_with(cost, move |conn| {
             snapshot(conn, |conn| read::resolve(conn, &index_key, &permit, &matches))
         })
     }
@@ -335,7 +348,9 @@ impl Store for SqliteStore {
         after: i64,
         limit: usize,
     ) -> BoxFuture<'_, Result<ReindexPage, ReadError>> {
-        self.read_with(move |conn| snapshot(conn, |conn| custom::page(conn, of, after, limit)))
+        self.search_with(Cost::Search, move |conn| {
+            snapshot(conn, |conn| custom::page(conn, of, after, limit))
+        })
     }
 
     fn rebuild(&self) -> BoxFuture<'_, Result<(), CommitError>> {
@@ -355,6 +370,8 @@ impl Store for SqliteStore {
         after: u64,
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<StoredVersion>, ReadError>> {
-        self.read_with(move |conn| snapshot(conn, |conn| read::scan_versions(conn, after, limit)))
+        self.search_with(Cost::Search, move |conn| {
+            snapshot(conn, |conn| read::scan_versions(conn, after, limit))
+        })
     }
 }

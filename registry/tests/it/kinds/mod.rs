@@ -2,6 +2,7 @@
 //! gives. Sections are those of hl7.org/fhir/R4/search.html.
 
 mod composites;
+mod limits;
 mod modifiers;
 mod ranges;
 mod texts;
