@@ -71,6 +71,8 @@ pub struct Fault {
     pub issues: Vec<Issue>,
     /// Value of `WWW-Authenticate`, for a 401.
     pub challenge: Option<Box<str>>,
+    /// Value of `Allow`, for a 405 that is not the policy's.
+    pub allow: Option<&'static str>,
 }
 
 /// What an operation of the gateway answers.
@@ -113,12 +115,17 @@ impl Fault {
             text: text.into(),
             expression: None,
         };
-        Self { kind, issues: vec![issue], challenge: None }
+        Self { kind, issues: vec![issue], challenge: None, allow: None }
     }
 
     /// The reader's issues: 400.
     pub fn invalid(issues: Vec<Issue>) -> Self {
-        Self { kind: FaultKind::Invalid, issues, challenge: None }
+        Self { kind: FaultKind::Invalid, issues, challenge: None, allow: None }
+    }
+
+    /// The method is not offered here; these are.
+    pub fn not_allowed(text: &str, allow: &'static str) -> Self {
+        Self { allow: Some(allow), ..Self::new(FaultKind::MethodNotAllowed, text) }
     }
 
     /// Absent or not visible.

@@ -297,6 +297,11 @@ impl Call {
         lenient == Some(true)
     }
 
+    /// Whether the caller prefers that what is unknown in a query is refused, whatever it is.
+    pub fn is_strict(&self) -> bool {
+        Prefer::of(self.http.headers()).lenient == Some(false)
+    }
+
     /// The body as FHIR JSON bytes, bounded; what comes as XML is converted, and from there on the JSON is the body.
     ///
     /// # Errors
@@ -373,7 +378,7 @@ pub fn resource_key(name: &str, id: &str) -> Answered<ResourceKey> {
 }
 
 /// A path segment that is safe to echo.
-fn brief(text: &str) -> String {
+pub(super) fn brief(text: &str) -> String {
     text.chars().filter(char::is_ascii_graphic).take(40).collect()
 }
 

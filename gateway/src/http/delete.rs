@@ -9,6 +9,7 @@ use fhir::{ResourceKey, ResourceType, VersionId};
 use policy::{AccessRequest, Principal};
 use registry::search::{Total, pairs};
 
+use super::OF_TYPE;
 use super::call::{Call, refusal, resource_key, resource_type};
 use super::create::only;
 use super::etag;
@@ -44,10 +45,7 @@ pub async fn delete_where(call: Call, path: Path<String>) -> Reply {
     let principal = call.principal().await?;
     let query = call.criteria();
     if query.is_empty() {
-        return Err(Fault::new(
-            FaultKind::MethodNotAllowed,
-            "DELETE needs an id or search criteria",
-        ));
+        return Err(Fault::not_allowed("DELETE needs an id or search criteria", OF_TYPE));
     }
     let if_match = etag::if_match(&call.http)?;
     if if_match.is_none() && call.app.config.search.delete_matches_max > 1 {

@@ -178,7 +178,7 @@ fn render(fault: &Fault, id: &str, format: Format) -> HttpResponse {
     }
     if fault.kind == FaultKind::MethodNotAllowed {
         // What a policy keeps from everybody (AuditEvent, deleting a Provenance) can still be read.
-        response.insert_header((header::ALLOW, "GET, HEAD"));
+        response.insert_header((header::ALLOW, fault.allow.unwrap_or("GET, HEAD")));
     }
     if let Some(challenge) = &fault.challenge {
         response.insert_header((header::WWW_AUTHENTICATE, challenge.to_string()));

@@ -98,6 +98,9 @@ fn fhir(config: &mut ServiceConfig) {
         ))
         .service(place(&of_members, [(GET, to(search_compartment::search))]))
         .service(place(&format!("{of_type}/$explain"), [(GET, to(explain::explain))]))
+        .service(place(&format!("{of_version}/$receipt"), [(GET, to(receipt::receipt))]))
+        // After all that are offered.
+        .service(web::resource(OPERATIONS).to(operation::not_offered))
         .service(place(&format!("{of_type}/_history"), [(GET, to(history::of_type))]))
         .service(place(
             of_type,
@@ -109,7 +112,6 @@ fn fhir(config: &mut ServiceConfig) {
                 (DELETE, to(delete::delete_where)),
             ],
         ))
-        .service(place(&format!("{of_version}/$receipt"), [(GET, to(receipt::receipt))]))
         .service(place(&of_version, [(GET, to(vread::vread))]))
         .service(place(&format!("{of_id}/_history"), [(GET, to(history::instance))]))
         .service(place(
@@ -149,4 +151,13 @@ async fn nothing_here() -> HttpResponse {
     HttpResponse::NotFound().finish()
 }
 
+/// What is offered on a type without criteria: `Allow` of what needs some.
+const OF_TYPE: &str = "GET, HEAD, POST";
+/// Operations at any level, by their dollar sign.
+const OPERATIONS: [&str; 4] = [
+    "/{operation:\\$[^/]*}",
+    "/{type:[A-Z][A-Za-z]*}/{operation:\\$[^/]*}",
+    "/{type:[A-Z][A-Za-z]*}/{id}/{operation:\\$[^/]*}",
+    "/{type:[A-Z][A-Za-z]*}/{id}/_history/{version}/{operation:\\$[^/]*}",
+];
 const SMART: &str = "/.well-known/smart-configuration";

@@ -9,6 +9,7 @@ use actix_web::web::{Path, Payload};
 use fhir::patch::{PatchKind, kind_of};
 use policy::AccessRequest;
 
+use super::OF_TYPE;
 use super::call::{Call, resource_key, resource_type};
 use super::create::answer;
 use super::etag;
@@ -44,7 +45,7 @@ pub async fn patch_where(call: Call, path: Path<String>, payload: Payload) -> Re
     let query = call.criteria();
     if query.is_empty() {
         let text = "PATCH needs an id or search criteria";
-        return Err(Fault::new(FaultKind::MethodNotAllowed, text));
+        return Err(Fault::not_allowed(text, OF_TYPE));
     }
     let if_match = etag::if_match(&call.http)?;
     let patch = read(&call, payload).await?;

@@ -186,6 +186,12 @@ pub(super) async fn parse(
         }
         parsed => parsed,
     }?;
+    if call.is_strict()
+        && let Some(name) = parsed.ignored.first()
+    {
+        let text = format!("there is no search parameter {name:?}, and Prefer: handling=strict");
+        return Err(Fault::new(FaultKind::Invalid, text));
+    }
     if !has_count && parsed.count > 0 {
         parsed.count = limits.count_default;
     }

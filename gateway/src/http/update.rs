@@ -6,11 +6,12 @@
 use actix_web::web::{Path, Payload};
 use policy::AccessRequest;
 
+use super::OF_TYPE;
 use super::call::{Call, resource_key, resource_type};
 use super::create::answer;
 use super::etag;
 use super::reply::Reply;
-use crate::error::{Fault, FaultKind};
+use crate::error::Fault;
 use crate::submission::{Submission, Verb};
 use crate::telemetry::metrics::Interaction;
 
@@ -40,7 +41,7 @@ pub async fn update_where(call: Call, path: Path<String>, payload: Payload) -> R
     let principal = call.principal().await?;
     let query = call.criteria();
     if query.is_empty() {
-        return Err(Fault::new(FaultKind::MethodNotAllowed, "PUT needs an id or search criteria"));
+        return Err(Fault::not_allowed("PUT needs an id or search criteria", OF_TYPE));
     }
     let if_match = etag::if_match(&call.http)?;
     let body = call.resource_body(payload, resource_type, None).await?;

@@ -166,7 +166,7 @@ impl Loaded {
         if !is_in_force(resource) {
             return Ok(());
         }
-        let refused = |issues| Fault { kind: FaultKind::Unprocessable, issues, challenge: None };
+        let refused = |issues| Fault { kind: FaultKind::Unprocessable, ..Fault::invalid(issues) };
         let params = custom_params(resource, &|of, url| self.other(of, url)).map_err(refused)?;
         for param in params {
             let other = self.table.params.iter().find(|row| {

@@ -153,6 +153,12 @@ async fn a_method_that_is_not_offered_is_told_which_are() {
     let by_policy =
         site.post("/AuditEvent", &json!({"resourceType": "AuditEvent"})).await.expect(405);
     assert_eq!(by_policy.header("allow"), "GET, HEAD");
+    for method in [Method::PUT, Method::DELETE] {
+        let request = site.request(method, "/Patient").header("content-type", "application/json");
+        let request = request.body(r#"{"resourceType":"Patient"}"#);
+        let without_criteria = Answer::of(request).await.expect(405);
+        assert_eq!(without_criteria.header("allow"), "GET, HEAD, POST");
+    }
     site.stop().await;
 }
 

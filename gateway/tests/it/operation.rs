@@ -256,7 +256,7 @@ async fn every_operation_that_is_told_of_is_answered() {
                 let request = site.request(Method::POST, &path).header(TYPE, JSON);
                 let posted = Answer::of(request.body(r#"{"resourceType":"Parameters"}"#)).await;
                 for answer in [posted, site.get(&path).await] {
-                    known |= !answer.text().contains("nothing is served") && answer.status != 405;
+                    known |= !answer.text().contains("is not offered") && answer.status != 405;
                 }
             }
             assert!(known, "{of} {name}");
@@ -266,6 +266,11 @@ async fn every_operation_that_is_told_of_is_answered() {
 
     assert!(told >= 4);
     let patient = site.create(&patient("Eve")).await;
-    site.get(&format!("/{patient}/$nothing")).await.expect(404);
+    let version = format!("/{patient}/_history/1/$nothing");
+    for path in ["/$nothing", "/Patient/$nothing", &format!("/{patient}/$nothing"), &version] {
+        let refused = site.get(path).await.expect(404);
+        assert_eq!(refused.issue().0, "not-supported", "{path}");
+        assert!(refused.text().contains("the operation $nothing is not offered"), "{path}");
+    }
     site.stop().await;
 }

@@ -60,7 +60,7 @@ async fn a_form_searches_like_a_query() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unknown_parameters_are_refused_unless_lenient_or_underscored() {
+async fn unknown_parameters_are_refused_unless_lenient_or_known_to_be_of_others() {
     let site = Site::start().await;
     site.create(&patient("Ada")).await;
 
@@ -75,6 +75,54 @@ async fn unknown_parameters_are_refused_unless_lenient_or_underscored() {
     assert_eq!(lenient["entry"][1]["search"]["mode"], "outcome");
     assert_eq!(marked["entry"][1]["resource"]["resourceType"], "OperationOutcome");
     assert_eq!(link(&lenient, "self").unwrap(), format!("{}/Patient?_count=50", site.base));
+    let refused = site.get("/Patient?_lastupdated=gt2030").await.expect(400);
+    assert!(refused.text().contains("did you mean _lastUpdated?"), "{}", refused.text());
+    for unknown in ["colour=red", "_totalMethod=count", "_nonsense=1", "_Id=p1"] {
+        let strict = site.request(Method::GET, &format!("/Patient?{unknown}"));
+        let strict = strict.header("prefer", "handling=strict");
+        Answer::of(strict).await.expect(400);
+    }
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn self_of_a_later_page_is_the_address_of_that_page() {
+    let site = Site::start().await;
+    for at in 0..5 {
+        site.create(&patient(&format!("Ada{at}"))).await;
+    }
+
+    let first = site.get("/Patient?_count=2").await.expect(200).json();
+    let next = link(&first, "next").unwrap();
+    let second = site.get(&next).await.expect(200).json();
+    let again = site.get(&link(&second, "self").unwrap()).await.expect(200).json();
+
+    assert_eq!(link(&second, "self"), Some(next));
+    assert_ne!(second["entry"][0], first["entry"][0]);
+    assert_eq!(again["entry"], second["entry"]);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_beyond_what_one_may_cost_is_refused_for_good() {
+    let site = Site::start().await;
+    let dates = |from: usize| {
+        (from..from + 2_000).map(|year| format!("{year}-01-01")).collect::<Vec<_>>().join(",")
+    };
+    let send = |form: String| {
+        let request = site.request(Method::POST, "/Observation/_search");
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        Answer::of(request.body(form))
+    };
+
+    let most = send(format!("date={}", dates(1000))).await;
+    let lists = (0..6).map(|at| format!("date={}", dates(1000 + at))).collect::<Vec<_>>();
+    let more = send(lists.join("&")).await;
+
+    assert_eq!(most.expect(200).json()["total"], 0);
+    let more = more.expect(400);
+    assert_eq!(more.issue().0, "too-costly");
+    assert!(!more.text().contains("retry later"), "{}", more.text());
     site.stop().await;
 }
 

@@ -28,6 +28,7 @@ mod parse_chain;
 mod parse_filter;
 mod parse_include;
 mod parse_sort;
+mod parse_unknown;
 mod parse_value;
 mod plan;
 #[cfg(test)]

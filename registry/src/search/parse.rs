@@ -1,8 +1,8 @@
 //! Query string → [`SearchQuery`]: names, result parameters, what is ignored and what is refused.
 //!
-//! Spec: FHIR R4 search § 3.1.1.4 to 3.1.1.6. An unknown name is refused unless it starts with `_` or the
-//! client asked for lenient handling; then it is ignored and reported. What the executor cannot do is
-//! refused by name, never skipped. `self` repeats what is applied ([`SearchQuery::self_query`]).
+//! Spec: FHIR R4 search § 3.1.1.4 to 3.1.1.6. What is unknown or not done is refused by name; what may be ignored
+//! (`parse_unknown`) is reported. A parameter with one value that is given two is refused, `_sort` and `_elements` go
+//! on where they are repeated. `self` repeats what is applied ([`SearchQuery::self_query`]).
 //! Not here: which types are searched (`target`), values and modifiers of filters (`parse_filter`), chains
 //! (`parse_chain`), includes (`parse_include`), sorting (`parse_sort`), the cursor's inside (`cursor`).
 
@@ -16,7 +16,7 @@ use super::parse_chain::{CHAIN_LEGS_MAX, Hops};
 use super::parse_filter::{self, Context};
 use super::supported::has_narrative;
 use super::target::SearchTarget;
-use super::{parse_include, parse_sort, query_string, weight};
+use super::{parse_include, parse_sort, parse_unknown, query_string, weight};
 use crate::error::ReadError;
 use crate::page::Cursor;
 
@@ -85,16 +85,27 @@ pub fn parse_at(
     let ParseOptions { base_url, now_us, codes, .. } = *options;
     let context = Context { base_url, now_us, codes, hops };
     for (name, value) in pairs {
+        let single = parse_unknown::is_single(&name);
+        let before = query.applied.iter().find(|(known, _)| single && *known == name);
+        match before {
+            Some((_, known)) if *known == value => continue,
+            Some(_) => {
+                return Err(ReadError::Invalid(format!(
+                    "{name} may be given once, with one value"
+                )));
+            }
+            None => {}
+        }
         match apply(&mut query, target, &name, &value, &context) {
             Ok(Applied::Kept) => query.applied.push((name, value)),
             Ok(Applied::Elsewhere) => {}
-            Ok(Applied::Unknown(_)) if options.lenient || name.starts_with('_') => {
+            Ok(Applied::Unknown(of)) => {
+                parse_unknown::ignore(of, &name, options.lenient)?;
                 query.ignored.push(name);
             }
-            Ok(Applied::Unknown(of)) => {
-                return Err(ReadError::Invalid(format!("{of} has no search parameter {name:?}")));
+            Err(ReadError::Unsupported(_)) if parse_unknown::may_skip(&name, options.lenient) => {
+                query.ignored.push(name);
             }
-            Err(ReadError::Unsupported(_)) if options.lenient => query.ignored.push(name),
             Err(error) => return Err(error),
         }
     }
@@ -109,9 +120,12 @@ pub fn parse_at(
 }
 
 impl SearchQuery {
-    /// Query of the `self` link: what was applied, encoded, with the size of the page, without the cursor.
+    /// Query of the `self` link: what was applied, encoded, with the size of the page and where it starts.
     pub fn self_query(&self) -> String {
-        query_string::render(&self.repeated())
+        match &self.cursor {
+            Some(cursor) => self.page_query(cursor),
+            None => query_string::render(&self.repeated()),
+        }
     }
 
     /// Query of the page that starts at `cursor`.
@@ -158,6 +172,9 @@ fn apply(
         "_format" | "_pretty" | "_elements" => {}
         "_contained" if value == "false" => {}
         CURSOR => {
+            if query.cursor.is_some() {
+                return Err(invalid("_cursor may be given once"));
+            }
             let cursor = Cursor::decode(value);
             query.cursor = Some(cursor.ok_or_else(|| invalid("_cursor is not one of ours"))?);
             return Ok(Applied::Elsewhere);
@@ -208,7 +225,9 @@ fn filter(
 }
 
 fn count(value: &str) -> Result<u32, ReadError> {
-    let count: u32 = value.parse().map_err(|_| invalid("_count is not a whole number"))?;
+    let count: u32 = value
+        .parse()
+        .map_err(|_| invalid("_count is the most matches of a page, a whole number such as 50"))?;
     Ok(count.min(COUNT_MAX))
 }
 

@@ -10,16 +10,18 @@ use super::in_force::search_param;
 use crate::error::ReadError;
 use crate::index::param::{index_params, sort_index_param};
 
-/// Gives every leg its keys. Several types share an order only where the parameter is of one kind in all.
+/// Gives every leg its keys, after those of an earlier `_sort`. Several types share an order only where the parameter is of one kind in all.
 pub(super) fn apply(legs: &mut [Leg], value: &str) -> Result<(), ReadError> {
     let keys: Vec<_> = value.split(',').collect();
-    if keys.len() > SORT_KEYS_MAX {
+    let before = legs.first().map_or(0, |leg| leg.sort.len());
+    if before + keys.len() > SORT_KEYS_MAX {
         return Err(ReadError::TooCostly(format!("_sort takes at most {SORT_KEYS_MAX} keys")));
     }
     let alone = legs.len() == 1;
     for leg in legs.iter_mut() {
         let of = leg.resource_type;
-        leg.sort = keys.iter().map(|key| sort_key(of, key, alone)).collect::<Result<_, _>>()?;
+        let keys = keys.iter().map(|key| sort_key(of, key, alone));
+        leg.sort.extend(keys.collect::<Result<Vec<_>, _>>()?);
     }
     let kinds = |leg: &Leg| leg.sort.iter().map(kind).collect::<Vec<_>>();
     let mut rest = legs.windows(2);

@@ -225,15 +225,62 @@ fn what_is_not_done_is_refused_by_name() {
 
 #[test]
 fn what_is_ignored_is_reported_and_left_out_of_self() {
-    let strict = query("Patient?_nonsense=1&name=a&_count=5000&_format=json").unwrap();
-    assert_eq!(strict.self_query(), "name=a&_format=json&_count=1000");
-    assert_eq!((strict.ignored, strict.count), (vec!["_nonsense".to_owned()], 1_000));
+    let usual = query("Patient?_totalMethod=count&name=a&_count=5000&_format=json").unwrap();
+    assert_eq!(usual.self_query(), "name=a&_format=json&_count=1000");
+    assert_eq!((usual.ignored, usual.count), (vec!["_totalMethod".to_owned()], 1_000));
     let options = ParseOptions { base_url: "", lenient: true, now_us: 0, codes: None };
-    let text = "nonsense=1&name=a%20b&gender:text=x&_cursor=AAAAAAAAAAAAAAAAAAAAAAAA";
+    let text = "nonsense=1&name=a%20b&_nonsense=x&_query=q&_cursor=AAAAAAAAAAAAAAAAAAAAAAAA";
     let lenient = parse(ResourceType::PATIENT, text, &options).unwrap();
-    assert_eq!(lenient.ignored, ["nonsense", "gender:text"]);
-    assert_eq!(lenient.self_query(), "name=a%20b&_count=50");
+    assert_eq!(lenient.ignored, ["nonsense", "_nonsense", "_query"]);
+    let of_page = "name=a%20b&_count=50&_cursor=AAAAAAAAAAAAAAAAAAAAAAAA";
+    assert_eq!(lenient.self_query(), of_page);
     assert_eq!(query("Patient?_summary=count").unwrap().total, Total::Accurate);
+}
+
+/// § 3.1.1.4.3: what would answer everything instead of something is refused, whatever the handling.
+#[test]
+fn a_slip_in_the_name_of_a_parameter_is_refused_however_lenient_the_handling() {
+    for lenient in [false, true] {
+        let options = ParseOptions { lenient, ..ParseOptions::default() };
+        let parse = |text| parse(ResourceType::PATIENT, text, &options);
+        for slip in [
+            "_Id=p1",
+            "_lastupdated=gt2030",
+            "_LIST=x",
+            "_sort:desc=_id",
+            "_SORT=_id",
+            "_count:exact=1",
+            "Name=a",
+            "Organization.name=a",
+            "_include:always=Patient:link",
+            "_Summary=count",
+        ] {
+            let refused = parse(slip).map(|query| query.ignored);
+            let is_refused =
+                matches!(refused, Err(ReadError::Invalid(_) | ReadError::Unsupported(_)));
+            assert!(is_refused, "{slip}: {refused:?}");
+        }
+        let modified = parse("gender:text=x").map(|query| query.ignored);
+        assert!(matches!(modified, Err(ReadError::Unsupported(_))), "{modified:?}");
+        for unknown in ["_nonsense=1", "_tags=urn:t8|a", "nonsense=1", "$foo=1"] {
+            assert_eq!(parse(unknown).is_ok(), lenient, "{unknown}");
+        }
+    }
+}
+
+#[test]
+fn repeated_result_parameters_go_on_or_are_refused() {
+    let sorted = query("Observation?_sort=date&_sort=-_id").unwrap();
+    let together = query("Observation?_sort=date,-_id").unwrap();
+    assert_eq!(sorted.legs[0].sort, together.legs[0].sort);
+    assert_eq!(sorted.self_query(), "_sort=date&_sort=-_id&_count=50");
+
+    for twice in ["_count=1&_count=2", "_total=none&_total=accurate", "_format=xml&_format=json"] {
+        let refused = query(&format!("Patient?{twice}")).map(|query| query.applied);
+        assert!(matches!(refused, Err(ReadError::Invalid(_))), "{twice}: {refused:?}");
+    }
+    let same = query("Patient?_format=json&_count=2&_format=json&_count=2").unwrap();
+    assert_eq!((same.self_query(), same.count), ("_format=json&_count=2".into(), 2));
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub(super) async fn document(call: Call, payload: Payload) -> Reply {
     let persist = input.parsed("persist", |text| text.parse::<bool>().ok())?.unwrap_or(false);
     if persist && !call.is_post() {
         let text = "persist=true stores the document, so it is asked by POST";
-        return Err(Fault::new(FaultKind::MethodNotAllowed, text));
+        return Err(Fault::not_allowed(text, "POST"));
     }
     let mut access =
         Access::of(&principal, Interaction::Operation, &call.request_id).on(key.clone());

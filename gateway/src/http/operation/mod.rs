@@ -15,16 +15,17 @@ mod meta;
 mod reindex_status;
 mod validate;
 
+use actix_web::HttpRequest;
 use actix_web::web::{Payload, ServiceConfig, to};
-use fhir::{ResourceKey, ResourceType};
+use fhir::{IssueType, ResourceKey, ResourceType};
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use serde_json::{Value, json};
 
-use super::call::{Call, resource_key};
+use super::call::{Call, brief, resource_key};
 use super::reply::Reply;
 use super::{GET, POST, place, terminology};
-use crate::error::Answered;
+use crate::error::{Answered, Fault, FaultKind};
 use crate::submission::Verb;
 
 /// One operation.
@@ -175,6 +176,21 @@ pub fn routes(config: &mut ServiceConfig) {
             config.service(place(&path, [(GET, route()), (POST, route())]));
         }
     }
+}
+
+/// Any other operation.
+///
+/// # Errors
+/// 404, `not-supported`.
+pub async fn not_offered(http: HttpRequest) -> Reply {
+    let named = http.match_info().get("operation").unwrap_or_default();
+    let text = format!(
+        "the operation {} is not offered here; /metadata lists those that are, and where",
+        brief(named)
+    );
+    let mut fault = Fault::new(FaultKind::NotFound, text);
+    fault.issues.iter_mut().for_each(|issue| issue.code = IssueType::NotSupported);
+    Err(fault)
 }
 
 /// What the CapabilityStatement says of the operations on a type.
