@@ -196,19 +196,37 @@ fn render_issue(issue: &Issue, out: &mut Vec<u8>) {
         write_json_string(&issue.text, out);
     }
     if let Some(expression) = &issue.expression {
-        out.extend_from_slice(br#","expression":["#);
+        // R4 operationoutcome.html: of what is no element, "http." and the parameter's name, which is no FHIRPath.
+        let place: &[u8] = match expression.starts_with(HTTP_PLACE) {
+            true => br#","location":["#,
+            false => br#","expression":["#,
+        };
+        out.extend_from_slice(place);
         write_json_string(expression, out);
         out.push(b']');
     }
     out.push(b'}');
 }
 
+/// What the place of a parameter or header begins with.
+pub const HTTP_PLACE: &str = "http.";
 /// Extension that carries the request id in an `OperationOutcome`.
 pub const REQUEST_ID_URL: &str = "urn:sealway:request-id";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_place_of_a_parameter_is_a_location_and_no_expression() {
+        let issue = Issue::error(IssueType::Invalid, "a number").at("http._count");
+
+        let outcome: serde_json::Value =
+            serde_json::from_slice(&OperationOutcome::render(&[issue], None)).unwrap();
+
+        assert_eq!(outcome["issue"][0]["location"][0], "http._count");
+        assert!(outcome["issue"][0].get("expression").is_none());
+    }
 
     #[test]
     fn an_outcome_says_the_same_sentence_twice_with_location_and_request_id() {

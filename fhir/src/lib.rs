@@ -38,7 +38,7 @@ pub use bases::{below_base, first_base};
 pub use bundle::{Bundle, BundleKind, Entry, EntryRequest, Method, order_of_standard};
 pub use id::{InvalidId, ResourceId};
 pub use instant::{Instant, InvalidInstant};
-pub use issue::{Issue, IssueType, OperationOutcome, REQUEST_ID_URL, Severity};
+pub use issue::{HTTP_PLACE, Issue, IssueType, OperationOutcome, REQUEST_ID_URL, Severity};
 pub use json_text::write_json_string;
 pub use key::{InvalidKey, ResourceKey, VersionKey};
 pub use link::{LinkAt, LinkPlace, links};
@@ -47,7 +47,7 @@ pub use pretty::pretty;
 pub use reader::{
     BatchRead, READ_BYTES_MAX, READ_ENTRIES_MAX, ReadLimits, check, read, read_batch,
 };
-pub use reference::{ParsedReference, ReferenceAt, references};
+pub use reference::{ParsedReference, ReferenceAt, reference_location, references};
 pub use resource::{Resource, type_of};
 pub use resource_type::ResourceType;
 pub use same::same_content;

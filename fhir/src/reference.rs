@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use crate::location::location;
 use crate::{Kind, Node, ResourceId, ResourceKey, ResourceType, VersionId, below_base};
 
 /// Where a resource holds a literal reference.
@@ -31,6 +32,13 @@ pub fn references(node: Node<'_>) -> Vec<ReferenceAt> {
         }
     }
     found
+}
+
+/// Where in the resource a string of [`references`] stands, as FHIRPath.
+pub fn reference_location(node: Node<'_>, at: &ReferenceAt) -> Option<String> {
+    let tree = node.tree();
+    let mut members = (node.place..node.slot().skip).map(|place| Node { tree, place });
+    members.find(|member| member.span() == at.span).map(location)
 }
 
 /// What a literal reference names.

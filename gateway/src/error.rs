@@ -3,7 +3,7 @@
 //! Every error of a lower crate is sorted here by an exhaustive match; the client never sees a source.
 //! Not here: the OperationOutcome's bytes (`outcome`).
 
-use fhir::{Issue, IssueType, Severity};
+use fhir::{HTTP_PLACE, Issue, IssueType, Severity};
 use registry::error::{CommitError, ReadError};
 
 use crate::auth::AuthError;
@@ -147,8 +147,19 @@ impl Fault {
             issue.expression = Some(match issue.expression.take() {
                 None => place.to_owned(),
                 Some(inner) if inner.starts_with("Bundle") => inner,
+                Some(inner) if inner.starts_with(HTTP_PLACE) => format!("{place}.request.url"),
                 Some(inner) => format!("{place}.resource.{}", after_type(&inner)),
             });
+        }
+        self
+    }
+
+    /// Says in which parameter of the request; what else says where stays.
+    #[must_use]
+    pub(crate) fn in_parameter(mut self, name: &str) -> Self {
+        let name: String = name.chars().filter(char::is_ascii_graphic).take(40).collect();
+        for issue in self.issues.iter_mut().filter(|issue| issue.expression.is_none()) {
+            issue.expression = Some(format!("{HTTP_PLACE}{name}"));
         }
         self
     }
@@ -166,7 +177,10 @@ impl Fault {
     #[must_use]
     pub(crate) fn at_entry(mut self, entry: &str) -> Self {
         for issue in &mut self.issues {
-            issue.expression = issue.expression.take().map(|place| format!("{entry}.{place}"));
+            issue.expression = issue.expression.take().map(|place| match &*place {
+                place if place.starts_with(HTTP_PLACE) => format!("{entry}.request.url"),
+                place => format!("{entry}.{place}"),
+            });
         }
         self
     }

@@ -130,22 +130,36 @@ pub(super) fn parse(call: &Call, scope: HistoryScope, text: &str) -> Answered<Hi
     let mut query = HistoryQuery { scope, since: None, at: None, count, cursor: None };
     let mut seen = Vec::new();
     for (name, value) in registry::search::pairs(text)? {
-        let wrong = || Fault::new(FaultKind::Invalid, format!("{name} is malformed"));
+        let wrong = |wanted: &str| {
+            Fault::new(FaultKind::Invalid, format!("{name} must be {wanted}")).in_parameter(&name)
+        };
         match name.as_str() {
             "_count" => {
-                let count: u32 = value.parse().map_err(|_| wrong())?;
+                let wanted = "the most versions of a page, a whole number such as 50";
+                let count: u32 = value.parse().map_err(|_| wrong(wanted))?;
                 query.count = count.min(limits.count_max);
             }
-            "_since" => query.since = Some(since(&value).ok_or_else(wrong)?),
-            "_at" => query.at = Some(TimeRange::parse(&plus(&value)).ok_or_else(wrong)?),
+            "_since" => {
+                let wanted = "an instant such as 2026-01-31T12:00:00Z";
+                query.since = Some(since(&value).ok_or_else(|| wrong(wanted))?);
+            }
+            "_at" => {
+                let wanted = "a date or time such as 2026-01-31, without a prefix";
+                let range = TimeRange::parse(&plus(&value));
+                query.at = Some(range.ok_or_else(|| wrong(wanted))?);
+            }
             // The order of the standard, newest first, is the one that is done.
             "_sort" if value == "-_lastUpdated" => {}
-            CURSOR => query.cursor = Some(Cursor::decode(&value).ok_or_else(wrong)?),
+            CURSOR => {
+                let cursor = Cursor::decode(&value);
+                query.cursor = Some(cursor.ok_or_else(|| wrong("that of a next link"))?);
+            }
             "_format" | "_pretty" | "_summary" | "_elements" => {}
-            _ => return Err(refused(&name)),
+            _ => return Err(refused(&name).in_parameter(&name)),
         }
         if seen.contains(&name) && name != "_elements" {
-            return Err(Fault::new(FaultKind::Invalid, format!("{name} occurs twice")));
+            let twice = Fault::new(FaultKind::Invalid, format!("{name} occurs twice"));
+            return Err(twice.in_parameter(&name));
         }
         seen.push(name);
     }

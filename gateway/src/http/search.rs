@@ -7,11 +7,12 @@
 
 use actix_web::web::{Path, Payload};
 use bytes::Bytes;
-use fhir::{Issue, IssueType, OperationOutcome, ResourceType, Severity};
+use fhir::{HTTP_PLACE, Issue, IssueType, OperationOutcome, ResourceType, Severity};
 use policy::{AccessRequest, Principal, TypeSet};
 use registry::page::{HitMode, Page};
 use registry::search::{
-    ParseOptions, SearchQuery, SearchTarget, code_questions, pairs, parse_at, with_params,
+    Misread, ParseOptions, SearchQuery, SearchTarget, code_questions, pairs, parse_placed,
+    with_params,
 };
 
 use super::bundle::Writer;
@@ -177,26 +178,38 @@ pub(super) async fn parse(
     let questions = with_params(&params.set, || Ok(code_questions(target, &pairs, &options)))?;
     let answers = codes::answers(&call.app, principal, questions).await?;
     options.codes = Some(&answers);
-    let read = |set| with_params(set, || parse_at(target, pairs.clone(), &options));
-    let mut parsed = match read(&params.set) {
+    let read = |set| {
+        let read = with_params(set, || Ok(parse_placed(target, pairs.clone(), &options)));
+        read.unwrap_or_else(|error| Err(error.into()))
+    };
+    let parsed = match read(&params.set) {
         // What is unknown here may just have been defined by another process.
-        Err(error) => {
+        Err(misread) => {
             let newer = call.app.search_params.refresh(&call.app).await?;
-            if newer.change == params.change { Err(error) } else { read(&newer.set) }
+            if newer.change == params.change { Err(misread) } else { read(&newer.set) }
         }
         parsed => parsed,
-    }?;
+    };
+    let mut parsed = parsed.map_err(misread)?;
     if call.is_strict()
         && let Some(name) = parsed.ignored.first()
     {
         let text = format!("there is no search parameter {name:?}, and Prefer: handling=strict");
-        return Err(Fault::new(FaultKind::Invalid, text));
+        return Err(Fault::new(FaultKind::Invalid, text).in_parameter(name));
     }
     if !has_count && parsed.count > 0 {
         parsed.count = limits.count_default;
     }
     parsed.count = parsed.count.min(limits.count_max);
     Ok(parsed)
+}
+
+fn misread(misread: Misread) -> Fault {
+    let fault = Fault::from(misread.error);
+    match misread.parameter {
+        Some(name) => fault.in_parameter(&name),
+        None => fault,
+    }
 }
 
 /// The searchset of a page; what it shows is noted for the access record.
@@ -248,7 +261,7 @@ fn ignored(names: &[String], request_id: &str) -> Vec<u8> {
             severity: Severity::Warning,
             code: IssueType::NotSupported,
             text: format!("the parameter {name:?} was ignored"),
-            expression: None,
+            expression: Some(format!("{HTTP_PLACE}{name}")),
         })
         .collect();
     OperationOutcome::render(&issues, Some(request_id))

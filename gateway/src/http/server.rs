@@ -68,6 +68,8 @@ pub fn serve(app: Arc<App>, desk: Arc<Desk>) -> Result<Served, ServeError> {
     .max_connections(settings.connections_max)
     .client_request_timeout(Duration::from_millis(settings.header_timeout_ms))
     .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+    // Who closes the connection waits for nothing more: what the request still asks for ends (writes go on, `call`).
+    .h1_allow_half_closed(false)
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(settings.shutdown_timeout_ms.div_ceil(1000))
     .disable_signals();

@@ -232,7 +232,8 @@ async fn a_document_is_the_composition_with_all_it_refers_to() {
     assert_eq!(site.count("Bundle").await, 1);
     site.delete("/Condition/c").await.expect(204);
     let broken = site.get("/Composition/doc/$document").await.expect(422);
-    assert_eq!(broken.issue().0, "processing");
+    let place = "Composition.section[0].entry[0].reference".to_owned();
+    assert_eq!(broken.issue(), ("processing".to_owned(), place));
     site.get("/Composition/none/$document").await.expect(404);
     let auditor = site.token_of(Role::Auditor, None);
     site.get_as(&auditor, "/Composition/doc/$document").await.expect(403);

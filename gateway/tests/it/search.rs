@@ -86,6 +86,31 @@ async fn unknown_parameters_are_refused_unless_lenient_or_known_to_be_of_others(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_names_the_parameter_that_is_wrong() {
+    let site = Site::start().await;
+
+    for (path, parameter) in [
+        ("/Patient?name=a&birthdate=yesterday", "birthdate"),
+        ("/Patient?name=a&_count=many", "_count"),
+        ("/Patient?_count=1&_count=2", "_count"),
+        ("/Patient?active=true&colour=red", "colour"),
+        ("/Patient?gender:text=x", "gender:text"),
+        ("/Patient/_history?_at=long-ago", "_at"),
+        ("/Patient/_history?colour=red", "colour"),
+    ] {
+        let outcome = site.get(path).await.expect(400).json();
+        let places = &outcome["issue"][0]["location"];
+        assert_eq!(places[0], format!("http.{parameter}"), "{path}: {outcome}");
+    }
+    let batch = json!({"resourceType": "Bundle", "type": "batch", "entry": [
+        {"request": {"method": "GET", "url": "Patient?birthdate=yesterday"}}]});
+    let answered = site.post("", &batch).await.expect(200).json();
+    let issue = &answered["entry"][0]["response"]["outcome"]["issue"][0];
+    assert_eq!(issue["expression"][0], "Bundle.entry[0].request.url", "{answered}");
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn self_of_a_later_page_is_the_address_of_that_page() {
     let site = Site::start().await;
     for at in 0..5 {

@@ -62,7 +62,8 @@ impl PostgresOptions {
 
     /// Session of a read.
     pub(super) fn reader(&self) -> Result<PgConnectOptions, OpenError> {
-        let timeout = self.read_timeout.as_millis().to_string();
+        // Reads are cancelled in time; this is for when that cannot be done.
+        let timeout = (2 * self.read_timeout).as_millis().to_string();
         Ok(self.session()?.options([
             ("statement_timeout", timeout.as_str()),
             ("idle_in_transaction_session_timeout", "60000"),

@@ -243,14 +243,24 @@ impl Work {
         let idle = self.idle().pop();
         let session = match idle {
             Some(session) => session,
-            None => {
-                let mut conn = self.pool.acquire().await?;
-                let pid = sqlx::query_scalar("select pg_backend_pid()");
-                let pid = pid.fetch_one(&mut *conn).await?;
-                Session { conn, pid }
-            }
+            None => self.open().await?,
         };
         Ok((permits, session))
+    }
+
+    async fn open(&self) -> Result<Session, ReadError> {
+        loop {
+            let mut conn = self.pool.acquire().await?;
+            let pid = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut *conn).await;
+            match pid {
+                Ok(pid) => return Ok(Session { conn, pid }),
+                // One that the pool had: each that died meanwhile is met once.
+                Err(error) => {
+                    tracing::warn!(%error, "a connection was lost");
+                    drop(conn.detach());
+                }
+            }
+        }
     }
 
     async fn permits(&self, cost: Cost) -> Result<Permits<'_>, tokio::sync::AcquireError> {

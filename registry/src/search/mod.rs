@@ -60,7 +60,10 @@ pub use explain::{ExplainedLeg, ExplainedStatement, Explanation, Rows, explain};
 pub use in_force::with_params;
 pub use include::{INCLUDE_ROUNDS_MAX, INCLUDES_MAX};
 pub use page::{MATCHES_MAX, matching_ids, run};
-pub use parse::{COUNT_DEFAULT, COUNT_MAX, CURSOR, ParseOptions, parse, parse_at, parse_pairs};
+pub use parse::{
+    COUNT_DEFAULT, COUNT_MAX, CURSOR, Misread, ParseOptions, parse, parse_at, parse_pairs,
+    parse_placed,
+};
 pub use parse_chain::{CHAIN_DEPTH_MAX, CHAIN_LEGS_MAX, leads_to};
 pub use parse_filter::OR_VALUES_MAX;
 pub use parse_sort::SORT_KEYS_MAX;

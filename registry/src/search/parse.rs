@@ -66,6 +66,33 @@ pub fn parse_at(
     pairs: Vec<(String, String)>,
     options: &ParseOptions<'_>,
 ) -> Result<SearchQuery, ReadError> {
+    parse_placed(target, pairs, options).map_err(|misread| misread.error)
+}
+
+/// Why a query was refused, and where.
+#[derive(Debug)]
+pub struct Misread {
+    /// Name of the parameter, if it is one that is wrong.
+    pub parameter: Option<String>,
+    /// Why.
+    pub error: ReadError,
+}
+
+impl From<ReadError> for Misread {
+    fn from(error: ReadError) -> Self {
+        Self { parameter: None, error }
+    }
+}
+
+/// [`parse_at`], saying which parameter it refuses.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_placed(
+    target: &SearchTarget,
+    pairs: Vec<(String, String)>,
+    options: &ParseOptions<'_>,
+) -> Result<SearchQuery, Misread> {
     let (legs, implied) = target.legs(&pairs)?;
     let mut query = SearchQuery {
         path: target.path(),
@@ -85,29 +112,8 @@ pub fn parse_at(
     let ParseOptions { base_url, now_us, codes, .. } = *options;
     let context = Context { base_url, now_us, codes, hops };
     for (name, value) in pairs {
-        let single = parse_unknown::is_single(&name);
-        let before = query.applied.iter().find(|(known, _)| single && *known == name);
-        match before {
-            Some((_, known)) if *known == value => continue,
-            Some(_) => {
-                return Err(ReadError::Invalid(format!(
-                    "{name} may be given once, with one value"
-                )));
-            }
-            None => {}
-        }
-        match apply(&mut query, target, &name, &value, &context) {
-            Ok(Applied::Kept) => query.applied.push((name, value)),
-            Ok(Applied::Elsewhere) => {}
-            Ok(Applied::Unknown(of)) => {
-                parse_unknown::ignore(of, &name, options.lenient)?;
-                query.ignored.push(name);
-            }
-            Err(ReadError::Unsupported(_)) if parse_unknown::may_skip(&name, options.lenient) => {
-                query.ignored.push(name);
-            }
-            Err(error) => return Err(error),
-        }
+        let read = read(&mut query, target, &name, value, &context, options.lenient);
+        read.map_err(|error| Misread { parameter: Some(name), error })?;
     }
     query.legs.iter().try_for_each(weight::check)?;
     if query.summary.as_deref() == Some("count") {
@@ -143,6 +149,38 @@ impl SearchQuery {
         }
         pairs
     }
+}
+
+/// Reads one parameter, or leaves it out.
+fn read(
+    query: &mut SearchQuery,
+    target: &SearchTarget,
+    name: &str,
+    value: String,
+    context: &Context<'_>,
+    lenient: bool,
+) -> Result<(), ReadError> {
+    let single = parse_unknown::is_single(name);
+    match query.applied.iter().find(|(known, _)| single && known == name) {
+        Some((_, known)) if *known == value => return Ok(()),
+        Some(_) => {
+            return Err(ReadError::Invalid(format!("{name} may be given once, with one value")));
+        }
+        None => {}
+    }
+    match apply(query, target, name, &value, context) {
+        Ok(Applied::Kept) => query.applied.push((name.to_owned(), value)),
+        Ok(Applied::Elsewhere) => {}
+        Ok(Applied::Unknown(of)) => {
+            parse_unknown::ignore(of, name, lenient)?;
+            query.ignored.push(name.to_owned());
+        }
+        Err(ReadError::Unsupported(_)) if parse_unknown::may_skip(name, lenient) => {
+            query.ignored.push(name.to_owned());
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
 }
 
 enum Applied {

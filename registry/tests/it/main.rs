@@ -6,6 +6,7 @@ mod checkpoints;
 mod cluster;
 mod commit;
 mod compartments;
+mod costs;
 mod crash;
 mod cuts;
 mod engines;
