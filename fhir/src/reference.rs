@@ -34,11 +34,12 @@ pub fn references(node: Node<'_>) -> Vec<ReferenceAt> {
     found
 }
 
-/// Where in the resource a string of [`references`] stands, as FHIRPath.
-pub fn reference_location(node: Node<'_>, at: &ReferenceAt) -> Option<String> {
+/// Where in its document a string below the node stands, such as one of [`references`], as FHIRPath.
+#[must_use]
+pub fn reference_location(node: Node<'_>, span: &Range<usize>) -> Option<String> {
     let tree = node.tree();
     let mut members = (node.place..node.slot().skip).map(|place| Node { tree, place });
-    members.find(|member| member.span() == at.span).map(location)
+    members.find(|member| member.span() == *span).map(location)
 }
 
 /// What a literal reference names.

@@ -105,6 +105,11 @@ fn verb_of(entry: &Entry<'_>, request: &EntryRequest<'_>, url: &str) -> Answered
     expect_fitting(request)?;
     match request.method {
         Method::Post => {
+            if path == "_search" || path.ends_with("/_search") {
+                let text =
+                    "in a bundle a search is a GET with its parameters in the url: Patient?name=a";
+                return Err(unsupported(text, "request.url"));
+            }
             needs_resource(entry.resource)?;
             let if_none_exist = request.if_none_exist.as_deref().map(criteria).transpose()?;
             Ok(Verb::Create { resource_type: type_of(path)?, if_none_exist })

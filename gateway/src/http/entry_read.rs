@@ -107,7 +107,7 @@ pub(super) async fn plan(
         _ => match search_target(path)? {
             Some(target) => plan_search(call, entry, target, query, principal).await,
             None => {
-                let text = "bundles read, vread, list history and search only";
+                let text = "in a bundle GET reads, vreads, lists history and searches; ask for anything else by itself";
                 Err(Fault::new(FaultKind::Unsupported, text))
             }
         },
@@ -164,7 +164,9 @@ fn search_target(path: &str) -> Answered<Option<SearchTarget>> {
     let steps: Vec<&str> = path.split('/').collect();
     Ok(match steps[..] {
         [""] => Some(SearchTarget::System),
-        [name] if name != "_history" => Some(SearchTarget::Type(resource_type(name)?)),
+        [name] if !matches!(name, "_history" | "metadata") => {
+            Some(SearchTarget::Type(resource_type(name)?))
+        }
         [name, id, member] if !member.starts_with('_') => {
             Some(search_compartment::target(name, id, member)?)
         }

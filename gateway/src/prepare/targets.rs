@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use fhir::{ResourceKey, VersionId, below_base, write_json_string};
+use fhir::{ResourceKey, VersionId, below_base, reference_location, write_json_string};
 
 use crate::decide::{Decided, placed};
 use crate::error::Answered;
@@ -30,14 +30,22 @@ impl Targets {
         let steps = (0..plan.steps.len()).map(|at| decided.target(at)).collect();
         let mut targets = Self { steps, asks: HashMap::new(), versioned: HashSet::new() };
         for (at, step) in plan.steps.iter().enumerate() {
-            for part in step.links.iter().flat_map(|link| &link.parts) {
+            let parts =
+                step.links.iter().flat_map(|link| link.parts.iter().map(move |p| (link, p)));
+            for (link, part) in parts {
                 match part.target {
                     LinkTarget::Step(step) if part.versioned => {
                         targets.versioned.insert(step);
                     }
                     LinkTarget::Ask(ask) if !targets.asks.contains_key(&ask) => {
                         let key = decided.referred(ask);
-                        let key = key.map_err(|fault| placed(submission, at, fault))?;
+                        let key = key.map_err(|fault| {
+                            let node = submission.resources()[at];
+                            let place = node.and_then(|one| reference_location(one, &link.span));
+                            let fault =
+                                place.into_iter().fold(fault, |fault, at| fault.placed(&at));
+                            placed(submission, at, fault)
+                        })?;
                         targets.asks.insert(ask, key);
                     }
                     _ => {}

@@ -277,3 +277,23 @@ async fn entries_answer_as_preferred() {
     }
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_entry_cannot_ask_is_refused_with_what_to_do_instead() {
+    let site = Site::start().await;
+    let asked = json!({"resourceType": "Bundle", "type": "batch", "entry": [
+        {"request": {"method": "GET", "url": "metadata"}},
+        {"request": {"method": "POST", "url": "Patient/_search"}},
+    ]});
+
+    let answered = site.post("", &asked).await.expect(200).json();
+
+    for (at, instead) in [(0, "by itself"), (1, "in a bundle a search is a GET")] {
+        let response = &answered["entry"][at]["response"];
+        let issue = &response["outcome"]["issue"][0];
+        assert!(response["status"].as_str().unwrap().starts_with("501"), "{response}");
+        assert_eq!(issue["code"], "not-supported");
+        assert!(issue["details"]["text"].as_str().unwrap().contains(instead), "{issue}");
+    }
+    site.stop().await;
+}

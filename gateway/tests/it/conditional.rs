@@ -344,7 +344,7 @@ async fn criteria_ask_terminology_and_see_what_their_transaction_makes() {
         refers("code:in=http://c.example/cold"),
     ]});
     let refused = site.post("", &posted).await.expect(412);
-    assert_eq!(refused.issue().1, "Bundle.entry[1]");
+    assert_eq!(refused.issue().1, "Bundle.entry[1].resource.focus[0].reference");
     let posted = json!({"resourceType": "Bundle", "type": "transaction", "entry": [
         {"resource": condition("cold"), "request": {"method": "POST", "url": "Condition"}},
         refers("code:in=http://c.example/unknown"),

@@ -177,7 +177,7 @@ async fn a_reference_means_a_resource_as_the_transaction_leaves_it() {
     ]);
     let refused = site.post("", &gone).await.expect(412);
 
-    assert_eq!(refused.issue().1, "Bundle.entry[1]");
+    assert_eq!(refused.issue().1, "Bundle.entry[1].resource.subject.reference");
     assert_eq!(site.count(&format!("Observation?subject={moved}")).await, 1);
     site.stop().await;
 }
@@ -333,7 +333,11 @@ async fn failed_preconditions_name_their_entry_and_leave_no_trace() {
     ] {
         let posted = transaction(vec![entry("POST", "Patient", None, patient("Ada")), bad.clone()]);
         let refused = site.post("", &posted).await.expect(412);
-        assert_eq!(refused.issue().1, "Bundle.entry[1]", "{bad}");
+        let place = match bad["request"]["url"] == "Observation" {
+            true => "Bundle.entry[1].resource.subject.reference",
+            false => "Bundle.entry[1]",
+        };
+        assert_eq!(refused.issue().1, place, "{bad}");
     }
 
     assert_eq!(site.count("Patient").await, 3);
@@ -400,7 +404,7 @@ async fn a_conditional_reference_beside_a_patch_of_its_type_is_refused_and_not_g
     let refused = site.post("", &refer("Patient?identifier=urn:mrn|7")).await.expect(422);
     site.post("", &refer(&stored)).await.expect(200);
 
-    assert_eq!(refused.issue().1, "Bundle.entry[1]");
+    assert_eq!(refused.issue().1, "Bundle.entry[1].resource.subject.reference");
     assert_eq!(site.count("Observation").await, 1);
     site.stop().await;
 }

@@ -78,7 +78,7 @@ async fn assemble(
             read(call, principal, &key, access).await.map_err(|fault| match fault.status() {
                 404 | 410 | 403 => {
                     let text = "the composition refers to a resource that is not there";
-                    let place = fhir::reference_location(tree.root(), &at).unwrap_or_default();
+                    let place = fhir::reference_location(tree.root(), &at.span).unwrap_or_default();
                     Fault::new(FaultKind::Unprocessable, text).placed(&place)
                 }
                 _ => fault,
