@@ -58,11 +58,15 @@ impl CanonicalUnit {
         rounded(number * self.factor + self.offset)
     }
 
-    /// A range in this unit as a range in the canonical unit.
+    /// A range in this unit as a range in the canonical unit; an end that leaves its number out goes on doing so.
     #[must_use]
     pub fn range(&self, range: &NumberRange) -> NumberRange {
-        let NumberRange { lo, hi, value } = *range;
-        NumberRange { lo: self.value(lo), hi: self.value(hi), value: self.value(value) }
+        let (lo, hi, value) = (self.value(range.lo), self.value(range.hi), self.value(range.value));
+        NumberRange {
+            lo: if range.lo > range.value { value.next_up() } else { lo },
+            hi: if range.hi < range.value { value.next_down() } else { hi },
+            value,
+        }
     }
 }
 

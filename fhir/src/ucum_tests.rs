@@ -102,3 +102,16 @@ fn a_range_is_converted_with_its_open_ends() {
     let expected = NumberRange { lo: f64::NEG_INFINITY, hi: 2500.0, value: 2000.0 };
     assert_eq!(unit.range(&range), expected);
 }
+
+#[test]
+fn an_end_that_leaves_its_number_out_goes_on_doing_so() {
+    // More than 400 g is more than 0.4 kg.
+    let (gram, kilogram) =
+        (CanonicalUnit::parse("g").unwrap(), CanonicalUnit::parse("kg").unwrap());
+    let above = NumberRange { lo: 400.0_f64.next_up(), hi: f64::INFINITY, value: 400.0 };
+    let below = NumberRange { lo: f64::NEG_INFINITY, hi: 0.4_f64.next_down(), value: 0.4 };
+
+    assert!(gram.range(&above).lo > kilogram.value(0.4));
+    assert!(kilogram.range(&below).hi < gram.value(400.0));
+    assert!((gram.range(&above).value - kilogram.value(0.4)).abs() < 1e-9);
+}

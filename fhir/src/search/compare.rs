@@ -28,6 +28,8 @@ pub enum SearchPrefix {
     EndsBefore,
     /// `ap`: they overlap, the search range widened by a tenth.
     Approximate,
+    /// `co`, an operator of `_filter` and no prefix: the value contains the search range.
+    Contains,
 }
 
 impl SearchPrefix {
@@ -65,6 +67,7 @@ pub fn date_matches(prefix: SearchPrefix, query: TimeRange, value: TimeRange) ->
         SearchPrefix::StartsAfter => value.lo_us >= query.hi_us,
         SearchPrefix::EndsBefore => value.hi_us <= query.lo_us,
         SearchPrefix::Approximate => value.lo_us < query.hi_us && value.hi_us > query.lo_us,
+        SearchPrefix::Contains => value.contains(&query),
     }
 }
 
@@ -102,6 +105,7 @@ pub fn number_matches(prefix: SearchPrefix, query: NumberRange, value: NumberRan
             let wide = approximate_number(query);
             value.hi >= wide.lo && value.lo <= wide.hi
         }
+        SearchPrefix::Contains => value.lo <= query.value && value.hi >= query.value,
     }
 }
 

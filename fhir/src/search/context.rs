@@ -36,7 +36,7 @@ impl<'t, 'b> Context<'t, 'b> {
             return None;
         }
         let (url, version) = cut(reference, "/_history/");
-        Some(Target::Absolute { url, version })
+        Some(Target::Absolute { url, version, canonical: false })
     }
 
     /// What a canonical URL points to.
@@ -45,7 +45,7 @@ impl<'t, 'b> Context<'t, 'b> {
             return None;
         }
         let (url, version) = cut(url, "|");
-        Some(Target::Absolute { url, version })
+        Some(Target::Absolute { url, version, canonical: true })
     }
 }
 

@@ -42,7 +42,13 @@ fn local(resource_type: ResourceType, id: &str) -> Value<'_> {
 }
 
 fn absolute<'t>(url: &'t str, version: Option<&'t str>) -> Value<'t> {
-    Value::Reference(Target::Absolute { url: url.into(), version: version.map(Into::into) })
+    let (url, version) = (url.into(), version.map(Into::into));
+    Value::Reference(Target::Absolute { url, version, canonical: false })
+}
+
+fn canonical<'t>(url: &'t str, version: Option<&'t str>) -> Value<'t> {
+    let (url, version) = (url.into(), version.map(Into::into));
+    Value::Reference(Target::Absolute { url, version, canonical: true })
 }
 
 fn date(text: &str) -> Value<'_> {
@@ -200,9 +206,9 @@ fn a_canonical_is_split_from_its_version() {
     check(
         plan,
         "depends-on",
-        &[absolute("http://x/lib", Some("1.2")), absolute("http://x/own", None)],
+        &[canonical("http://x/lib", Some("1.2")), canonical("http://x/own", None)],
     );
-    check(plan, "successor", &[absolute("http://x/b", None)]);
+    check(plan, "successor", &[canonical("http://x/b", None)]);
     check(plan, "url", &[Value::Uri("http://x/a".into())]);
 }
 
@@ -244,9 +250,14 @@ fn quantities_keep_their_unit_and_open_at_their_comparator() {
     check(&plain, "value-quantity", &[Value::Quantity(expected)]);
 
     let below = observation(r#""valueQuantity":{"value":5,"comparator":"<"}"#);
-    let number = NumberRange { lo: f64::NEG_INFINITY, hi: 5.0, value: 5.0 };
+    // 5 itself is not below 5, but 5 at most.
+    let number = NumberRange { lo: f64::NEG_INFINITY, hi: 5.0_f64.next_down(), value: 5.0 };
     let expected = Quantity { number, ..amount(5.0, "", "", "") };
     check(&below, "value-quantity", &[Value::Quantity(expected)]);
+    let at_most = observation(r#""valueQuantity":{"value":5,"comparator":"<="}"#);
+    let number = NumberRange { lo: f64::NEG_INFINITY, hi: 5.0, value: 5.0 };
+    let expected = Quantity { number, ..amount(5.0, "", "", "") };
+    check(&at_most, "value-quantity", &[Value::Quantity(expected)]);
     check(&observation(r#""valueQuantity":{"unit":"kg"}"#), "value-quantity", &[Value::Present]);
     check(&observation(r#""valueString":"5""#), "value-quantity", &[]);
 }

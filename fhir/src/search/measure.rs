@@ -45,8 +45,11 @@ pub(super) fn quantity(node: Node<'_>) -> Option<Quantity<'_>> {
     }
     let value = value?;
     found.number = match comparator.as_deref() {
-        Some("<" | "<=") => NumberRange::between(None, Some(value))?,
-        Some(">" | ">=") => NumberRange::between(Some(value), None)?,
+        Some("<=") => NumberRange::between(None, Some(value))?,
+        Some(">=") => NumberRange::between(Some(value), None)?,
+        // The number itself is none of them.
+        Some("<") => NumberRange { lo: f64::NEG_INFINITY, hi: value.next_down(), value },
+        Some(">") => NumberRange { lo: value.next_up(), hi: f64::INFINITY, value },
         _ => NumberRange::exactly(value),
     };
     Some(found)

@@ -91,6 +91,8 @@ pub enum Target<'t> {
         url: Cow<'t, str>,
         /// After `/_history/` in a reference or `|` in a canonical.
         version: Option<Cow<'t, str>>,
+        /// It stands in a `canonical`, `uri` or `url`, not in a `Reference`.
+        canonical: bool,
     },
     /// `Reference.identifier`, for `:identifier`; also where there is a literal reference too.
     Logical {
@@ -104,7 +106,7 @@ pub enum Target<'t> {
 /// A measured amount, or a range of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quantity<'t> {
-    /// The amount; a comparator such as `<` opens the range at that side.
+    /// The amount; a comparator such as `<` opens the range at that side, and then its number is not within.
     pub number: NumberRange,
     /// System of the coded unit.
     pub system: Option<Cow<'t, str>>,

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use fhir::{Held, Instant, ParamKind, ResourceType, SearchParams, is_in_own_compartment};
 use moka::sync::Cache;
-use registry::search::{SupportedParam, leads_to, supported};
+use registry::search::{SupportedParam, filter_operators, leads_to, supported};
 use serde_json::{Value, json};
 
 use super::call::Call;
@@ -102,6 +102,7 @@ fn statement(base: &str, deletes_several: bool, date: Instant, set: &SearchParam
                 .iter()
                 .filter(|one| is_answered(one, set))
                 .map(param)
+                .chain([filter()])
                 .collect::<Vec<Value>>(),
             "compartment": ResourceType::all()
                 .filter(|of| is_in_own_compartment(*of))
@@ -138,7 +139,8 @@ fn resource(resource_type: ResourceType, deletes_several: bool, set: &SearchPara
     let is_kept = policy::is_kept(resource_type);
     let codes = codes.into_iter().filter(|code| !(is_kept && *code == "delete"));
     let interactions: Vec<Value> = codes.map(|code| json!({"code": code})).collect();
-    let params = searched(resource_type, set);
+    let mut params = searched(resource_type, set);
+    params.push(filter());
     let mut statement = json!({
         "type": resource_type.name(),
         "interaction": interactions,
@@ -227,6 +229,11 @@ fn param(supported: &SupportedParam) -> Value {
         value["definition"] = json!(supported.param.url());
     }
     value
+}
+
+/// `_filter`, which every search takes, with the operators of each kind of parameter.
+fn filter() -> Value {
+    json!({"name": "_filter", "type": "special", "documentation": filter_operators()})
 }
 
 /// Base URLs whose statement is kept; clients use few.

@@ -187,6 +187,7 @@ async fn the_statement_lists_only_what_is_answered() {
             "date" => "2020-01-01",
             "reference" => "Organization/1",
             "quantity" | "number" => "1",
+            "special" => "_id%20eq%20x",
             _ => "x",
         };
         let query = format!("/Patient?{}={value}&_summary=count", param["name"].as_str().unwrap());

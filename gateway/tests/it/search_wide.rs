@@ -129,7 +129,11 @@ async fn what_the_statement_says_of_includes_and_compartments_is_so() {
     let interactions = rest["interaction"].as_array().unwrap();
     assert!(interactions.iter().any(|one| one["code"] == "search-system"));
     for param in rest["searchParam"].as_array().unwrap() {
-        let value = if param["type"] == "date" { "2020" } else { "x" };
+        let value = match param["type"].as_str().unwrap() {
+            "date" => "2020",
+            "special" => "_id%20eq%20x",
+            _ => "x",
+        };
         let name = param["name"].as_str().unwrap();
         site.get(&format!("?{name}={value}&_summary=count")).await.expect(200);
     }

@@ -4,6 +4,7 @@
 //! - reference: hash of the target; for a patient also under each of the resource's codes.
 //! - date, number, quantity: rows of irregular shape under [`WIDE`] (see [`super::param`]); a quantity with a
 //!   UCUM unit also in its canonical unit, under [`CANONICAL`].
+//! - position: see [`super::position`].
 //! - composites: see [`super::composite`].
 //! - words of the narrative and the content: see [`super::words`].
 //!
@@ -15,7 +16,11 @@ use fhir::{
     sort_time, values_of,
 };
 
-use super::param::{CANONICAL, REGULAR_US, WIDE, index_param, root_composites, sort_index_param};
+use super::param::{
+    CANONICAL, REGULAR_US, WIDE, index_param, numbered, root_composites, sort_index_param,
+    url_param,
+};
+use super::position;
 use super::rows::{
     DateRow, IndexRows, NumberRow, QuantityRow, ReferenceRow, StringRow, TokenRow, UriRow,
 };
@@ -52,6 +57,7 @@ pub fn index_rows_with(
         }
     }
     build.sampled(of, &found);
+    build.known_as(of, &found);
     let Build { mut rows, .. } = build;
     let strings = found.iter().filter_map(|one| match &one.value {
         Value::String(text) => Some((index_param(of, params.by_id(one.param)?), &**text)),
@@ -96,6 +102,9 @@ impl Build<'_> {
             Value::Uri(uri) => {
                 self.rows.uris.push(UriRow { param, uri: indexed_text(uri).into() });
             }
+            Value::Position { latitude, longitude } => {
+                self.rows.quantities.extend(position::rows(param, *latitude, *longitude));
+            }
             _ => {}
         }
     }
@@ -131,6 +140,10 @@ impl Build<'_> {
         self.targets(target, |hash| hashes.push(hash));
         let row = |target_hash| ReferenceRow { param, target_hash, code_hash: 0 };
         self.rows.references.extend(hashes.into_iter().map(row));
+        if let Target::Absolute { url, version, canonical: true } = target {
+            let target_hash = canonical_url(url, version.as_deref(), self.key);
+            self.rows.references.push(ReferenceRow { param, target_hash, code_hash: AS_WRITTEN });
+        }
     }
 
     /// Rows in the unit as it is written: its code, and its text where that is another.
@@ -150,6 +163,24 @@ impl Build<'_> {
         push(code.or(unit), if code.is_some() { sys_hash } else { 0 });
         if code.is_some() && unit.is_some() && code != unit {
             push(unit, 0);
+        }
+    }
+
+    /// What canonicals name a canonical resource by: its `url`, and with its `version`.
+    fn known_as(&mut self, of: ResourceType, found: &[Extracted<'_>]) {
+        let Some(param) = url_param(of) else { return };
+        let version = found.iter().find_map(|one| match &one.value {
+            Value::Token(token) if Some(number(of, one.param)) == numbered(of, "version") => {
+                token.code.as_deref()
+            }
+            _ => None,
+        });
+        for one in found.iter().filter(|one| number(of, one.param) == param) {
+            let Value::Uri(url) = &one.value else { continue };
+            for version in [None, version].into_iter().skip(usize::from(version.is_none())) {
+                let target_hash = canonical_url(url, version, self.key);
+                self.rows.references.push(ReferenceRow { param, target_hash, code_hash: 0 });
+            }
         }
     }
 
@@ -186,6 +217,14 @@ pub(super) fn canonical(
     let param = shaped(param, &number) | CANONICAL;
     let unit_hash = canonical_hash(&unit, key);
     Some(QuantityRow { param, code_hash: 0, lo: number.lo, hi: number.hi, unit_hash, sys_hash: 0 })
+}
+
+/// Hash of a canonical as it is written.
+fn canonical_url(url: &str, version: Option<&str>, key: &IndexKey) -> i64 {
+    match version {
+        Some(version) => key.hash(Domain::Url, &format!("{url}|{version}")),
+        None => key.hash(Domain::Url, url),
+    }
 }
 
 /// Whether a unit's code is one of UCUM.
@@ -262,5 +301,7 @@ fn shape_dates(of: ResourceType, sort_us: Option<i64>, dates: &mut Vec<DateRow>)
 
 /// Stands among the tokens of a composite of token and quantity for `SampledData`; it has no others.
 pub(crate) const SAMPLED: i64 = 1;
+/// In place of a code in the rows of canonicals: the target is what stands there, version included.
+pub(crate) const AS_WRITTEN: i64 = 1;
 /// Characters of a text or uri that are indexed and compared; the rest does not tell texts apart.
 pub const STRING_CHARS_MAX: usize = 256;

@@ -173,7 +173,7 @@ impl Build<'_> {
             Target::Local { resource_type, id, .. } => {
                 push(key.resource(resource_type.name(), id));
             }
-            Target::Absolute { url, version } => {
+            Target::Absolute { url, version, .. } => {
                 push(key.hash(Domain::Url, url));
                 if let Some(version) = version {
                     push(key.hash(Domain::Url, &format!("{url}|{version}")));

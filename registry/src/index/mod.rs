@@ -7,12 +7,13 @@
 mod build;
 mod composite;
 pub mod param;
+pub(crate) mod position;
 pub mod rows;
 pub(crate) mod table;
 pub mod terms;
 pub mod words;
 
-pub(crate) use build::{SAMPLED, canonical_hash, indexed_text, is_ucum};
+pub(crate) use build::{AS_WRITTEN, SAMPLED, canonical_hash, indexed_text, is_ucum};
 pub use build::{STRING_CHARS_MAX, index_rows, index_rows_with};
 pub(crate) use composite::{
     instant, pair_hash, qualified_hash, sampled_form, system_hash, under_form,

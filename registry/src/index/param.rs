@@ -49,6 +49,18 @@ pub fn sort_index_param(of: ResourceType) -> Option<u16> {
     <[u16; 1]>::try_from(params).ok().map(|[number]| number)
 }
 
+/// Number of the `url` of a canonical resource, which has a `version` too; `None` for other types.
+pub(crate) fn url_param(of: ResourceType) -> Option<u16> {
+    numbered(of, "version")?;
+    numbered(of, "url")
+}
+
+/// Number of the rows of the parameter of this code, where it has one.
+pub(crate) fn numbered(of: ResourceType, code: &str) -> Option<u16> {
+    let params = index_params(of, search_param(of, code)?);
+    <[u16; 1]>::try_from(params).ok().map(|[number]| number)
+}
+
 /// A composite of token and quantity whose parts are elements of the resource itself, so that it
 /// says what its two parameters say together, but for `SampledData`.
 pub(crate) struct RootComposite {
@@ -59,10 +71,7 @@ pub(crate) struct RootComposite {
 
 /// The root composites of a type: `code-value-quantity` of Observation.
 pub(crate) fn root_composites(of: ResourceType) -> impl Iterator<Item = RootComposite> {
-    let number = move |code: &str| {
-        let params = index_params(of, search_param(of, code)?);
-        <[u16; 1]>::try_from(params).ok().map(|[number]| number)
-    };
+    let number = move |code: &str| numbered(of, code);
     search_params(of).iter().filter(move |param| param.expression == of.name()).filter_map(
         move |param| {
             let [token, quantity] = param.components else { return None };

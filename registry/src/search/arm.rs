@@ -1,12 +1,12 @@
 //! The leading table of a statement: one range of one index, as alias `d` with `rid`, `nsort`, `patient`.
 //!
 //! *Ordered* arms deliver (nsort, rid) in index order, so a page costs its own length; the others are
-//! sorted whole. A condition may need several arms: their results are merged.
+//! sorted whole. Not here: which ranges a condition has (`arms`).
 
 use fhir::{ResourceType, SearchPrefix};
 
-use super::clause::{DateTest, NumberTest, StringTest, Table, UriTest};
-use super::condition::{Condition, Keys, Measure, QuantityKey, TokenKey, regular_bounds};
+use super::clause::{DateTest, NearTest, NumberTest, StringTest, Table, UriTest};
+use super::condition::{Measure, QuantityKey, TokenKey};
 use super::probe::{id_of, name};
 use super::row_test;
 use super::sql::{Dialect, Sql};
@@ -65,6 +65,10 @@ pub(super) enum Arm {
         narrative: bool,
         most: i64,
     },
+    Near {
+        param: u16,
+        test: NearTest,
+    },
     /// All values of an ordered parameter, one for each resource: the lowest or the highest.
     Values {
         table: Table,
@@ -73,6 +77,8 @@ pub(super) enum Arm {
     },
     /// All resources of the type, to be walked by time of update.
     ByUpdate,
+    /// All resources of the type, to be walked by id.
+    ById,
 }
 
 impl Arm {
@@ -133,6 +139,7 @@ impl Arm {
                 sql.push(" and ").one_of("d.rid", rids);
             }
             Self::ByUpdate => typed(sql, of, Some("resource_by_update")),
+            Self::ById => typed(sql, of, Some("resource_by_id")),
             Self::Updated(tests) => {
                 typed(sql, of, Some("resource_by_update"));
                 sql.push(" and ");
@@ -271,6 +278,7 @@ impl Arm {
                 sql.push(" and ");
                 row_test::uris(sql, "d", std::slice::from_ref(test));
             }
+            Self::Near { param, test } => test.lead(sql, *param),
             Self::Values { table, param, descending } => values(sql, *table, *param, *descending),
             _ => {}
         }
@@ -320,6 +328,7 @@ fn point_bounds(sql: &mut Sql<'_>, param: u16, test: &NumberTest) {
     let (from, to) = match test.prefix {
         SearchPrefix::Equal | SearchPrefix::Approximate => (Some(range.lo), Some(range.hi)),
         SearchPrefix::NotEqual => (None, None),
+        SearchPrefix::Contains => (Some(range.value), Some(range.value)),
         SearchPrefix::Greater | SearchPrefix::GreaterOrEqual | SearchPrefix::StartsAfter => {
             (Some(range.value), None)
         }
@@ -359,67 +368,4 @@ pub(super) fn sort_column(table: Table) -> &'static str {
         Table::Uri => "uri",
         _ => "lo",
     }
-}
-
-/// Arms that together deliver all resources that pass the condition; `None` if it cannot lead.
-pub(super) fn arms(condition: &Condition) -> Option<Vec<Arm>> {
-    match condition {
-        Condition::Ids(ids) => Some(vec![Arm::Ids(ids.clone())]),
-        Condition::Rids(rids) => Some(vec![Arm::Rids(rids.clone())]),
-        Condition::LastUpdated(tests) => Some(vec![Arm::Updated(tests.clone())]),
-        Condition::Index { params, keys, not: false } => {
-            Some(params.iter().flat_map(|param| index_arms(*param, keys)).collect())
-        }
-        Condition::Words { query, narrative, not: false } => {
-            Some(vec![Arm::Words { query: query.clone(), narrative: *narrative, most: i64::MAX }])
-        }
-        Condition::Any(several) => {
-            let each = several.iter().map(arms).collect::<Option<Vec<_>>>();
-            each.map(|arms| arms.into_iter().flatten().collect())
-        }
-        _ => None,
-    }
-}
-
-fn index_arms(param: u16, keys: &Keys) -> Vec<Arm> {
-    match keys {
-        Keys::Token(keys) => keys.iter().map(|key| Arm::Token { param, key: *key }).collect(),
-        Keys::Reference { targets, .. } => {
-            let one = |target: &i64| Arm::Reference { param, target: *target, code: 0 };
-            targets.iter().map(one).collect()
-        }
-        Keys::Date(tests) => date_arms(param, vec![tests.clone()]),
-        Keys::Number(tests) => both(param, tests, |param, test| Arm::Number { param, test: *test }),
-        Keys::Quantity(keys) => both(param, keys, |param, key| {
-            let param = key.param(param);
-            Arm::Quantity { param, key: *key }
-        }),
-        Keys::String(tests) => {
-            tests.iter().map(|test| Arm::String { param, test: test.clone() }).collect()
-        }
-        Keys::Uri(tests) => {
-            tests.iter().map(|test| Arm::Uri { param, test: test.clone() }).collect()
-        }
-    }
-}
-
-/// Arms for all date conditions on one parameter together: as a regular row is the only one of its
-/// resource, it must pass them all. The irregular arm holds the first only; the rest is probed.
-pub(super) fn date_arms(param: u16, tests: Vec<Vec<DateTest>>) -> Vec<Arm> {
-    let bounds = common_bounds(&tests);
-    let first = tests.first().cloned().unwrap_or_default();
-    vec![
-        Arm::Date { param, tests, bounds: Some(bounds) },
-        Arm::Date { param, tests: vec![first], bounds: None },
-    ]
-}
-
-/// Bounds of the lower end of a regular row that passes all tests.
-pub(super) fn common_bounds(tests: &[Vec<DateTest>]) -> (i64, i64) {
-    let meet = |(a, b): (i64, i64), (c, d): (i64, i64)| (a.max(c), b.min(d));
-    tests.iter().map(|tests| regular_bounds(tests)).fold((i64::MIN, i64::MAX), meet)
-}
-
-fn both<T>(param: u16, keys: &[T], arm: impl Fn(u16, &T) -> Arm) -> Vec<Arm> {
-    keys.iter().flat_map(|key| [arm(param, key), arm(param | WIDE, key)]).collect()
 }

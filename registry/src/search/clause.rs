@@ -49,6 +49,18 @@ pub struct Leg {
     pub sort: Vec<SortKey>,
 }
 
+impl Leg {
+    /// One more condition; what all must hold anyway stands by itself, so that any of it can lead.
+    pub(super) fn require(&mut self, filter: Filter) {
+        match filter {
+            Filter::All(each) => each.into_iter().for_each(|one| self.require(one)),
+            // What stands twice says nothing new.
+            other if self.filters.contains(&other) => {}
+            other => self.filters.push(other),
+        }
+    }
+}
+
 /// How exact `Bundle.total` must be.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Total {
@@ -111,6 +123,10 @@ pub enum Filter {
     },
     /// One of these passes.
     Any(Vec<Filter>),
+    /// Each of these passes.
+    All(Vec<Filter>),
+    /// It does not pass.
+    Not(Box<Filter>),
 }
 
 /// Tests by the kind of the parameter; one must pass.
@@ -130,6 +146,8 @@ pub enum Tests {
     String(Vec<StringTest>),
     /// uri
     Uri(Vec<UriTest>),
+    /// special, of positions
+    Near(Vec<NearTest>),
     /// composite: the first component and the rest of the same element
     Composite(Vec<(TokenTest, Rest)>),
 }
@@ -216,6 +234,17 @@ pub struct NumberTest {
     pub range: NumberRange,
 }
 
+/// A place on the globe and how far from it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NearTest {
+    /// In degrees north.
+    pub latitude: f64,
+    /// In degrees east.
+    pub longitude: f64,
+    /// Along the great circle, in metres.
+    pub distance_m: f64,
+}
+
 /// A number with an optional unit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuantityTest {
@@ -236,6 +265,14 @@ pub enum StringTest {
     Exact(String),
     /// `:contains`, after folding.
     Contains(String),
+    /// Equal after folding.
+    Equal(String),
+    /// Not equal after folding.
+    Unequal(String),
+    /// Ends with, after folding.
+    Suffix(String),
+    /// Before or after it by code points, after folding.
+    Order(SearchPrefix, String),
 }
 
 /// A uri and how it must match.
@@ -245,6 +282,14 @@ pub enum UriTest {
     Exact(String),
     /// `:below`: equal, or below it in the path.
     Below(String),
+    /// Not equal.
+    Unequal(String),
+    /// Starts with.
+    Prefix(String),
+    /// Ends with.
+    Suffix(String),
+    /// Holds it.
+    Contains(String),
 }
 
 /// `_include` or `_revinclude`: `Source:param[:Target]`.

@@ -69,7 +69,8 @@ pub fn code_questions(
     pairs: &[(String, String)],
     options: &ParseOptions<'_>,
 ) -> Vec<CodeQuestion> {
-    let asks = |name: &str| MODIFIERS.iter().any(|modifier| name.ends_with(modifier));
+    let asks =
+        |name: &str| name == "_filter" || MODIFIERS.iter().any(|modifier| name.ends_with(modifier));
     if !pairs.iter().any(|(name, _)| asks(name)) {
         return Vec::new();
     }

@@ -5,8 +5,8 @@
 use fhir::{CanonicalUnit, ResourceType, SearchPrefix};
 
 use super::clause::{
-    DateTest, NumberTest, QuantityTest, ReferenceTest, Rest, StringTest, Table, Tests, TokenTest,
-    UriTest,
+    DateTest, NearTest, NumberTest, QuantityTest, ReferenceTest, Rest, StringTest, Table, Tests,
+    TokenTest, UriTest,
 };
 use super::words::WordQuery;
 use crate::hash::{Domain, IndexKey};
@@ -46,6 +46,8 @@ pub(super) enum Condition {
     Any(Vec<Condition>),
     /// Each of these.
     All(Vec<Condition>),
+    /// Not this.
+    Not(Box<Condition>),
 }
 
 /// What rows of an index table must hold; alternatives. No key at all never matches.
@@ -62,6 +64,7 @@ pub(super) enum Keys {
     Quantity(Vec<QuantityKey>),
     String(Vec<StringTest>),
     Uri(Vec<UriTest>),
+    Near(Vec<NearTest>),
 }
 
 /// Code and system to find in `search_token`.
@@ -179,6 +182,7 @@ impl Keys {
             }
             Tests::String(tests) => Self::String(tests.clone()),
             Tests::Uri(tests) => Self::Uri(tests.clone()),
+            Tests::Near(tests) => Self::Near(tests.clone()),
             Tests::Composite(pairs) => Self::of_pairs(pairs, key),
         }
     }
@@ -223,6 +227,7 @@ impl Keys {
             Self::Quantity(keys) => keys.len(),
             Self::String(keys) => keys.len(),
             Self::Uri(keys) => keys.len(),
+            Self::Near(keys) => keys.len(),
         }
     }
 
@@ -232,7 +237,7 @@ impl Keys {
             Self::Reference { .. } => Table::Reference,
             Self::Date(_) => Table::Date,
             Self::Number(_) => Table::Number,
-            Self::Quantity(_) => Table::Quantity,
+            Self::Quantity(_) | Self::Near(_) => Table::Quantity,
             Self::String(_) => Table::String,
             Self::Uri(_) => Table::Uri,
         }
@@ -316,6 +321,7 @@ pub(super) fn regular_bounds(tests: &[DateTest]) -> (i64, i64) {
             SearchPrefix::StartsAfter => (hi, i64::MAX),
             SearchPrefix::EndsBefore => (i64::MIN, lo),
             SearchPrefix::Approximate => (lo.saturating_sub(LONG), hi),
+            SearchPrefix::Contains => (hi.saturating_sub(LONG), lo.saturating_add(1)),
         }
     };
     let hull = |(a, b): (i64, i64), (c, d): (i64, i64)| (a.min(c), b.max(d));

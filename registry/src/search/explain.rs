@@ -175,6 +175,7 @@ fn arm(arm: &Arm) -> String {
         Arm::Ids(ids) => format!("{} ids", ids.len()),
         Arm::Rids(_) => "listed resources".into(),
         Arm::Updated(_) | Arm::ByUpdate => "resources by time of update".into(),
+        Arm::ById => "resources by id".into(),
         Arm::Token { .. } => "search_token, one code".into(),
         Arm::Reference { code: 0, .. } => "search_reference, one target".into(),
         Arm::Reference { .. } => "search_reference, one target and one code".into(),
@@ -184,6 +185,7 @@ fn arm(arm: &Arm) -> String {
         Arm::String { .. } => "search_string, a range".into(),
         Arm::Uri { .. } => "search_uri, a range".into(),
         Arm::Words { .. } => "search_text, words".into(),
+        Arm::Near { .. } => "search_quantity, cells around a place".into(),
         Arm::Values { table, .. } => format!("{}, all values", name(*table)),
     }
 }
@@ -220,6 +222,7 @@ fn condition(one: &Condition) -> String {
             let each: Vec<_> = conditions.iter().map(condition).collect();
             format!("({})", each.join(" and "))
         }
+        Condition::Not(inner) => format!("not ({})", condition(inner)),
     }
 }
 

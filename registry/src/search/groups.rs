@@ -3,7 +3,7 @@
 //! A group is what shares the first key. A stretch of the index holds whole groups but for its last, whose rest may lie
 //! behind it: the whole ones are sorted by all keys, the last is asked for by its value. So a page costs its own
 //! length and that of the group where it ends, not all matches. Resources without the first key come last, sorted
-//! whole. Backwards pages are sorted whole (`matching`).
+//! whole. A page backwards walks the other way, from those without the first key.
 
 use super::arm::{Arm, sort_column};
 use super::ask::{Cell, Connection, int};
@@ -36,18 +36,21 @@ impl Matching<'_> {
     /// How the first of several keys is walked; `None` where sorting is cheap, or the only way.
     pub(super) fn front(&self, plan: &Plan, order: &Order) -> Option<Front> {
         let [first, _, ..] = &order.keys[..] else { return None };
-        if plan.small || order.reversed {
+        if plan.small {
             return None;
         }
         let descending = first.descending;
-        let front = |leads, column| Front { leads, column, is_negated: false, descending };
+        let downwards = descending != order.reversed;
+        let front =
+            |leads, column| Front { leads, column, is_negated: false, descending: downwards };
         match &first.by {
             SortBy::Clinical => Some(Front {
                 leads: plan.leads.clone(),
                 column: "nsort",
                 is_negated: true,
-                descending: !descending,
+                descending: !downwards,
             }),
+            SortBy::Id => Some(front(vec![Lead::new(Arm::ById, Vec::new())], "id")),
             SortBy::LastUpdated => {
                 Some(front(vec![Lead::new(Arm::ByUpdate, Vec::new())], "updated_us"))
             }
@@ -59,7 +62,7 @@ impl Matching<'_> {
                 let leads = arms.map(|arm| Lead::new(arm, Vec::new())).collect();
                 Some(front(leads, sort_column(*table)))
             }
-            SortBy::Id | SortBy::Target(..) => None,
+            SortBy::Target(..) => None,
         }
     }
 
@@ -75,7 +78,14 @@ impl Matching<'_> {
         let mut found = Vec::new();
         let mut value = after.and_then(|place| place.keys.first()).cloned();
         let is_valueless = value == Some(Cell::Null);
-        if !is_valueless {
+        if order.reversed && is_valueless {
+            value = None;
+            if let Some(statement) = self.without_first::<C>(order, after, count) {
+                let rows = connection.ask(statement).await?;
+                found.extend(rows.into_iter().map(Place::of_row));
+            }
+        }
+        if order.reversed || !is_valueless {
             if let Some(value) = &value {
                 found = self.group(front, order, value, after, count, connection).await?;
             }
@@ -91,7 +101,7 @@ impl Matching<'_> {
                 }
             }
         }
-        if found.len() < count {
+        if found.len() < count && !order.reversed {
             let after = after.filter(|_| is_valueless);
             let need = count - found.len();
             if let Some(statement) = self.without_first::<C>(order, after, need) {

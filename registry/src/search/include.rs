@@ -12,13 +12,14 @@ use fhir::{ParamKind, ResourceType, search_params};
 use super::ask::{Cell, Connection, Row, int};
 use super::clause::{Include, SearchQuery};
 use super::hits::{Loaded, load_included};
+use super::include_canonical;
 use super::probe::param_of;
 use super::scope::Scope;
 use super::sql::{Bind, Sql};
 use crate::error::ReadError;
-use crate::index::IndexRows;
 use crate::index::param::index_params;
 use crate::index::terms as coded;
+use crate::index::{AS_WRITTEN, IndexRows};
 
 /// Everything that the page includes, matches left out, each once.
 pub(super) async fn included<C: Connection>(
@@ -115,14 +116,20 @@ async fn targets<C: Connection>(
     let wanted = |param: u16| include.params.is_empty() || include.params.contains(&param);
     let mut seen = HashSet::new();
     let rows = rows.iter().filter(|(rid, _)| sources.contains(rid));
-    let hashes: Vec<_> = rows
+    let rows: Vec<_> = rows
         .flat_map(|(_, rows)| &rows.references)
-        .filter(|row| wanted(row.param) && row.code_hash == 0)
-        .map(|row| row.target_hash)
-        .filter(|hash| seen.insert(*hash))
+        .filter(|row| wanted(row.param) && [0, AS_WRITTEN].contains(&row.code_hash))
+        .filter(|row| seen.insert(**row))
+        .copied()
         .collect();
+    let (literal, canonicals): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.code_hash == 0);
+    let mut found =
+        include_canonical::named(&canonicals, include.target, scope, connection).await?;
+    let mut hashes: Vec<_> = literal.iter().map(|row| row.target_hash).collect();
+    hashes.sort_unstable();
+    hashes.dedup();
     if hashes.is_empty() {
-        return Ok(Vec::new());
+        return Ok(found);
     }
     let mut sql = Sql::new(C::DIALECT, scope);
     sql.push("select r.rid").each(Bind::Ints(hashes));
@@ -132,7 +139,8 @@ async fn targets<C: Connection>(
     }
     sql.visible_of_any_type("r");
     sql.push(" order by r.rid limit ").int(INCLUDES_LIMIT);
-    rids_within_limit(&connection.ask(sql.finish()).await?)
+    found.extend(rids_within_limit(&connection.ask(sql.finish()).await?)?);
+    Ok(found)
 }
 
 /// Rows of the resources that refer to these.
@@ -153,6 +161,7 @@ async fn sources<C: Connection>(
         ([], None) => ResourceType::all().flat_map(|source| references_to(source, &to)).collect(),
         (named, _) => named.to_vec(),
     };
+    let mut found = include_canonical::naming(&to, &params, scope, connection).await?;
     let mut sql = Sql::new(C::DIALECT, scope);
     let hashes = to.iter().map(|hit| hit.khash).collect();
     sql.push("select s.rid").each(Bind::Ints(hashes)).push(" cross join search_reference s");
@@ -167,7 +176,8 @@ async fn sources<C: Connection>(
         None => sql.push(" and s.rid = r.rid").visible_of_any_type("r"),
     };
     sql.push(" limit ").int(INCLUDES_LIMIT);
-    rids_within_limit(&connection.ask(sql.finish()).await?)
+    found.extend(rids_within_limit(&connection.ask(sql.finish()).await?)?);
+    Ok(found)
 }
 
 /// All reference parameters of a type that may point to one of these; one that names no types may point to any.
@@ -200,6 +210,6 @@ fn too_many() -> ReadError {
 /// Resources that one page may include.
 pub const INCLUDES_MAX: usize = 5_000;
 /// One more, so that an overrun is seen.
-const INCLUDES_LIMIT: i64 = 5_001;
+pub(super) const INCLUDES_LIMIT: i64 = 5_001;
 /// Rounds of `:iterate`, so the longest way from a match.
 pub const INCLUDE_ROUNDS_MAX: usize = 16;

@@ -5,6 +5,7 @@
 //! Not here: payloads (`repository`), bundles and links (`gateway`).
 
 mod arm;
+mod arms;
 mod ask;
 mod at_once;
 mod clause;
@@ -13,18 +14,23 @@ mod condition;
 mod criteria;
 mod cursor;
 mod explain;
+mod expression;
 mod groups;
 mod hits;
 mod in_force;
 mod include;
+mod include_canonical;
 #[cfg(test)]
 mod limit_tests;
 mod matching;
 mod merge;
+mod near;
+mod operator;
 mod order;
 mod page;
 mod parse;
 mod parse_chain;
+mod parse_expression;
 mod parse_filter;
 mod parse_include;
 mod parse_sort;
@@ -51,14 +57,18 @@ mod words;
 pub use ask::{Cell, Connection, Row};
 pub use at_once::run_at_once;
 pub use clause::{
-    DateTest, Filter, Include, Leg, NumberTest, QuantityTest, ReferenceTest, Rest, SearchQuery,
-    SortBy, SortKey, StringTest, Table, Tests, TokenTest, Total, UriTest,
+    DateTest, Filter, Include, Leg, NearTest, NumberTest, QuantityTest, ReferenceTest, Rest,
+    SearchQuery, SortBy, SortKey, StringTest, Table, Tests, TokenTest, Total, UriTest,
 };
 pub use codes::{ANSWER_CODES_MAX, CodeAnswer, CodeQuestion, CodeSets, code_questions};
 pub use criteria::Criteria;
 pub use explain::{ExplainedLeg, ExplainedStatement, Explanation, Rows, explain};
+pub use expression::{FILTER_CHARS_MAX, FILTER_DEPTH_MAX, FILTER_TESTS_MAX};
 pub use in_force::with_params;
 pub use include::{INCLUDE_ROUNDS_MAX, INCLUDES_MAX};
+pub use near::NEAR_DISTANCE_M;
+pub(crate) use near::register;
+pub use operator::filter_operators;
 pub use page::{MATCHES_MAX, matching_ids, run};
 pub use parse::{
     COUNT_DEFAULT, COUNT_MAX, CURSOR, Misread, ParseOptions, parse, parse_at, parse_pairs,

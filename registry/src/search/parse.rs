@@ -253,12 +253,7 @@ fn filter(
             None => return Ok(Applied::Unknown(leg.resource_type)),
         }
     }
-    for (leg, filter) in query.legs.iter_mut().zip(filters) {
-        // All must hold, so what stands twice says nothing new.
-        if !leg.filters.contains(&filter) {
-            leg.filters.push(filter);
-        }
-    }
+    query.legs.iter_mut().zip(filters).for_each(|(leg, filter)| leg.require(filter));
     Ok(Applied::Kept)
 }
 
@@ -296,4 +291,4 @@ pub const COUNT_DEFAULT: u32 = 50;
 /// Most matches a page; a larger `_count` is cut to it.
 pub const COUNT_MAX: u32 = 1_000;
 /// Defined by the standard and not done here: refused, as ignoring them would change the answer.
-const REFUSED: [&str; 6] = ["_contained", "_containedType", "_filter", "_query", "_type", "_has"];
+const REFUSED: [&str; 5] = ["_contained", "_containedType", "_query", "_type", "_has"];

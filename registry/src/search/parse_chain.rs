@@ -55,19 +55,35 @@ pub(super) fn has(
     context: &Context<'_>,
 ) -> Result<Filter, ReadError> {
     let name = format!("_has:{rest}");
-    let wrong = |why: &str| ReadError::Invalid(format!("{name}: {why}"));
     let mut parts = rest.splitn(3, ':');
-    let source = parts.next().and_then(ResourceType::parse);
-    let source = source.ok_or_else(|| wrong("does not start with a resource type"))?;
-    refuse_accesses(source, &name)?;
-    let reference = parts.next().and_then(|code| search_param(source, code));
-    let reference = reference.filter(|param| leads_to(param, of));
-    let reference = reference.ok_or_else(|| wrong("no parameter that refers to this type"))?;
-    let inner = parts.next().ok_or_else(|| wrong("names no parameter to test"))?;
-    let context = Context { hops: context.hops.deeper(&name)?, ..*context };
-    context.hops.spend(&name)?;
-    let filter = filter(source, inner, value, &context)?;
-    let filter = Box::new(filter.ok_or_else(|| wrong("no such parameter to test"))?);
+    let [source, reference] = [(); 2].map(|()| parts.next().unwrap_or_default());
+    let inner = parts.next();
+    let mut read = |source: ResourceType, context: &Context<'_>| {
+        let inner = inner.ok_or_else(|| wrong(&name, "names no parameter to test"))?;
+        filter(source, inner, value, context)
+    };
+    referring(of, source, reference, &name, context, &mut read)
+}
+
+/// What a resource of type `source` that refers to this one must pass, as `read` has it.
+pub(super) fn referring(
+    of: ResourceType,
+    source: &str,
+    reference: &str,
+    name: &str,
+    context: &Context<'_>,
+    read: &mut Reading<'_>,
+) -> Result<Filter, ReadError> {
+    let source = ResourceType::parse(source);
+    let source = source.ok_or_else(|| wrong(name, "does not start with a resource type"))?;
+    refuse_accesses(source, name)?;
+    let reference = search_param(source, reference).filter(|param| leads_to(param, of));
+    let reference =
+        reference.ok_or_else(|| wrong(name, "no parameter that refers to this type"))?;
+    let context = Context { hops: context.hops.deeper(name)?, ..*context };
+    context.hops.spend(name)?;
+    let filter = read(source, &context)?;
+    let filter = Box::new(filter.ok_or_else(|| wrong(name, "no such parameter to test"))?);
     Ok(Filter::Has { source, params: index_params(source, reference), filter })
 }
 
@@ -79,34 +95,47 @@ pub(super) fn chain(
     value: &str,
     context: &Context<'_>,
 ) -> Result<Option<Filter>, ReadError> {
+    let name = format!("{reference}.{rest}");
+    let mut read =
+        |target: ResourceType, context: &Context<'_>| filter(target, rest, value, context);
+    follow(of, reference, &name, context, &mut read)
+}
+
+/// What one of the resources that `reference[:Type]` refers to must pass, as `read` has it for their type; `None`
+/// for an unknown reference.
+pub(super) fn follow(
+    of: ResourceType,
+    reference: &str,
+    name: &str,
+    context: &Context<'_>,
+    read: &mut Reading<'_>,
+) -> Result<Option<Filter>, ReadError> {
     let (code, only) = match reference.split_once(':') {
         Some((code, only)) => (code, Some(only)),
         None => (reference, None),
     };
     let Some(param) = search_param(of, code) else { return Ok(None) };
-    let name = format!("{reference}.{rest}");
-    let wrong = |why: &str| ReadError::Invalid(format!("{name}: {why}"));
     if !is_reference(param) {
-        return Err(wrong("only a reference can be chained"));
+        return Err(wrong(name, "only a reference can be chained"));
     }
     let only = match only.map(ResourceType::parse) {
-        Some(None) => return Err(wrong("the modifier is no resource type")),
+        Some(None) => return Err(wrong(name, "the modifier is no resource type")),
         Some(Some(only)) if !leads_to(param, only) => {
-            return Err(wrong("the reference never has this type"));
+            return Err(wrong(name, "the reference never has this type"));
         }
         Some(Some(only)) => {
-            refuse_accesses(only, &name)?;
+            refuse_accesses(only, name)?;
             Some(only)
         }
         None => None,
     };
-    let context = Context { hops: context.hops.deeper(&name)?, ..*context };
+    let context = Context { hops: context.hops.deeper(name)?, ..*context };
     let mut targets = Vec::new();
     let mut refused = None;
     for target in types_of(param).filter(|each| only.is_none_or(|only| only == *each)) {
-        context.hops.spend(&name)?;
+        context.hops.spend(name)?;
         // Of several types, those that do not read the rest cannot match.
-        match filter(target, rest, value, &context) {
+        match read(target, &context) {
             Ok(Some(filter)) => targets.push((target, filter)),
             Ok(None) => {}
             Err(error @ ReadError::TooCostly(_)) => return Err(error),
@@ -114,10 +143,17 @@ pub(super) fn chain(
         }
     }
     if targets.is_empty() {
-        let unknown = || wrong("no type of the reference has this parameter");
+        let unknown = || wrong(name, "no type of the reference has this parameter");
         return Err(refused.unwrap_or_else(unknown));
     }
     Ok(Some(Filter::Chain { params: index_params(of, param), targets }))
+}
+
+/// Reads what stands behind a hop, on the type that the hop leads to.
+type Reading<'a> = dyn FnMut(ResourceType, &Context<'_>) -> Result<Option<Filter>, ReadError> + 'a;
+
+fn wrong(name: &str, why: &str) -> ReadError {
+    ReadError::Invalid(format!("{name}: {why}"))
 }
 
 /// The filter of `_list=value`: members of one of the Lists with these ids.

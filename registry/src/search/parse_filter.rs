@@ -14,7 +14,7 @@ use super::in_force::{full_text, search_param};
 use super::parse_value::unescape;
 use super::supported::has_narrative;
 use super::words::{Signed, WordPlace};
-use super::{parse_chain, supported};
+use super::{parse_chain, parse_expression, supported};
 use crate::error::ReadError;
 use crate::index::param::{index_param, index_params};
 
@@ -39,6 +39,9 @@ pub(super) fn filter(
     }
     if name == "_list" {
         return parse_chain::list(value).map(Some);
+    }
+    if name == "_filter" {
+        return parse_expression::filter(of, value, context).map(Some);
     }
     if let Some((reference, rest)) = name.split_once('.') {
         return parse_chain::chain(of, reference, rest, value, context);
@@ -79,7 +82,7 @@ impl Field<'_> {
         let mut seen = HashSet::with_capacity(values.len());
         values.retain(|value| seen.insert(*value));
         if self.param.held == Held::InResource {
-            return self.own_column(&values);
+            return self.own_column(modifier, &values);
         }
         if self.param.held == Held::InText {
             let is_narrative = self.param.code == "_text";
@@ -91,7 +94,7 @@ impl Field<'_> {
             Some("text") if self.param.kind == ParamKind::String => {
                 self.words(&values, WordPlace::Params(params))
             }
-            Some("missing") => self.missing(params, value),
+            Some("missing") => self.missing(&values),
             Some("in" | "not-in" | "above" | "below") if self.param.kind == ParamKind::Token => {
                 let tests = self.coded(modifier.unwrap_or_default(), &values)?;
                 Ok(Filter::Value { params, tests, not: modifier == Some("not-in") })
@@ -108,7 +111,7 @@ impl Field<'_> {
 
     /// Several values of a composite with a quantity where one asks for any code of a system: each by itself, as
     /// what is of the resource itself is then asked of its two parameters.
-    fn apart(&self, params: &[u16], tests: &Tests) -> Option<Vec<Filter>> {
+    pub(super) fn apart(&self, params: &[u16], tests: &Tests) -> Option<Vec<Filter>> {
         let Tests::Composite(pairs) = tests else { return None };
         let of_system = |(first, rest): &(TokenTest, Rest)| {
             matches!((first, rest), (TokenTest::System(_), Rest::Quantity(_)))
@@ -142,9 +145,17 @@ impl Field<'_> {
         Err(self.unsupported(&format!("modifier :{modifier} is not supported, {allowed}")))
     }
 
-    fn own_column(&self, values: &[&str]) -> Result<Filter, ReadError> {
+    fn own_column(&self, modifier: Option<&str>, values: &[&str]) -> Result<Filter, ReadError> {
+        if modifier == Some("missing") {
+            // Every resource has an id and a time.
+            return Ok(match self.is_true(values)? {
+                true => Filter::Any(Vec::new()),
+                false => Filter::All(Vec::new()),
+            });
+        }
         if self.param.code == "_id" {
-            return Ok(Filter::Id(values.iter().map(|value| unescape(value)).collect()));
+            let ids = Filter::Id(values.iter().map(|value| unescape(value)).collect());
+            return Ok(if modifier.is_some() { Filter::Not(Box::new(ids)) } else { ids });
         }
         Ok(Filter::LastUpdated(self.each(values, |value| self.date(value))?))
     }
@@ -165,20 +176,30 @@ impl Field<'_> {
         Ok(Filter::Words { query, place, not })
     }
 
-    fn missing(&self, params: Vec<u16>, value: &str) -> Result<Filter, ReadError> {
-        let missing = match value {
-            "true" => true,
-            "false" => false,
-            _ => return Err(self.wrong("must be true or false")),
-        };
+    fn is_true(&self, values: &[&str]) -> Result<bool, ReadError> {
+        match values {
+            ["true"] => Ok(true),
+            ["false"] => Ok(false),
+            _ => Err(self.wrong("must be true or false")),
+        }
+    }
+
+    fn missing(&self, values: &[&str]) -> Result<Filter, ReadError> {
+        let missing = self.is_true(values)?;
+        Ok(Filter::Missing { params: self.listed_params(), missing })
+    }
+
+    /// Numbers by which the parameter is listed as present.
+    pub(super) fn listed_params(&self) -> Vec<u16> {
         // What is restricted to one type of another's references is listed by its own number.
-        let restricted = matches!(self.param.held, Held::InParam { only: Some(_), .. });
-        let params = if restricted { vec![index_param(self.of, self.param)] } else { params };
-        Ok(Filter::Missing { params, missing })
+        match self.param.held {
+            Held::InParam { only: Some(_), .. } => vec![index_param(self.of, self.param)],
+            _ => index_params(self.of, self.param),
+        }
     }
 
     /// The codes that a terminology names.
-    fn coded(&self, modifier: &str, values: &[&str]) -> Result<Tests, ReadError> {
+    pub(super) fn coded(&self, modifier: &str, values: &[&str]) -> Result<Tests, ReadError> {
         let codes = self.context.codes.ok_or_else(|| self.unsupported("needs a terminology"))?;
         let mut tests = Vec::new();
         for value in values {

@@ -62,7 +62,8 @@ impl Field<'_> {
                 }
                 Tests::Uri(tests)
             }
-            (ParamKind::Composite | ParamKind::Special, _) => self.composites(values)?,
+            (ParamKind::Special, _) => Tests::Near(self.each(values, |value| self.near(value))?),
+            (ParamKind::Composite, _) => self.composites(values)?,
         })
     }
 
@@ -179,7 +180,7 @@ impl Field<'_> {
         Ok(DateTest { prefix, range })
     }
 
-    fn number(&self, text: &str) -> Result<NumberTest, ReadError> {
+    pub(super) fn number(&self, text: &str) -> Result<NumberTest, ReadError> {
         let (prefix, text) = SearchPrefix::split(text);
         let range = NumberRange::of_search_text(text);
         let range = range.ok_or_else(|| self.wrong("is not a number such as 5.4 or gt100"))?;

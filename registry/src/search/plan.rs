@@ -5,7 +5,8 @@
 
 use fhir::{ResourceType, search_param};
 
-use super::arm::{Arm, arms, common_bounds, date_arms};
+use super::arm::Arm;
+use super::arms::{arms, common_bounds, date_arms};
 use super::clause::DateTest;
 use super::condition::{Condition, Keys, QuantityKey};
 use super::scope::Scope;
@@ -97,7 +98,8 @@ pub(super) fn candidates(
         if let Some(rank) = rank(condition)
             && let Some(arms) = arms(condition)
         {
-            let leads = arms.into_iter().map(|arm| Lead::new(arm, vec![at])).collect();
+            let covers = if is_exact(condition) { vec![at] } else { Vec::new() };
+            let leads = arms.into_iter().map(|arm| Lead::new(arm, covers.clone())).collect();
             found.push(Candidate { leads, rank });
         }
     }
@@ -123,21 +125,39 @@ pub(super) fn candidates(
     found
 }
 
+/// Whether the ranges of a condition hold it whole: those of several at once are of one of them only.
+fn is_exact(condition: &Condition) -> bool {
+    match condition {
+        Condition::All(_) => false,
+        Condition::Any(several) => several.iter().all(is_exact),
+        _ => true,
+    }
+}
+
 fn rank(condition: &Condition) -> Option<u8> {
     match condition {
         Condition::Ids(_) | Condition::Rids(_) => Some(0),
         Condition::Index { keys, not: false, .. } => match keys {
             Keys::Reference { .. } => Some(2),
             Keys::Token(_) | Keys::Uri(_) => Some(3),
-            Keys::Quantity(_) | Keys::Number(_) => Some(4),
+            Keys::Quantity(_) | Keys::Number(_) | Keys::Near(_) => Some(4),
             Keys::String(_) => Some(4),
             Keys::Date(_) => None,
         },
         Condition::LastUpdated(_) | Condition::Words { not: false, .. } => Some(4),
         Condition::Any(several) => {
-            several.iter().map(rank).collect::<Option<Vec<_>>>()?.into_iter().max()
+            several.iter().map(nested_rank).collect::<Option<Vec<_>>>()?.into_iter().max()
         }
+        Condition::All(several) => several.iter().filter_map(nested_rank).min(),
         _ => None,
+    }
+}
+
+/// Of several alternatives a date leads by itself.
+pub(super) fn nested_rank(condition: &Condition) -> Option<u8> {
+    match condition {
+        Condition::Index { keys: Keys::Date(_), not: false, .. } => Some(4),
+        other => rank(other),
     }
 }
 

@@ -46,6 +46,11 @@ pub(super) fn probe(sql: &mut Sql<'_>, d: &str, condition: &Condition) {
             sql.any(several, &mut |sql, condition| probe(sql, d, condition));
         }
         Condition::All(several) => all(sql, d, several),
+        Condition::Not(inner) => {
+            sql.push("not (");
+            probe(sql, d, inner);
+            sql.push(")");
+        }
     }
 }
 
@@ -57,7 +62,7 @@ pub(super) fn is_existence(condition: &Condition) -> bool {
             keys.iter().all(|key| key.code.is_some())
         }
         Condition::Index { keys: Keys::Quantity(keys), .. } => keys.iter().all(|key| key.code == 0),
-        Condition::ReferredBy { inner, .. } => is_existence(inner),
+        Condition::ReferredBy { inner, .. } | Condition::Not(inner) => is_existence(inner),
         Condition::Refers { targets, .. } => targets.iter().all(|(_, inner)| is_existence(inner)),
         Condition::Any(several) | Condition::All(several) => several.iter().all(is_existence),
         Condition::Ids(_)
@@ -125,6 +130,7 @@ fn index(sql: &mut Sql<'_>, d: &str, params: &[u16], keys: &Keys) {
                 Keys::Number(tests) => row_test::numbers(sql, "p", tests),
                 Keys::String(tests) => row_test::strings(sql, "p", tests),
                 Keys::Uri(tests) => row_test::uris(sql, "p", tests),
+                Keys::Near(tests) => row_test::near(sql, "p", tests),
                 Keys::Token(_) | Keys::Reference { .. } | Keys::Quantity(_) => {}
             }
             sql.each_time().push(")");

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use fhir::{ResourceType, compartment_params};
 
-use super::arm::arms;
+use super::arms::arms;
 use super::ask::{Connection, int};
 use super::clause::{Filter, ReferenceTest, Tests, TokenTest};
 use super::condition::{Condition, Keys};
@@ -96,6 +96,17 @@ impl Resolver<'_> {
                     conditions.push(Box::pin(self.condition(of, filter, connection)).await?);
                 }
                 Ok(Condition::Any(conditions))
+            }
+            Filter::All(several) => {
+                let mut conditions = Vec::with_capacity(several.len());
+                for filter in several {
+                    conditions.push(Box::pin(self.condition(of, filter, connection)).await?);
+                }
+                Ok(Condition::All(conditions))
+            }
+            Filter::Not(inner) => {
+                let inner = Box::pin(self.condition(of, inner, connection)).await?;
+                Ok(Condition::Not(Box::new(inner)))
             }
             Filter::Id(ids) => {
                 let hashed = |id: &String| (self.key.resource(of.name(), id), id.clone());
@@ -296,7 +307,8 @@ fn is_of_system(tests: &Tests) -> bool {
 pub(super) fn has_hops(filter: &Filter) -> bool {
     match filter {
         Filter::Chain { .. } | Filter::Has { .. } => true,
-        Filter::Any(several) => several.iter().any(has_hops),
+        Filter::Any(several) | Filter::All(several) => several.iter().any(has_hops),
+        Filter::Not(inner) => has_hops(inner),
         _ => false,
     }
 }
@@ -307,8 +319,8 @@ fn is_wide(filter: &Filter) -> bool {
         Filter::Chain { targets, .. } => {
             targets.len() > PROBED_TYPES_MAX || targets.iter().any(|(_, inner)| is_wide(inner))
         }
-        Filter::Has { filter, .. } => is_wide(filter),
-        Filter::Any(several) => several.iter().any(is_wide),
+        Filter::Has { filter, .. } | Filter::Not(filter) => is_wide(filter),
+        Filter::Any(several) | Filter::All(several) => several.iter().any(is_wide),
         _ => false,
     }
 }

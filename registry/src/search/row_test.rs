@@ -7,7 +7,7 @@ use std::borrow::Borrow;
 
 use fhir::SearchPrefix;
 
-use super::clause::{DateTest, NumberTest, StringTest, UriTest};
+use super::clause::{DateTest, NearTest, NumberTest, StringTest, UriTest};
 use super::condition::{Measure, QuantityKey};
 use super::sql::{Bind, Dialect, Sql};
 use crate::index::{indexed_text, instant};
@@ -42,6 +42,10 @@ fn span(sql: &mut Sql<'_>, a: &str, test: &DateTest, bind: impl Fn(i64) -> Bind)
         SearchPrefix::Approximate => {
             sql.push(&lo_below).bind(hi).push(" and ").push(&hi_above).bind(lo)
         }
+        SearchPrefix::Contains => {
+            sql.push(&format!("{a}.lo <= ")).bind(lo);
+            sql.push(&format!(" and {a}.hi >= ")).bind(hi)
+        }
     };
 }
 
@@ -60,6 +64,10 @@ pub(super) fn updates(sql: &mut Sql<'_>, a: &str, tests: &[DateTest]) {
             SearchPrefix::GreaterOrEqual => sql.push(&from).int(lo),
             SearchPrefix::Less | SearchPrefix::EndsBefore => sql.push(&below).int(lo),
             SearchPrefix::LessOrEqual => sql.push(&below).int(hi),
+            SearchPrefix::Contains => {
+                sql.push(&format!("{a}.updated_us <= ")).int(lo);
+                sql.push(" and ").push(&from).int(hi.saturating_sub(1))
+            }
         };
     });
 }
@@ -118,6 +126,10 @@ fn number(sql: &mut Sql<'_>, lo: &str, hi: &str, test: &NumberTest) {
             sql.push(hi).push(">= ").real(range.lo).push(" and ");
             sql.push(lo).push("<= ").real(range.hi)
         }
+        SearchPrefix::Contains => {
+            sql.push(lo).push("<= ").real(range.value).push(" and ");
+            sql.push(hi).push(">= ").real(range.value)
+        }
     };
 }
 
@@ -136,12 +148,19 @@ pub(super) fn strings(sql: &mut Sql<'_>, a: &str, tests: &[StringTest]) {
                 sql.push(&format!("{a}.norm = ")).text(indexed_text(&fhir::fold(text)));
                 sql.push(&format!(" and {a}.exact = ")).text(indexed_text(text))
             }
-            StringTest::Contains(text) => match sql.dialect {
-                Dialect::Sqlite => sql.push(&format!("instr({a}.norm, ")).text(text).push(") > 0"),
-                Dialect::Postgres => {
-                    sql.push("position(").text(text).push(&format!(" in {a}.norm) > 0"))
-                }
-            },
+            StringTest::Contains(text) => contains(sql, &format!("{a}.norm"), text),
+            StringTest::Equal(text) => sql.push(&format!("{a}.norm = ")).text(text),
+            StringTest::Unequal(text) => sql.push(&format!("{a}.norm <> ")).text(text),
+            StringTest::Suffix(text) => ends(sql, &format!("{a}.norm"), text),
+            StringTest::Order(prefix, text) => {
+                let sign = match prefix {
+                    SearchPrefix::Greater => ">",
+                    SearchPrefix::Less => "<",
+                    SearchPrefix::GreaterOrEqual => ">=",
+                    _ => "<=",
+                };
+                sql.push(&format!("{a}.norm {sign} ")).text(text)
+            }
         };
     });
 }
@@ -150,34 +169,65 @@ pub(super) fn strings(sql: &mut Sql<'_>, a: &str, tests: &[StringTest]) {
 pub(super) fn uris(sql: &mut Sql<'_>, a: &str, tests: &[UriTest]) {
     let exact = tests.iter().filter_map(|test| match test {
         UriTest::Exact(uri) => Some(uri.as_str()),
-        UriTest::Below(_) => None,
+        _ => None,
     });
     let exact: Vec<_> = exact.collect();
-    let below = tests.iter().filter_map(|test| match test {
-        UriTest::Below(uri) => Some(uri.as_str()),
-        UriTest::Exact(_) => None,
-    });
-    let below: Vec<_> = below.collect();
+    let others = tests.iter().filter(|test| !matches!(test, UriTest::Exact(_)));
+    let others: Vec<_> = others.collect();
     sql.push("(");
-    if !exact.is_empty() || below.is_empty() {
-        sql.one_of_texts(&format!("{a}.uri"), &exact).push(if below.is_empty() {
-            ""
-        } else {
-            " or "
-        });
+    if !exact.is_empty() || others.is_empty() {
+        sql.one_of_texts(&format!("{a}.uri"), &exact);
+        sql.push(if others.is_empty() { "" } else { " or " });
     }
-    if !below.is_empty() {
-        sql.any(&below, &mut |sql, uri| uri_below(sql, a, uri));
+    if !others.is_empty() {
+        sql.any(&others, &mut |sql, test| uri(sql, a, test));
     }
     sql.push(")");
 }
 
-fn uri_below(sql: &mut Sql<'_>, a: &str, uri: &str) {
-    // "0" is the character after "/".
-    let stem = uri.strip_suffix('/').unwrap_or(uri);
-    sql.push(&format!("{a}.uri = ")).text(uri);
-    sql.push(&format!(" or {a}.uri >= ")).text(&format!("{stem}/"));
-    sql.push(&format!(" and {a}.uri < ")).text(&format!("{stem}0"));
+fn uri(sql: &mut Sql<'_>, a: &str, test: &UriTest) {
+    match test {
+        UriTest::Exact(uri) => sql.push(&format!("{a}.uri = ")).text(uri),
+        UriTest::Below(uri) => {
+            // "0" is the character after "/".
+            let stem = uri.strip_suffix('/').unwrap_or(uri);
+            sql.push(&format!("{a}.uri = ")).text(uri);
+            sql.push(&format!(" or {a}.uri >= ")).text(&format!("{stem}/"));
+            sql.push(&format!(" and {a}.uri < ")).text(&format!("{stem}0"))
+        }
+        UriTest::Unequal(uri) => sql.push(&format!("{a}.uri <> ")).text(uri),
+        UriTest::Prefix(uri) => {
+            sql.push(&format!("{a}.uri >= ")).text(uri);
+            match end_of_prefix(uri) {
+                Some(end) => sql.push(&format!(" and {a}.uri < ")).text(&end),
+                None => sql,
+            }
+        }
+        UriTest::Suffix(uri) => ends(sql, &format!("{a}.uri"), uri),
+        UriTest::Contains(uri) => contains(sql, &format!("{a}.uri"), uri),
+    };
+}
+
+/// `search_quantity` row `a` is a position that passes one of the tests.
+pub(super) fn near(sql: &mut Sql<'_>, a: &str, tests: &[NearTest]) {
+    sql.any(tests, &mut |sql, test| test.passes(sql, a));
+}
+
+fn contains<'a, 's>(sql: &'a mut Sql<'s>, column: &str, text: &str) -> &'a mut Sql<'s> {
+    match sql.dialect {
+        Dialect::Sqlite => sql.push(&format!("instr({column}, ")).text(text).push(") > 0"),
+        Dialect::Postgres => sql.push("position(").text(text).push(&format!(" in {column}) > 0")),
+    }
+}
+
+/// The column ends with the text; both engines count characters.
+fn ends<'a, 's>(sql: &'a mut Sql<'s>, column: &str, text: &str) -> &'a mut Sql<'s> {
+    let letters = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
+    match sql.dialect {
+        Dialect::Sqlite => sql.push(&format!("substr({column}, ")).int(-letters),
+        Dialect::Postgres => sql.push(&format!("right({column}, ")).int(letters).push("::int"),
+    };
+    sql.push(") = ").text(text)
 }
 
 /// First text after all that start with `prefix`, in code point order; `None` if there is none.

@@ -2,6 +2,7 @@
 
 use fhir::{Held, ParamKind, ResourceType, SearchParam, search_params, token_parts};
 
+use super::operator::operators;
 use super::parse_sort::is_sortable;
 use super::tree::part_of;
 
@@ -16,6 +17,8 @@ pub struct SupportedParam {
     pub code_modifiers: Vec<&'static str>,
     /// Prefixes of its values; other kinds take the letters as they are.
     pub prefixes: &'static [&'static str],
+    /// Operators that `_filter` takes on it; those of code systems where there is a terminology.
+    pub operators: &'static [&'static str],
     /// Whether `_sort` takes it.
     pub sortable: bool,
     /// Whether a further parameter may follow behind a dot.
@@ -40,7 +43,7 @@ pub(super) fn has_narrative(of: ResourceType) -> bool {
 /// Whether values of the parameter can be asked for at all.
 pub(super) fn is_supported(param: &SearchParam) -> bool {
     match param.kind {
-        ParamKind::Special => false,
+        ParamKind::Special => is_position(param),
         ParamKind::Composite => {
             let kinds: Vec<_> = param.components.iter().map(|part| part.kind).collect();
             COMPOSITES.contains(&&kinds[..])
@@ -49,10 +52,22 @@ pub(super) fn is_supported(param: &SearchParam) -> bool {
     }
 }
 
+/// `near` of Location, the one special parameter of R4's own that looks at an element.
+pub(super) fn is_position(param: &SearchParam) -> bool {
+    param.kind == ParamKind::Special && param.code == "near" && param.held == Held::InIndex
+}
+
 /// Modifiers that the parameter takes.
 pub(super) fn modifiers(of: ResourceType, param: &SearchParam) -> Vec<&'static str> {
-    if matches!(param.held, Held::InResource | Held::InText) {
+    if param.held == Held::InText {
         return Vec::new();
+    }
+    if param.held == Held::InResource {
+        return if param.kind == ParamKind::Token {
+            vec!["missing", "not"]
+        } else {
+            vec!["missing"]
+        };
     }
     match param.kind {
         ParamKind::Token => {
@@ -71,6 +86,7 @@ pub(super) fn modifiers(of: ResourceType, param: &SearchParam) -> Vec<&'static s
         ParamKind::String => vec!["contains", "exact", "missing", "text"],
         ParamKind::Uri => vec!["above", "below", "missing"],
         ParamKind::Date | ParamKind::Number | ParamKind::Quantity => vec!["missing"],
+        ParamKind::Special if is_position(param) => vec!["missing"],
         ParamKind::Composite | ParamKind::Special => Vec::new(),
     }
 }
@@ -90,6 +106,7 @@ fn describe(of: ResourceType, param: &'static SearchParam) -> SupportedParam {
         modifiers: modifiers(of, param),
         code_modifiers: code_modifiers(param).to_vec(),
         prefixes: prefixes(param.kind),
+        operators: operators(param),
         sortable: in_resource || (param.held != Held::InText && is_sortable(param.kind)),
         chainable: param.kind == ParamKind::Reference,
     }

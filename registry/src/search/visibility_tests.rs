@@ -152,4 +152,10 @@ const QUERIES: &[&str] = &[
     "Patient?_sort=family,-birthdate",
     "Observation?_sort=-_lastUpdated,subject&status=final",
     "Organization?_profile=u&_profile:below=u",
+    "Location?near=52.5|13.4|5|km&name=a",
+    "Location?near=-89.9|13.4,0|0|1000&_sort=-name",
+    "Observation?_filter=not%20(code%20eq%20a)%20or%20subject:Patient.name%20co%20b",
+    "Observation?_filter=(code%20eq%20a%20and%20date%20co%202020)%20or%20status%20ne%20final",
+    "Patient?_filter=not%20(_has:Observation:patient:code%20eq%20a)%20and%20name%20ew%20b",
+    "Encounter?_filter=subject:Patient[birthdate%20po%202020].organization.name%20gt%20x",
 ];

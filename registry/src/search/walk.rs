@@ -1,7 +1,7 @@
 //! Large results in the order of one value: the value's own index is walked, nothing is sorted.
 //!
-//! Resources without the value come after all others, sorted by `rid`. Backwards pages are sorted whole instead
-//! (`matching`). Not here: orders of several keys (`groups`).
+//! Resources without the value come after all others, sorted by `rid`. A page backwards walks the other way, from what has
+//! no value to the last that has one. Not here: orders of several keys (`groups`).
 
 use super::arm::{Arm, sort_column};
 use super::ask::{Cell, Connection};
@@ -24,14 +24,15 @@ impl Matching<'_> {
         after: Option<&Place>,
     ) -> Option<Vec<Arm>> {
         let [SortKey { by, descending }] = &order.keys[..] else { return None };
-        if plan.small || order.reversed {
+        if plan.small {
             return None;
         }
         match by {
+            SortBy::Id => Some(vec![Arm::ById]),
             SortBy::LastUpdated => Some(vec![Arm::ByUpdate]),
             SortBy::Value(table, params) => {
                 let [param] = params[..] else { return None };
-                if after.is_some_and(|place| matches!(place.keys[..], [Cell::Null])) {
+                if !order.reversed && after.is_some_and(is_valueless) {
                     return Some(Vec::new());
                 }
                 let arm = |param| Arm::Values { table: *table, param, descending: *descending };
@@ -52,9 +53,20 @@ impl Matching<'_> {
         count: usize,
         connection: &mut C,
     ) -> Result<Vec<Place>, ReadError> {
+        let has_valueless = matches!(order.keys[..], [SortKey { by: SortBy::Value(..), .. }]);
+        let mut first = Vec::new();
+        if order.reversed && has_valueless && after.is_none_or(is_valueless) {
+            let missing = self.valueless_statement::<C>(order, after, count);
+            let rows = connection.ask(missing).await?;
+            first.extend(rows.into_iter().map(Place::of_row));
+            if first.len() >= count {
+                return Ok(first);
+            }
+        }
+        let after_value = after.filter(|place| !order.reversed || !is_valueless(place));
         let mut found = Vec::new();
         for arm in arms {
-            let mut from = after.cloned();
+            let mut from = after_value.cloned();
             let mut own = Vec::new();
             loop {
                 let statement = self.walk_statement::<C>(arm, order, from.as_ref(), count);
@@ -71,10 +83,11 @@ impl Matching<'_> {
         }
         found.sort_by(|a, b| order.compare(a, b));
         dedup(&mut found);
+        first.append(&mut found);
+        let mut found = first;
         found.truncate(count);
-        let valueless = matches!(order.keys[..], [SortKey { by: SortBy::Value(..), .. }]);
-        if found.len() < count && valueless {
-            let after = after.filter(|place| matches!(place.keys[..], [Cell::Null]));
+        if found.len() < count && has_valueless && !order.reversed {
+            let after = after.filter(|place| is_valueless(place));
             let missing = self.valueless_statement::<C>(order, after, count - found.len());
             let rows = connection.ask(missing).await?;
             found.extend(rows.into_iter().map(Place::of_row));
@@ -91,10 +104,12 @@ impl Matching<'_> {
     ) -> Statement {
         let column = match arm {
             Arm::Values { table, .. } => sort_column(*table),
+            Arm::ById => "id",
             _ => "updated_us",
         };
-        let descending = order.keys.iter().any(|key| key.descending);
+        let descending = order.keys.iter().any(|key| key.descending) != order.reversed;
         let (way, sign) = if descending { (" desc", "<") } else { ("", ">") };
+        let (rid_way, rid_sign) = if order.reversed { (" desc", "<") } else { ("", ">") };
         let mut sql = Sql::new(C::DIALECT, self.scope);
         sql.push(&format!("select d.nsort, d.rid, d.{column}"));
         self.body(&mut sql, &Lead::new(arm.clone(), Vec::new()));
@@ -103,9 +118,9 @@ impl Matching<'_> {
         {
             sql.push(&format!(" and d.{column} {sign}= ")).bind(value.clone());
             sql.push(&format!(" and (d.{column} {sign} ")).bind(value);
-            sql.push(" or d.rid > ").int(place.rid).push(")");
+            sql.push(&format!(" or d.rid {rid_sign} ")).int(place.rid).push(")");
         }
-        sql.push(&format!(" order by d.{column}{way}, d.rid limit "));
+        sql.push(&format!(" order by d.{column}{way}, d.rid{rid_way} limit "));
         sql.int(i64::try_from(count).unwrap_or(i64::MAX));
         sql.finish()
     }
@@ -124,10 +139,17 @@ impl Matching<'_> {
             sql.push(" and ");
             without_rows(&mut sql, "d", params, *table);
         }
+        let (way, sign) = if order.reversed { (" desc", "<") } else { ("", ">") };
         if let Some(after) = after {
-            sql.push(" and d.rid > ").int(after.rid);
+            sql.push(&format!(" and d.rid {sign} ")).int(after.rid);
         }
-        sql.push(" order by d.rid limit ").int(i64::try_from(count).unwrap_or(i64::MAX));
+        sql.push(&format!(" order by d.rid{way} limit "))
+            .int(i64::try_from(count).unwrap_or(i64::MAX));
         sql.finish()
     }
+}
+
+/// The place of a resource that has no value for the one key.
+fn is_valueless(place: &Place) -> bool {
+    matches!(place.keys[..], [Cell::Null])
 }

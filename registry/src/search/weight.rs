@@ -48,7 +48,8 @@ impl Filter {
                 HOP_WEIGHT + targets.iter().map(|(_, filter)| filter.weight()).sum::<usize>()
             }
             Self::Has { filter, .. } => HOP_WEIGHT + filter.weight(),
-            Self::Any(several) => several.iter().map(Self::weight).sum(),
+            Self::Any(several) | Self::All(several) => several.iter().map(Self::weight).sum(),
+            Self::Not(inner) => inner.weight(),
         }
     }
 }
@@ -62,8 +63,9 @@ impl Tests {
             Self::Number(tests) => tests.len(),
             Self::Quantity(tests) => tests.len() * 2,
             Self::String(tests) => tests.len(),
+            Self::Near(tests) => tests.len() * 2,
             Self::Uri(tests) => {
-                1 + tests.iter().filter(|test| matches!(test, UriTest::Below(_))).count()
+                1 + tests.iter().filter(|test| !matches!(test, UriTest::Exact(_))).count()
             }
             Self::Composite(pairs) => match pairs.first() {
                 Some((_, Rest::Token(_) | Rest::Reference(_))) => 3,
@@ -102,6 +104,7 @@ impl Condition {
                 HOP_WEIGHT + targets.iter().map(|(_, inner)| inner.weight()).sum::<usize>()
             }
             Self::Any(several) | Self::All(several) => several.iter().map(Self::weight).sum(),
+            Self::Not(inner) => inner.weight(),
         }
     }
 }

@@ -102,6 +102,7 @@ impl SqliteOptions {
         conn.busy_timeout(BUSY_TIMEOUT)?;
         // Plans do not depend on values, so a cached statement need not be planned anew when values are bound.
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+        crate::search::register(&conn)?;
         if self.keeps_log {
             conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         }

@@ -112,6 +112,7 @@ fn nobody_has(of: &str, name: &str) -> Option<String> {
         "_id" => Some("no-such-id"),
         "_lastUpdated" => Some("1800"),
         "_list" => Some("List/no-such-list"),
+        "_filter" => Some("_id%20eq%20no-such-id%20and%20not%20(_id%20pr%20false)"),
         "_text" | "_content" => Some("nosuchwordanywhere"),
         "near" => Some("-89.9%7C10%7C1%7Ckm"),
         // The journal's own.

@@ -8,7 +8,9 @@ mod ranges;
 mod texts;
 mod words;
 
-use fhir::ResourceType;
+use std::sync::Arc;
+
+use fhir::{ResourceType, SearchParams};
 use policy::Permit;
 use registry::error::ReadError;
 use registry::search::{CodeSets, ParseOptions, SearchQuery, parse, with_params};
@@ -44,11 +46,19 @@ async fn ids(site: &Site, text: &str) -> Vec<String> {
 }
 
 fn read(text: &str, codes: Option<&dyn CodeSets>) -> Result<SearchQuery, ReadError> {
+    read_with(&with_words(), text, codes)
+}
+
+fn read_with(
+    params: &Arc<SearchParams>,
+    text: &str,
+    codes: Option<&dyn CodeSets>,
+) -> Result<SearchQuery, ReadError> {
     let (of, query) = text.split_once('?').unwrap();
     let base_url = "http://example.org/fhir";
     // 2021-01-01T00:00:00Z, from which `ap` measures.
     let options = ParseOptions { base_url, lenient: false, now_us: 1_609_459_200_000_000, codes };
-    with_params(&with_words(), || parse(ResourceType::parse(of).unwrap(), query, &options))
+    with_params(params, || parse(ResourceType::parse(of).unwrap(), query, &options))
 }
 
 fn observation(id: &str, rest: Json) -> Json {

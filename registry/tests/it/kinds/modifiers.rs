@@ -5,10 +5,10 @@ use std::sync::Arc;
 use fhir::{CustomParam, ParamId, ParamKind, ParamLimits, ResourceType, SearchParams};
 use policy::Permit;
 use registry::error::ReadError;
-use registry::search::{CodeAnswer, CodeQuestion, CodeSets, with_params};
+use registry::search::{CodeAnswer, CodeQuestion, CodeSets};
 use serde_json::json;
 
-use super::{concept, observation, read};
+use super::{concept, observation, read, read_with};
 use crate::engines::on_each_engine;
 use crate::oracle::corpus;
 
@@ -91,7 +91,7 @@ fn what_a_parameter_does_not_take_is_refused_by_name() {
             "it takes :[type], :above, :below, :identifier, :missing",
         ),
         ("Observation?subject:[type]=1", "it takes :[type], :above, :below, :identifier, :missing"),
-        ("Patient?_id:not=1", "_id:not: modifier :not is not supported, it takes none"),
+        ("Patient?_id:exact=1", "modifier :exact is not supported, it takes :missing, :not"),
     ] {
         match read(query, None) {
             Err(ReadError::Unsupported(why)) => assert!(why.contains(words), "{query}: {why}"),
@@ -132,7 +132,7 @@ fn a_token_of_the_installation_takes_the_modifiers_of_its_elements() {
     };
     let id = ParamId::custom(fhir::CUSTOM_FROM).unwrap();
     let params = Arc::new(SearchParams::with(vec![(id, param, None)]));
-    let ask = |query: &str| with_params(&params, || read(query, None));
+    let ask = |query: &str| read_with(&params, query, None);
 
     for query in ["Patient?role:missing=true", "Patient?role:text=next", "Patient?role:not=N"] {
         assert!(ask(query).is_ok(), "{query}: {:?}", ask(query));

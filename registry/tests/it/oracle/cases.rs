@@ -24,7 +24,7 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    fn one(of: &'static str, name: impl Into<String>, value: impl Into<String>) -> Self {
+    pub(crate) fn one(of: &'static str, name: impl Into<String>, value: impl Into<String>) -> Self {
         Self { of, owner: None, pairs: vec![(name.into(), value.into())] }
     }
 
@@ -105,6 +105,9 @@ impl Cases<'_> {
     fn own_column(&mut self, of: &str, code: &str, way: Way) -> Option<(&'static str, String)> {
         let all: Vec<_> = self.oracle.visible(of).collect();
         match code {
+            "_id" | "_lastUpdated" if way.modifier == "missing" => {
+                Some((way.modifier, self.dice.pick(&["true", "false"]).to_owned()))
+            }
             "_id" => {
                 let id = self.dice.pick_any(&all).map_or("nobody", |one| one.id());
                 let other = if self.dice.chance(30) { ",r1,nobody" } else { "" };
@@ -118,7 +121,7 @@ impl Cases<'_> {
         }
     }
 
-    fn known(&self, of: &str, code: &str) -> &'static Param {
+    pub(crate) fn known(&self, of: &str, code: &str) -> &'static Param {
         param(of, code).unwrap_or_else(|| panic!("{of} advertises {code}, which R4 has not"))
     }
 
@@ -255,6 +258,13 @@ impl Cases<'_> {
         {
             case = case.and(&other);
         }
+        if self.dice.chance(40)
+            && let Some(param) = self.dice.pick_any(&common)
+            && let Some(filter) = self.compared(of, param, false).pop()
+        {
+            let pairs = filter.pairs;
+            case = case.and(&Case { of: "", owner: None, pairs });
+        }
         if self.dice.chance(50) {
             let keys =
                 self.dice.pick(&["_lastUpdated", "-_lastUpdated", "_id", "-_id,_lastUpdated"]);
@@ -276,14 +286,14 @@ pub(crate) fn supported_by(of: &str) -> Vec<SupportedParam> {
 }
 
 /// Types that a hop over the parameter may reach: accesses are in no index.
-fn reached(param: &Param) -> Vec<&'static str> {
+pub(crate) fn reached(param: &Param) -> Vec<&'static str> {
     param.targets.iter().copied().filter(|of| *of != ACCESS).collect()
 }
 
 const ACCESS: &str = "AuditEvent";
 
 /// Types and codes of the reference parameters that may point to a type by its name.
-fn references_to(of: &str) -> Vec<(&'static str, &'static str)> {
+pub(crate) fn references_to(of: &str) -> Vec<(&'static str, &'static str)> {
     let mut all = Vec::new();
     let sources = super::schema::schema().resources().into_iter();
     for source in sources.filter(|source| *source != ACCESS) {

@@ -59,6 +59,7 @@ pub(crate) fn passes(own: &Value, question: Question<'_>, asked: &str) -> Result
         Value::Date(lo, hi) => date_holds((*lo, *hi), asked),
         Value::Number(lo, hi) => number_holds((*lo, *hi), asked, 1),
         Value::Quantity(own) => quantity_holds(own, asked),
+        Value::Position(north, east) => is_near((*north, *east), asked),
         Value::Composite(own) => return composite_holds(own, question.parts, asked),
         Value::Nothing => false,
     })
@@ -261,6 +262,31 @@ pub(crate) fn ucum(code: &str) -> Option<(&'static str, i128)> {
         "/s" => ("rate", 60),
         _ => return None,
     })
+}
+
+/// `latitude|longitude|distance|units`: within the distance along the great circle, 50 km when none is said.
+///
+/// The angle is that between the two directions from the centre of a sphere of 6371.0088 km.
+fn is_near(own: (f64, f64), asked: &str) -> bool {
+    let parts = split(asked, '|');
+    let number = |at: usize| parts.get(at).and_then(|text| text.parse::<f64>().ok());
+    let units = [("km", 1.0), ("m", 0.001), ("[mi_i]", 1.609_344), ("[nmi_i]", 1.852)];
+    let unit = parts.get(3).filter(|unit| !unit.is_empty()).unwrap_or(&"km");
+    let unit = units.iter().find(|(code, _)| code == unit).map_or(f64::NAN, |(_, km)| *km);
+    let most = number(2).map_or(50.0, |distance| distance * unit);
+    // Numbers beyond the poles and the date line are no place.
+    if own.0.abs() > 90.0 || own.1.abs() > 180.0 {
+        return false;
+    }
+    let direction = |north: f64, east: f64| {
+        let (up, right) = (north.to_radians(), east.to_radians());
+        [up.cos() * right.cos(), up.cos() * right.sin(), up.sin()]
+    };
+    let (a, b) = (direction(own.0, own.1), direction(number(0).unwrap(), number(1).unwrap()));
+    let cross = [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
+    let sine = cross.iter().map(|part| part * part).sum::<f64>().sqrt();
+    let cosine: f64 = a.iter().zip(b).map(|(a, b)| a * b).sum();
+    sine.atan2(cosine) * 6_371.008_8 <= most
 }
 
 /// Splits where the separator has no backslash before it.

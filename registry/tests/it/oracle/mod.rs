@@ -12,6 +12,8 @@ mod check;
 mod compare;
 pub(crate) mod corpus;
 mod dice;
+mod filter;
+mod filter_cases;
 mod generate;
 mod naive;
 mod order;
@@ -150,6 +152,7 @@ fn questions(oracle: &Naive, effort: &Effort, seed: u64) -> BTreeSet<Case> {
             } else {
                 all.extend((0..effort.ways).filter_map(|_| maker.any_way(of, param)));
             }
+            all.extend(maker.compared(of, param, effort.all));
         }
         let any = |maker: &mut Cases<'_>| {
             let param = maker.dice.pick_any(&params)?;
@@ -162,6 +165,10 @@ fn questions(oracle: &Naive, effort: &Effort, seed: u64) -> BTreeSet<Case> {
             let levels = 1 + maker.dice.roll(LEVELS);
             all.extend(maker.chain(of, levels));
             all.extend(maker.has(of, levels));
+            let filter = maker.filter(of, levels);
+            all.extend(filter.as_ref().zip(one.as_ref()).map(|(filter, one)| filter.and(one)));
+            all.extend(filter.as_ref().zip(sort.as_ref()).map(|(filter, sort)| filter.and(sort)));
+            all.extend(filter);
             all.extend(one.as_ref().zip(other.as_ref()).map(|(one, other)| one.and(other)));
             all.extend(one.as_ref().zip(sort.as_ref()).map(|(one, sort)| one.and(sort)));
             all.extend(one.as_ref().zip(include.as_ref()).map(|(one, include)| one.and(include)));

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use super::cases::Case;
 use super::compare::{Question, date_holds, escape, passes, refers, split, unescape};
+use super::filter;
 use super::params::{Kind, Param, compartment_codes, param, params};
 use super::schema::schema;
 use super::value::{Reference, Value, literal, values};
@@ -143,26 +144,21 @@ impl Naive {
 
     fn holds(&self, stored: &Stored, name: &str, value: &str) -> Result<bool, String> {
         if let Some(rest) = name.strip_prefix("_has:") {
-            let parts: Vec<_> = rest.splitn(3, ':').collect();
-            let [source, reference, inner] = parts[..] else { panic!("{name}") };
-            for other in self.visible(source) {
-                let points = |one: &Reference| one.local.as_ref() == Some(&stored.key);
-                if other.references(reference).iter().any(points)
-                    && self.holds(other, inner, value)?
-                {
-                    return Ok(true);
-                }
-            }
-            return Ok(false);
+            return self.is_referred_to(stored, rest, value);
         }
         if let Some((reference, inner)) = name.split_once('.') {
             return self.chain(stored, reference, inner, value);
         }
+        if name == "_filter" {
+            return filter::holds(self, stored, value);
+        }
         let (code, modifier) = name.split_once(':').unwrap_or((name, ""));
         let alternatives = split(value, ',');
         match code {
-            "_id" if modifier.is_empty() => {
-                return Ok(alternatives.iter().any(|one| unescape(one) == stored.id()));
+            "_id" | "_lastUpdated" if modifier == "missing" => return Ok(value == "false"),
+            "_id" if ["", "not"].contains(&modifier) => {
+                let is_one = alternatives.iter().any(|one| unescape(one) == stored.id());
+                return Ok(is_one == modifier.is_empty());
             }
             // Types without a narrative are met among several only, and match nothing.
             "_text" | "_content" if modifier.is_empty() => {
@@ -200,6 +196,19 @@ impl Naive {
         let question = Question { kind: param.kind, modifier, parts: &parts };
         let any = one_passes(&own, question, &alternatives)?;
         Ok(if ["not", "not-in"].contains(&modifier) { !any } else { any })
+    }
+
+    /// `_has:Type:reference:name`: a resource that refers to this one passes.
+    fn is_referred_to(&self, stored: &Stored, rest: &str, value: &str) -> Result<bool, String> {
+        let parts: Vec<_> = rest.splitn(3, ':').collect();
+        let [source, reference, inner] = parts[..] else { panic!("{rest}") };
+        for other in self.visible(source) {
+            let points = |one: &Reference| one.local.as_ref() == Some(&stored.key);
+            if other.references(reference).iter().any(points) && self.holds(other, inner, value)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// One of the references is to what is asked for, or to what is below or above it by `partof`.
@@ -293,6 +302,25 @@ impl Naive {
         }
     }
 
+    /// Keys of what a reference names: one resource, or all that a canonical means.
+    fn led_to(&self, reference: Reference, param: &Param) -> Vec<String> {
+        let Some(url) = reference.url.filter(|_| reference.canonical) else {
+            return reference.local.into_iter().collect();
+        };
+        let is_named = |one: &&Stored| {
+            let is_canonical = ["url", "version"]
+                .iter()
+                .all(|code| super::params::param(one.of(), code).is_some());
+            let version = reference.version.as_deref();
+            let has = |name: &str, text: &str| one.json[name].as_str() == Some(text);
+            is_canonical
+                && (param.targets.is_empty() || param.targets.contains(&one.of()))
+                && has("url", &url)
+                && version.is_none_or(|version| has("version", version))
+        };
+        self.resources.iter().filter(is_named).map(|one| one.key.clone()).collect()
+    }
+
     /// `Source:code[:Target]`, `Source:*`, `*`.
     fn follow(&self, from: &[&Stored], name: &str, rule: &str) -> Vec<String> {
         let parts: Vec<_> = rule.split(':').collect();
@@ -303,10 +331,13 @@ impl Naive {
         let keys = |one: &Stored| {
             let codes = params(one.of()).filter(|param| param.kind == Kind::Reference);
             let codes = codes.filter(|param| code == "*" || param.code == code);
-            let all = codes.flat_map(|param| one.references(param.code));
             let is_target =
                 |key: &String| target.is_none_or(|of| key.split('/').next() == Some(of));
-            all.filter_map(|one| one.local).filter(is_target).collect::<BTreeSet<_>>()
+            let all = codes.flat_map(|param| {
+                let own = one.references(param.code).into_iter();
+                own.flat_map(|reference| self.led_to(reference, param))
+            });
+            all.filter(is_target).collect::<BTreeSet<_>>()
         };
         if forward {
             let sources = from.iter().filter(|one| is_source(one));

@@ -74,6 +74,7 @@ fn one(
         (Kind::Quantity, value) => quantity_phrase(dice, value.as_ref()),
         (Kind::String, value) => string_phrase(dice, value.as_ref(), modifier),
         (Kind::Uri, value) => uri_phrase(dice, value.as_ref(), modifier),
+        (Kind::Special, Some(Value::Position(north, east))) => near_phrase(dice, north, east),
         (Kind::Composite | Kind::Special, _) => return None,
     };
     Some(if ORDERED.contains(&kind) { format!("{}{text}", way.prefix) } else { text })
@@ -186,7 +187,8 @@ fn quantity_phrase(dice: &mut Dice, own: Option<&Value>) -> String {
     let Some(Value::Quantity(Quantity { lo, system, code, unit, .. })) = own else {
         return number_phrase(dice, None);
     };
-    let number = number_phrase(dice, Some(*lo));
+    let lo = lo.rounded();
+    let number = number_phrase(dice, Some(lo));
     if let Some((measure, times)) = code.as_deref().and_then(ucum)
         && system.as_deref() == Some(UCUM)
         && dice.chance(50)
@@ -245,6 +247,27 @@ fn uri_phrase(dice: &mut Dice, own: Option<&Value>, modifier: &str) -> String {
         _ => own,
     };
     escape(&text)
+}
+
+/// A place a little beside a position, or its antipode; never at the edge of the distance.
+fn near_phrase(dice: &mut Dice, north: f64, east: f64) -> String {
+    let north = (north + dice.pick(&[0.0, 0.013, -0.4, 3.7])).clamp(-90.0, 90.0);
+    let east = (east + dice.pick(&[0.0, -0.017, 0.9, -7.3])).clamp(-180.0, 180.0);
+    let east = if dice.chance(10) { -east } else { east };
+    let rest = dice.pick(&[
+        "",
+        "|",
+        "|3",
+        "|45||",
+        "|120|km",
+        "|900|km",
+        "|700000|m",
+        "|100|[mi_i]",
+        "|300|[nmi_i]",
+        "|15000|km",
+        "|21000|km",
+    ]);
+    format!("{north}|{east}{}", rest.trim_end_matches("||"))
 }
 
 /// A bare id may mean so many types; beyond, the product wants the type named.

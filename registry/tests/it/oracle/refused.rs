@@ -54,6 +54,27 @@ fn parameters_that_are_not_advertised_are_refused() {
 }
 
 #[test]
+fn operators_that_are_not_advertised_are_refused() {
+    let mut wrong = Vec::new();
+    for of in schema().resources() {
+        for param in supported_by(of) {
+            let code = param.param.code;
+            for operator in OPERATORS.iter().filter(|one| !param.operators.contains(one)) {
+                let query = format!("_filter={code}%20{operator}%201");
+                wrong.extend(accepted(of, &query));
+                let refusal = refusal(of, &query).unwrap_or_default();
+                let place = format!("character {}", code.len() + 2);
+                let is_named = refusal.contains(&format!("operator {operator} "));
+                if !is_named || !refusal.contains(&place) {
+                    wrong.push(format!("{of}?{query} does not say why and where: {refusal}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} are not refused: {wrong:#?}", wrong.len());
+}
+
+#[test]
 fn every_parameter_of_r4_is_known_to_the_product() {
     for of in schema().resources() {
         let of_type = ResourceType::parse(of).expect("a type of R4");
@@ -76,6 +97,19 @@ fn accepted(of: &str, query: &str) -> Option<String> {
         Ok(_) => Some(format!("{of}?{query}")),
     }
 }
+
+/// The words of the refusal.
+fn refusal(of: &str, query: &str) -> Option<String> {
+    let options = ParseOptions { base_url: BASE, lenient: false, now_us: NOW_US, codes: None };
+    let read = parse(ResourceType::parse(of).expect("a type of R4"), query, &options);
+    read.err().map(|error| error.to_string())
+}
+
+/// All of `_filter`, and one of no standard.
+const OPERATORS: [&str; 20] = [
+    "eq", "ne", "co", "sw", "ew", "gt", "lt", "ge", "le", "ap", "sa", "eb", "pr", "po", "ss", "sb",
+    "in", "ni", "re", "xx",
+];
 
 /// Those of R4, of R5, of other types and of no standard.
 const MODIFIERS: [&str; 16] = [

@@ -96,6 +96,14 @@ impl Decimal {
         Self(self.0.saturating_mul(factor))
     }
 
+    /// Without the little that `<` and `>` add.
+    pub(crate) fn rounded(self) -> Self {
+        if [Self::LOWEST, Self::HIGHEST].contains(&self) {
+            return self;
+        }
+        Self((self.0 + 10).div_euclid(1_000) * 1_000)
+    }
+
     /// Without an exponent and without zeros at the end; `None` for the two ends of the line.
     pub(crate) fn text(self) -> Option<String> {
         if [Self::LOWEST, Self::HIGHEST].contains(&self) {

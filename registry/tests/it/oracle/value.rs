@@ -23,6 +23,8 @@ pub(crate) enum Value {
     Quantity(Quantity),
     Text(String),
     Uri(String),
+    /// Degrees north and east.
+    Position(f64, f64),
     /// Of one element, a list for each part.
     Composite(Vec<Vec<Value>>),
     /// The element is there and says nothing that could be compared: only `:missing` sees it.
@@ -47,6 +49,8 @@ pub(crate) struct Reference {
     pub(crate) url: Option<String>,
     /// After the bar of a canonical.
     pub(crate) version: Option<String>,
+    /// It stands in a `canonical`, `uri` or `url`.
+    pub(crate) canonical: bool,
     /// System and value of `Reference.identifier`.
     pub(crate) identifier: Option<(Option<String>, Option<String>)>,
     pub(crate) display: Option<String>,
@@ -113,7 +117,12 @@ fn of_node(kind: Kind, node: Node<'_>) -> Vec<Value> {
         Kind::Quantity => vec![quantity(node).map_or(Value::Nothing, Value::Quantity)],
         Kind::String => strings(node),
         Kind::Uri => text(node.json).map(Value::Uri).into_iter().collect(),
-        Kind::Composite | Kind::Special => Vec::new(),
+        Kind::Special => {
+            let degrees = |name: &str| node.json[name].as_f64();
+            let both = degrees("latitude").zip(degrees("longitude"));
+            both.map(|(north, east)| Value::Position(north, east)).into_iter().collect()
+        }
+        Kind::Composite => Vec::new(),
     }
 }
 
@@ -206,7 +215,7 @@ fn reference(node: Node<'_>) -> Option<Reference> {
                 Some((url, version)) => (url.to_owned(), Some(version.to_owned())),
                 None => (text, None),
             };
-            Some(Reference { url: Some(url), version, ..Reference::default() })
+            Some(Reference { url: Some(url), version, canonical: true, ..Reference::default() })
         }
         of => {
             let id = field(json, "id")?;
@@ -277,8 +286,11 @@ fn quantity(node: Node<'_>) -> Option<Quantity> {
         _ => {
             let value = number(&json["value"])?;
             let (lo, hi) = match json["comparator"].as_str() {
-                Some("<" | "<=") => (Decimal::LOWEST, value),
-                Some(">" | ">=") => (value, Decimal::HIGHEST),
+                Some("<=") => (Decimal::LOWEST, value),
+                Some(">=") => (value, Decimal::HIGHEST),
+                // A little less, a little more.
+                Some("<") => (Decimal::LOWEST, Decimal(value.0 - 1)),
+                Some(">") => (Decimal(value.0 + 1), Decimal::HIGHEST),
                 _ => (value, value),
             };
             (lo, hi, units(json))

@@ -2,6 +2,7 @@
 //!
 //! Expected keys follow from the small world below and FHIR R4 search § 3.1.1.4.11, .15, .16 and 3.1.1.5.
 
+mod filters;
 mod scan;
 mod sorts;
 mod wide;
