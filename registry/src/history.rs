@@ -3,10 +3,12 @@
 //! A version is listed when its own compartments are visible, whatever became of the resource later.
 //! For a few patients a type's history starts from their compartments, not from all versions.
 
+use fhir::ResourceType;
 use policy::{Permit, TypeSet, universal_types};
 
 use crate::error::ReadError;
 use crate::hash::IndexKey;
+use crate::index::param::numbered;
 use crate::number_cursor;
 use crate::page::{Cursor, HistoryQuery, HistoryScope};
 use crate::place::{NO_PATIENT, SEVERAL_PATIENTS};
@@ -48,10 +50,33 @@ pub(crate) fn condition(scope: &Scope, seen: Option<&[i64]>, permit: &Permit) ->
     )
 }
 
-/// The same, and the times asked for: the two numbers are those of [`times`], bound as the first three parameters.
-pub(crate) fn timed(condition: &str, sign: char) -> String {
+/// ` and …` of a List: what it refers to now, if the caller sees it. Its hash alone names it, as in every reference.
+pub(crate) fn listed(query: &HistoryQuery, seen: Option<&[i64]>, key: &IndexKey) -> String {
+    let Some(id) = &query.list else { return String::new() };
+    let of = ResourceType::LIST;
+    let (khash, code) = (key.resource(of.name(), id.as_str()), of.code());
+    let item = numbered(of, "item").unwrap_or_default();
+    let visible = seen.map_or_else(String::new, |rids| {
+        let own: Vec<String> = rids.iter().chain(&[NOBODY]).map(i64::to_string).collect();
+        let own = own.join(", ");
+        format!(
+            "and (l.patient in ({own}) or l.patient = {SEVERAL_PATIENTS} and exists (
+               select 1 from compartment c where c.rid = l.rid and c.patient in ({own})))"
+        )
+    });
     format!(
-        "{condition} and v.updated_us >= {sign}1 and v.updated_us < {sign}2
+        " and v.rid in (
+            select t.rid from resource l
+              join search_reference s on s.rid = l.rid and s.param = {item} and s.code_hash = 0
+              join resource t on t.khash = s.target_hash
+            where l.khash = {khash} and l.type = {code} and l.deleted = 0 {visible})"
+    )
+}
+
+/// The same, and the times asked for: the two numbers are those of [`times`], bound as the first three parameters.
+pub(crate) fn timed(condition: &str, listed: &str, sign: char) -> String {
+    format!(
+        "{condition}{listed} and v.updated_us >= {sign}1 and v.updated_us < {sign}2
          and not exists (select 1 from resource_version n
            where n.rid = v.rid and n.version = v.version + 1 and n.updated_us <= {sign}3)"
     )
@@ -96,14 +121,15 @@ pub(crate) fn open(query: &HistoryQuery, key: &IndexKey) -> Result<i64, ReadErro
 }
 
 /// What a cursor continues: the history without the size of its pages.
-fn bound(query: &HistoryQuery) -> [String; 5] {
+fn bound(query: &HistoryQuery) -> [String; 6] {
     let scope = match &query.scope {
         HistoryScope::Instance(key) => key.to_string(),
         HistoryScope::Type(of) => of.name().to_owned(),
         HistoryScope::System => String::new(),
     };
     let [since, until, from] = times(query).map(|time| time.to_string());
-    ["history".to_owned(), scope, since, until, from]
+    let list = query.list.as_ref().map_or_else(String::new, |id| id.as_str().to_owned());
+    ["history".to_owned(), scope, since, until, from, list]
 }
 
 fn codes(types: &TypeSet) -> String {
@@ -118,13 +144,13 @@ const COUNTED_MAX: i64 = 10_001;
 
 #[cfg(test)]
 mod tests {
-    use fhir::{Instant, ResourceType};
+    use fhir::Instant;
 
     use super::*;
 
     fn query(cursor: Option<Cursor>) -> HistoryQuery {
         let scope = HistoryScope::Type(ResourceType::PATIENT);
-        HistoryQuery { scope, since: None, at: None, count: 10, cursor }
+        HistoryQuery { scope, since: None, at: None, list: None, count: 10, cursor }
     }
 
     #[test]
@@ -137,6 +163,8 @@ mod tests {
         assert_eq!(open(&HistoryQuery { count: 3, ..own.clone() }, &key).unwrap(), 4711);
         let since = Some(Instant::from_micros(1));
         assert!(open(&HistoryQuery { since, ..own.clone() }, &key).is_err());
+        let list = fhir::ResourceId::parse("l").ok();
+        assert!(open(&HistoryQuery { list, ..own.clone() }, &key).is_err());
         assert!(open(&HistoryQuery { scope: HistoryScope::System, ..own.clone() }, &key).is_err());
         assert!(open(&own, &IndexKey::from_bytes([8; 16])).is_err());
     }

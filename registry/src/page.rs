@@ -71,6 +71,8 @@ pub struct HistoryQuery {
     pub since: Option<Instant>,
     /// Only versions that were current at some time of this range.
     pub at: Option<TimeRange>,
+    /// Only versions of the resources that this List refers to now.
+    pub list: Option<ResourceId>,
     /// At most so many versions a page.
     pub count: u32,
     /// Where the page starts.

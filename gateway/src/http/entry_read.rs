@@ -133,7 +133,9 @@ async fn plan_history(
     };
     let permit = permit(call, principal, &request).await?;
     let shown = Shown::Resources(part::of(query, Interaction::History, of)?);
-    let reading = Reading::History(history::parse(call, scope, query)?);
+    let asked = history::parse(call, scope, query)?;
+    history::expect_listing(&asked, principal)?;
+    let reading = Reading::History(asked);
     Ok(Planned { asked: Asked { permit, reading }, entry: entry.clone(), access, shown })
 }
 

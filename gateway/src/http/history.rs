@@ -2,15 +2,15 @@
 //!
 //! Newest first; `_since` by the time of the change, `_at` by the time in which a version was current, pages by an
 //! authenticated `_cursor`. Entries are the stored bytes of each version; a tombstone is an entry without a resource.
-//! Not here: `_list`, which is refused.
+//! `_list` narrows it to what a List refers to now, for callers who may search Lists.
 
 use actix_web::web::Path;
-use fhir::{Instant, ResourceType, Subset, TimeRange};
-use policy::AccessRequest;
+use fhir::{Instant, ResourceId, ResourceType, Subset, TimeRange};
+use policy::{AccessRequest, Principal};
 use registry::page::{Cursor, HistoryPage, HistoryQuery, HistoryScope};
 
 use super::bundle::{self, Method};
-use super::call::{Call, resource_key, resource_type};
+use super::call::{Call, refusal, resource_key, resource_type};
 use super::part;
 use super::reply::{self, Reply};
 use crate::access::{self, Access};
@@ -50,6 +50,7 @@ async fn history(call: Call, scope: HistoryScope, request: AccessRequest) -> Rep
     let (principal, permit) = call.permit(&request).await?;
     expect_versions(&scope)?;
     let query = parse(&call, scope, call.http.query_string())?;
+    expect_listing(&query, &principal)?;
     let page = call.app.store.history(&permit, &query).await?;
     let mut access = Access::of(&principal, Interaction::History, &call.request_id)
         .query(call.http.query_string());
@@ -120,6 +121,16 @@ pub(super) fn expect_versions(scope: &HistoryScope) -> Answered<()> {
     Ok(())
 }
 
+/// Whether the caller may ask what a List refers to, if that is asked.
+///
+/// # Errors
+/// 403, 405.
+pub(super) fn expect_listing(query: &HistoryQuery, principal: &Principal) -> Answered<()> {
+    let asked = query.list.as_ref().map(|_| AccessRequest::Search(ResourceType::LIST));
+    let denied = asked.and_then(|asked| policy::decide(principal, &asked).err());
+    denied.map_or(Ok(()), |deny| Err(refusal(&deny)))
+}
+
 /// What the parameters of a history ask for.
 ///
 /// # Errors
@@ -127,7 +138,7 @@ pub(super) fn expect_versions(scope: &HistoryScope) -> Answered<()> {
 pub(super) fn parse(call: &Call, scope: HistoryScope, text: &str) -> Answered<HistoryQuery> {
     let limits = &call.app.config.search;
     let count = limits.count_default;
-    let mut query = HistoryQuery { scope, since: None, at: None, count, cursor: None };
+    let mut query = HistoryQuery { scope, since: None, at: None, list: None, count, cursor: None };
     let mut seen = Vec::new();
     for (name, value) in registry::search::pairs(text)? {
         let wrong = |wanted: &str| {
@@ -147,6 +158,11 @@ pub(super) fn parse(call: &Call, scope: HistoryScope, text: &str) -> Answered<Hi
                 let wanted = "a date or time such as 2026-01-31, without a prefix";
                 let range = TimeRange::parse(&plus(&value));
                 query.at = Some(range.ok_or_else(|| wrong(wanted))?);
+            }
+            "_list" => {
+                let id = value.strip_prefix("List/").unwrap_or(&value);
+                let id = ResourceId::parse(id).map_err(|_| wrong("the id of a List"))?;
+                query.list = Some(id);
             }
             // The order of the standard, newest first, is the one that is done.
             "_sort" if value == "-_lastUpdated" => {}
@@ -180,11 +196,10 @@ fn plus(value: &str) -> String {
 
 fn refused(name: &str) -> Fault {
     let text = match name {
-        "_list" => "history of a list's members (_list) is not done".to_owned(),
         "_sort" => "history is sorted newest first: _sort=-_lastUpdated".to_owned(),
         _ => {
             let name: String = name.chars().filter(char::is_ascii_graphic).take(40).collect();
-            format!("history has no parameter {name}; it has _since, _at, _count")
+            format!("history has no parameter {name}; it has _since, _at, _list, _count")
         }
     };
     Fault::new(FaultKind::Invalid, text)

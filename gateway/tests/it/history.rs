@@ -120,12 +120,36 @@ fn next_of(bundle: &Value) -> Option<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_list_narrows_history_to_what_it_refers_to() {
+    let site = Site::start().await;
+    let (ada, eve) = (site.create(&patient("Ada")).await, site.create(&patient("Eve")).await);
+    let list = serde_json::json!({
+        "resourceType": "List", "status": "current", "mode": "working",
+        "entry": [{"item": {"reference": ada}}],
+    });
+    let list = site.create(&list).await;
+    let id = list.split_once('/').unwrap().1;
+
+    for (path, total) in [
+        (format!("/Patient/_history?_list={id}"), 1),
+        (format!("/_history?_list=List/{id}"), 1),
+        (format!("/{eve}/_history?_list={id}"), 0),
+        (format!("/{ada}/_history?_list={id}"), 1),
+        ("/Patient/_history?_list=none".to_owned(), 0),
+    ] {
+        let page = site.get(&path).await.expect(200).json();
+        assert_eq!(page["total"], total, "{path}: {page}");
+    }
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_history_does_not_do_is_refused_not_ignored() {
     let site = Site::start().await;
     let path = format!("/{}", site.create(&patient("Ada")).await);
 
     for query in [
-        "_list=42",
+        "_list=$current-problems",
         "name=Ada",
         "_sort=_lastUpdated",
         "_since=yesterday",

@@ -9,7 +9,7 @@ use super::known::khash;
 use super::read::{seen, stored};
 use crate::error::ReadError;
 use crate::hash::IndexKey;
-use crate::history::{Scope, condition, counted_max, open, seal, timed, times, total};
+use crate::history::{Scope, condition, counted_max, listed, open, seal, timed, times, total};
 use crate::page::{HistoryPage, HistoryQuery, HistoryScope};
 
 /// One page of history, on the snapshot of the connection.
@@ -25,7 +25,8 @@ pub(super) async fn history(
     };
     let before = open(query, index_key)?;
     let visible = condition(&scope, seen.as_deref(), permit);
-    let condition = timed(&visible, '$');
+    let listed = listed(query, seen.as_deref(), index_key);
+    let condition = timed(&visible, &listed, '$');
     let [since, until, from] = times(query);
 
     let count = format!(

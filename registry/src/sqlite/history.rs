@@ -8,7 +8,7 @@ use super::current::{Seen, current, id_of};
 use super::read::stored;
 use crate::error::ReadError;
 use crate::hash::IndexKey;
-use crate::history::{Scope, condition, counted_max, open, seal, timed, times, total};
+use crate::history::{Scope, condition, counted_max, listed, open, seal, timed, times, total};
 use crate::page::{HistoryPage, HistoryQuery, HistoryScope};
 
 /// One page of history.
@@ -24,7 +24,8 @@ pub(super) fn history(
     };
     let before = open(query, index_key)?;
     let visible = condition(&scope, seen.rids(), permit);
-    let condition = timed(&visible, '?');
+    let listed = listed(query, seen.rids(), index_key);
+    let condition = timed(&visible, &listed, '?');
     let [since, until, from] = times(query);
 
     let count = format!(

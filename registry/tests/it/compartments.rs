@@ -66,6 +66,7 @@ fn a_resource_of_several_patients_is_seen_by_each_of_them_only() {
             scope: HistoryScope::Instance(group.clone()),
             since: None,
             at: None,
+            list: None,
             count: 10,
             cursor: None,
         };

@@ -9,7 +9,7 @@ use crate::engines::on_each_engine;
 use crate::sets::{commit_one, delete, id, key, patient_permit, write};
 
 fn query(scope: HistoryScope, count: u32) -> HistoryQuery {
-    HistoryQuery { scope, since: None, at: None, count, cursor: None }
+    HistoryQuery { scope, since: None, at: None, list: None, count, cursor: None }
 }
 
 #[test]

@@ -62,6 +62,7 @@ fn reads_of_a_set_see_what_it_wrote() {
                 scope: HistoryScope::Type(ORGANIZATION),
                 since: None,
                 at: None,
+                list: None,
                 count: 10,
                 cursor: None,
             })),
