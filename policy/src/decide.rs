@@ -272,8 +272,11 @@ impl Reach {
 
     /// A patient gets the same answer whatever the id: an update would tell which ids are taken.
     fn update(&self, principal: &Principal, key: &ResourceKey) -> Result<Permit, Deny> {
-        if key.resource_type == ResourceType::AUDIT_EVENT || principal.has_role(Role::Patient) {
+        if key.resource_type == ResourceType::AUDIT_EVENT {
             return Err(Deny::NotOffered);
+        }
+        if principal.has_role(Role::Patient) {
+            return Err(Deny::Forbidden(Reason::Role));
         }
         let mut permit = self.instance(principal, Right::Update, key)?;
         let one = TypeSet::one(key.resource_type);

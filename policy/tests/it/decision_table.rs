@@ -108,9 +108,8 @@ fn table(caller: Caller, words: &[Word], request: &AccessRequest) -> Expected {
         AccessRequest::SearchSystem | AccessRequest::HistorySystem => on('s', "*"),
         AccessRequest::Create(rt) if rt.name() == "AuditEvent" => NotOffered,
         AccessRequest::Create(rt) => visible(of_type(on('c', rt.name()), rt.name()), caller, words),
-        AccessRequest::Update(key) if is_patient || key.resource_type.name() == "AuditEvent" => {
-            NotOffered
-        }
+        AccessRequest::Update(key) if key.resource_type.name() == "AuditEvent" => NotOffered,
+        AccessRequest::Update(_) if is_patient => Forbidden,
         AccessRequest::Patch(key) if key.resource_type.name() == "AuditEvent" => NotOffered,
         AccessRequest::Update(key) | AccessRequest::Patch(key) => {
             visible(instance(on('u', key.resource_type.name()), key), caller, words)
