@@ -49,6 +49,14 @@ pub struct Operation {
     pub full_url: Option<String>,
 }
 
+impl Operation {
+    /// The deletion of a resource at this version.
+    pub(crate) fn deletion(key: ResourceKey, version: VersionId, entry: usize) -> Self {
+        let if_match = Some(IfMatch::OneOf(vec![version]));
+        Self { verb: Verb::Delete { key, if_match }, entry, full_url: None }
+    }
+}
+
 /// A write as the client asks for it.
 #[derive(Clone, Debug)]
 pub enum Verb {
@@ -191,15 +199,26 @@ impl Submission {
     pub fn transaction(posted: PostedBundle, base: &str, request_id: &str) -> Answered<Self> {
         let entries = posted.entries.into_iter();
         let operations = entries.map(|entry| entry.and_then(PostedEntry::interaction));
-        Ok(Self {
-            document: Some(posted.document),
+        let operations = operations.collect::<Answered<_>>()?;
+        Ok(Self::of_entries(posted.document, operations, base, request_id))
+    }
+
+    /// What a transaction does, when that is known.
+    pub(crate) fn of_entries(
+        document: Arc<Tree>,
+        operations: Vec<Operation>,
+        base: &str,
+        request_id: &str,
+    ) -> Self {
+        Self {
+            document: Some(document),
             is_bundle: true,
-            operations: operations.collect::<Answered<_>>()?,
+            operations,
             base: base.to_owned(),
             request_id: request_id.to_owned(),
             idempotency: None,
             reads: Vec::new(),
-        })
+        }
     }
 
     /// Deletions of resources at these versions, all or none.
@@ -208,10 +227,7 @@ impl Submission {
         base: &str,
         request_id: &str,
     ) -> Self {
-        let delete = |(key, version)| {
-            let if_match = Some(IfMatch::OneOf(vec![version]));
-            Operation { verb: Verb::Delete { key, if_match }, entry: 0, full_url: None }
-        };
+        let delete = |(key, version)| Operation::deletion(key, version, 0);
         Self {
             document: None,
             is_bundle: false,
@@ -230,15 +246,7 @@ impl Submission {
         base: &str,
         request_id: &str,
     ) -> Self {
-        Self {
-            document: Some(document),
-            is_bundle: true,
-            operations: vec![operation],
-            base: base.to_owned(),
-            request_id: request_id.to_owned(),
-            idempotency: None,
-            reads: Vec::new(),
-        }
+        Self::of_entries(document, vec![operation], base, request_id)
     }
 
     /// Gives each read of a transaction its permit.

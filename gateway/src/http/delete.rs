@@ -48,11 +48,10 @@ pub async fn delete_where(call: Call, path: Path<String>) -> Reply {
         return Err(Fault::not_allowed("DELETE needs an id or search criteria", OF_TYPE));
     }
     let if_match = etag::if_match(&call.http)?;
-    if if_match.is_none() && call.app.config.search.delete_matches_max > 1 {
-        let found = matches(&call, &principal, resource_type, &query).await?;
-        if found.len() > 1 {
-            return delete_all(&call, &principal, resource_type, &query, found).await;
-        }
+    if if_match.is_none()
+        && let Some(count) = several(&call, &principal, resource_type, &query).await?
+    {
+        return Ok(reply::json(&call, 200, told(count, &call)));
     }
     let verb = Verb::DeleteWhere { resource_type, query, if_match };
     let submission = Submission::single(verb, None, &call.bases(), &call.request_id).await?;
@@ -60,40 +59,51 @@ pub async fn delete_where(call: Call, path: Path<String>) -> Reply {
     Ok(answer(&call, written.version))
 }
 
-/// Deletes these or, when one of them changes meanwhile, those that match then.
-async fn delete_all(
+/// Deletes all that match, where that is more than one and so many may go at once; those that match then, when one of
+/// them changes meanwhile. Gives their number; `None` when nothing was done, because at most one matches.
+///
+/// # Errors
+/// As [`delete_where`].
+pub(super) async fn several(
     call: &Call,
     principal: &Principal,
     of: ResourceType,
     query: &str,
-    mut found: Vec<(ResourceKey, VersionId)>,
-) -> Reply {
+) -> Answered<Option<usize>> {
     let mut attempt = 0;
     loop {
+        let found = matches(call, principal, of, query).await?;
         let count = found.len();
+        if count < 2 {
+            return Ok(None);
+        }
         let submission = Submission::deletions(found.into_iter(), &call.bases(), &call.request_id);
         match call.submit(submission, principal).await {
-            Ok(_) => {
-                let text = format!("{count} resources were deleted");
-                let body = outcome::of_success(&text, &call.request_id);
-                return Ok(reply::json(call, 200, body));
-            }
-            Err(fault) if fault.status() == 412 && attempt < ATTEMPTS_MAX => {
-                attempt += 1;
-                found = matches(call, principal, of, query).await?;
-            }
+            Ok(_) => return Ok(Some(count)),
+            Err(fault) if fault.status() == 412 && attempt < ATTEMPTS_MAX => attempt += 1,
             Err(fault) => return Err(fault),
         }
     }
 }
 
-/// What the criteria match, at most as many as may be deleted.
-async fn matches(
+/// Says that several were deleted.
+pub(super) fn told(count: usize, call: &Call) -> Vec<u8> {
+    outcome::of_success(&format!("{count} resources were deleted"), &call.request_id)
+}
+
+/// What the criteria match, at most as many as may be deleted; nothing where only one may, which the commit finds.
+///
+/// # Errors
+/// 400, 403; 412 when more match.
+pub(super) async fn matches(
     call: &Call,
     principal: &Principal,
     of: ResourceType,
     query: &str,
 ) -> Answered<Vec<(ResourceKey, VersionId)>> {
+    if call.app.config.search.delete_matches_max < 2 {
+        return Ok(Vec::new());
+    }
     let permit = policy::decide(principal, &AccessRequest::Match(of));
     let permit = permit.map_err(|deny| refusal(&deny))?;
     let invalid = |text: String| Fault::new(FaultKind::Invalid, text);
@@ -150,4 +160,4 @@ const RESULTS: [&str; 9] = [
     "_cursor",
 ];
 /// How often matches are looked for again.
-const ATTEMPTS_MAX: u32 = 3;
+pub(super) const ATTEMPTS_MAX: u32 = 3;

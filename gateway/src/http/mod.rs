@@ -11,6 +11,7 @@ pub mod call;
 pub mod capability;
 pub mod create;
 pub mod delete;
+mod deletions;
 pub mod entry_read;
 pub mod etag;
 pub mod explain;

@@ -17,6 +17,8 @@ use policy::{AccessRequest, Principal};
 
 use super::bundle::Writer;
 use super::call::Call;
+use super::delete::{self, ATTEMPTS_MAX};
+use super::deletions;
 use super::entry_read;
 use super::line;
 use super::operation::invoked;
@@ -58,15 +60,41 @@ async fn transaction(
     base: &str,
     principal: &Principal,
 ) -> Reply {
-    let mut shown = Vec::with_capacity(posted.entries.len());
     let mut entries = Vec::with_capacity(posted.entries.len());
     for entry in posted.entries {
         let (operation, labels) = invoked::in_transaction(call, entry?).await?;
-        shown.push(if labels { Shown::Labels } else { Shown::Itself });
-        entries.push(Ok(PostedEntry::Interaction(operation)));
+        entries.push((operation, if labels { Shown::Labels } else { Shown::Itself }));
     }
-    let posted = PostedBundle { entries, ..posted };
-    let submission = Submission::transaction(posted, base, &call.request_id)?;
+    let looks_up = entries.iter().any(|(operation, _)| deletions::may_spread(call, operation));
+    let (document, mut attempt) = (posted.document, 0);
+    loop {
+        match once(call, &document, &entries, base, principal).await {
+            // What was to be deleted has changed meanwhile: what matches now goes.
+            Err(fault) if fault.status() == 412 && looks_up && attempt < ATTEMPTS_MAX => {
+                attempt += 1;
+            }
+            done => return done,
+        }
+    }
+}
+
+async fn once(
+    call: &Call,
+    document: &Arc<Tree>,
+    entries: &[(Operation, Shown)],
+    base: &str,
+    principal: &Principal,
+) -> Reply {
+    let (mut parts, mut shown) = (Vec::with_capacity(entries.len()), Vec::new());
+    for (operation, how) in entries {
+        let spread = deletions::spread(call, principal, operation, &mut parts).await;
+        spread.map_err(|fault| fault.at(&format!("Bundle.entry[{}]", operation.entry)))?;
+        let new = &parts[shown.len()..];
+        shown.extend(new.iter().map(|part| part.deletions.map_or(*how, Shown::Deletions)));
+    }
+    let operations = parts.into_iter().map(|part| part.operation).collect();
+    let submission =
+        Submission::of_entries(Arc::clone(document), operations, base, &call.request_id);
     let mut reads = Vec::with_capacity(submission.operations().len());
     for operation in submission.operations() {
         reads.push(match &operation.verb {
@@ -84,7 +112,10 @@ async fn transaction(
     let mut out = Writer::new("transaction-response", None);
     for ((read, written), shown) in reads.into_iter().zip(&outcome.entries).zip(shown) {
         let answer = match (read, left.get()) {
-            (None, _) => shown.of_written(written, base, call),
+            (None, _) => match shown.of_written(written, base, call) {
+                Some(answer) => answer,
+                None => continue,
+            },
             (Some(_), 0) => EntryAnswer::refused(&full(), &call.request_id),
             (Some(read), _) => {
                 let answer = match replies.next() {
@@ -109,16 +140,22 @@ enum Shown {
     Itself,
     /// By the labels of its resource: an operation `$meta…`.
     Labels,
+    /// As this many deletions; not at all when they are told by another.
+    Deletions(usize),
 }
 
 impl Shown {
-    fn of_written(self, written: &Written, base: &str, call: &Call) -> EntryAnswer {
-        let answer = EntryAnswer::of(written, first_base(base), call);
-        let labels = match self {
-            Self::Itself => return answer,
-            Self::Labels => invoked::labels(&written.body().unwrap_or_default()),
+    fn of_written(self, written: &Written, base: &str, call: &Call) -> Option<EntryAnswer> {
+        let answer = match self {
+            Self::Deletions(0) => return None,
+            Self::Deletions(count) => return Some(EntryAnswer::of_deletions(count, call)),
+            Self::Itself | Self::Labels => EntryAnswer::of(written, first_base(base), call),
         };
-        EntryAnswer { full_url: None, resource: labels.ok(), ..answer }
+        if let Self::Itself = self {
+            return Some(answer);
+        }
+        let labels = invoked::labels(&written.body().unwrap_or_default());
+        Some(EntryAnswer { full_url: None, resource: labels.ok(), ..answer })
     }
 
     fn of_read(self, answer: EntryAnswer) -> Answered<EntryAnswer> {
@@ -174,6 +211,13 @@ async fn one(
         let answer = entry_read::read(call, read, principal).await;
         let place = format!("Bundle.entry[{}]", operation.entry);
         return answer.map_err(|fault| fault.at(&place)).and_then(|answer| counted(answer, left));
+    }
+    if let Verb::DeleteWhere { resource_type, query, if_match: None } = &operation.verb {
+        let several = delete::several(call, principal, *resource_type, query).await;
+        let place = format!("Bundle.entry[{}]", operation.entry);
+        if let Some(count) = several.map_err(|fault| fault.at(&place))? {
+            return Ok(EntryAnswer::of_deletions(count, call));
+        }
     }
     let submission =
         Submission::batch_entry(Arc::clone(document), operation, base, &call.request_id);
@@ -245,6 +289,15 @@ impl EntryAnswer {
         }
         response.push('}');
         Self { full_url, resource, response: response.into_bytes() }
+    }
+
+    /// Several resources were deleted, as a request of its own is answered.
+    fn of_deletions(count: usize, call: &Call) -> Self {
+        let mut response =
+            format!("{{\"status\":\"{}\",\"outcome\":", status_line(200)).into_bytes();
+        response.extend_from_slice(&delete::told(count, call));
+        response.push(b'}');
+        Self { full_url: None, resource: None, response }
     }
 
     /// What the handler of an operation answered.

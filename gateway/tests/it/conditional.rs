@@ -110,6 +110,54 @@ async fn several_matches_are_deleted_together_where_that_is_configured() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn bundles_delete_as_many_matches_as_a_request_of_its_own() {
+    let site = Site::start_with(|config| config.search.delete_matches_max = 3).await;
+    let make = async |value: &str, count: usize| {
+        for _ in 0..count {
+            site.create(&identified(value)).await;
+        }
+    };
+    let delete = |value: &str| json!({"request": {"method": "DELETE", "url": format!("Patient?identifier=urn:mrn|{value}")}});
+    let bundle = |kind: &str, entries: Vec<serde_json::Value>| json!({"resourceType": "Bundle", "type": kind, "entry": entries});
+    let create =
+        json!({"resource": identified("new"), "request": {"method": "POST", "url": "Patient"}});
+    let statuses = |answer: &serde_json::Value| -> Vec<String> {
+        let entries = answer["entry"].as_array().unwrap().iter();
+        entries.map(|entry| entry["response"]["status"].as_str().unwrap().to_owned()).collect()
+    };
+
+    make("7", 3).await;
+    make("8", 1).await;
+    let batch = bundle("batch", vec![delete("7"), delete("8"), delete("none")]);
+    let answer = site.post("", &batch).await.expect(200).json();
+    assert_eq!(statuses(&answer), ["200 OK", "204 No Content", "204 No Content"]);
+    let told = &answer["entry"][0]["response"]["outcome"]["issue"][0]["diagnostics"];
+    assert_eq!(told, "3 resources were deleted");
+    assert_eq!(site.count("Patient").await, 0);
+
+    make("7", 3).await;
+    make("8", 2).await;
+    let both =
+        bundle("transaction", vec![create.clone(), delete("7"), create.clone(), delete("8")]);
+    let answer = site.post("", &both).await.expect(200).json();
+    assert_eq!(statuses(&answer), ["201 Created", "200 OK", "201 Created", "200 OK"]);
+    assert_eq!(site.count("Patient").await, 2);
+    assert_eq!(site.count("Patient?identifier=urn:mrn|new").await, 2);
+
+    // More than are allowed, or one twice: the whole transaction is refused.
+    make("9", 4).await;
+    make("7", 2).await;
+    let refused =
+        site.post("", &bundle("transaction", vec![create.clone(), delete("7"), delete("9")])).await;
+    assert_eq!(refused.expect(412).issue().1, "Bundle.entry[2]");
+    site.post("", &bundle("transaction", vec![delete("7"), delete("7")])).await.expect(400);
+    let answer = site.post("", &bundle("batch", vec![delete("9"), delete("7")])).await.expect(200);
+    assert_eq!(statuses(&answer.json()), ["412 Precondition Failed", "200 OK"]);
+    assert_eq!(site.count("Patient").await, 6);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn if_match_holds_for_every_write_and_any_tag_of_a_list() {
     let site = Site::start().await;
     let path = format!("/{}", site.create(&identified("7")).await);
