@@ -1,7 +1,8 @@
 //! Binary: content as it is, not wrapped in a resource (FHIR R4 binary.html#rest).
 //!
 //! A read that does not name a FHIR media type gets the bytes under `Binary.contentType`; a body of another media type
-//! becomes the content of a Binary. `X-Security-Context` is `Binary.securityContext`, both ways.
+//! becomes the content of a Binary. `X-Security-Context` is `Binary.securityContext`, both ways: new content that comes
+//! without it stays whose the old was.
 //! What is stored and sealed is the resource, its content in base64. Not here: the interactions (`read`, `create`, …).
 
 use actix_web::HttpRequest;
@@ -9,7 +10,7 @@ use actix_web::http::header::{self, ACCEPT, CONTENT_TYPE, HeaderName, HeaderValu
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use fhir::{Node, ResourceId, ResourceType, Tree, write_json_string};
+use fhir::{Node, ParsedReference, ResourceId, ResourceType, Tree, write_json_string};
 
 use super::call::Call;
 use super::reply;
@@ -66,13 +67,46 @@ pub(super) fn is_content(request: &HttpRequest, of: ResourceType) -> bool {
     of == ResourceType::BINARY && named.is_some_and(|named| !is_fhir(&media(named)))
 }
 
-/// The Binary that content becomes.
+/// The security context that a write of content names: whole JSON of `Binary.securityContext`, empty for none.
 ///
 /// # Errors
-/// 400 when media type or security context cannot be kept.
+/// 400 for what is no reference to a resource.
+pub(super) fn named_context(request: &HttpRequest, bases: &str) -> Answered<Option<Vec<u8>>> {
+    let wrong = || {
+        let text = "X-Security-Context is a reference such as Patient/1, or empty for none";
+        Fault::new(FaultKind::Invalid, text).at("http.X-Security-Context")
+    };
+    let Some(value) = request.headers().get(SECURITY_CONTEXT) else { return Ok(None) };
+    let context = value.to_str().map_err(|_| wrong())?.trim();
+    if context.is_empty() {
+        return Ok(Some(Vec::new()));
+    }
+    match ParsedReference::parse(context, bases) {
+        _ if context.len() > CONTEXT_BYTES_MAX => return Err(wrong()),
+        ParsedReference::Local { .. } | ParsedReference::Absolute { key: Some(_), .. } => {}
+        _ => return Err(wrong()),
+    }
+    let mut json = b"{\"reference\":".to_vec();
+    write_json_string(context, &mut json);
+    json.push(b'}');
+    Ok(Some(json))
+}
+
+/// The security context of a stored Binary, as [`named_context`] gives it.
+pub(super) fn context_of(body: &Bytes) -> Vec<u8> {
+    let tree = Tree::parse(body.to_vec()).ok();
+    let context = tree.as_ref().and_then(|tree| tree.root().get("securityContext"));
+    context.map(|context| context.raw().to_vec()).unwrap_or_default()
+}
+
+/// The Binary that content becomes, with the JSON of its security context.
+///
+/// # Errors
+/// 400 when the media type cannot be kept.
 pub(super) fn wrapped(
     request: &HttpRequest,
     id: Option<&ResourceId>,
+    context: &[u8],
     content: &[u8],
 ) -> Answered<Vec<u8>> {
     let text = |name: HeaderName| request.headers().get(name).map(HeaderValue::to_str).transpose();
@@ -88,13 +122,9 @@ pub(super) fn wrapped(
     }
     out.extend_from_slice(b",\"contentType\":");
     write_json_string(media, &mut out);
-    if let Some(context) = text(SECURITY_CONTEXT).map_err(unreadable)? {
-        if context.len() > CONTEXT_BYTES_MAX {
-            return Err(Fault::new(FaultKind::Invalid, "X-Security-Context is too long"));
-        }
-        out.extend_from_slice(b",\"securityContext\":{\"reference\":");
-        write_json_string(context, &mut out);
-        out.push(b'}');
+    if !context.is_empty() {
+        out.extend_from_slice(b",\"securityContext\":");
+        out.extend_from_slice(context);
     }
     if !content.is_empty() {
         out.extend_from_slice(b",\"data\":\"");

@@ -130,8 +130,18 @@ impl Call {
         if !binary::is_content(&self.http, of) {
             return self.json_body(payload, bytes_max).await;
         }
-        let content = self.body(payload, binary::content_bytes_max(bytes_max)).await?;
-        binary::wrapped(&self.http, id, &content)
+        let context = binary::named_context(&self.http, &self.bases())?.unwrap_or_default();
+        let content = self.content(payload).await?;
+        binary::wrapped(&self.http, id, &context, &content)
+    }
+
+    /// The body of a write of content alone.
+    ///
+    /// # Errors
+    /// As [`Call::body`].
+    pub async fn content(&self, payload: web::Payload) -> Answered<Vec<u8>> {
+        let bytes_max = self.app.config.server.body_bytes_max;
+        self.body(payload, binary::content_bytes_max(bytes_max)).await
     }
 
     /// The call that an entry of this bundle is: an operation invoked by the same caller. Its answer is JSON, as a part of

@@ -92,3 +92,70 @@ async fn content_beyond_the_limit_is_refused_and_hidden_content_is_absent() {
     assert_eq!(hidden.expect(404).issue().0, "not-found");
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_content_stays_whose_the_old_was_until_it_says_otherwise() {
+    let site = Site::start().await;
+    site.put("/Patient/ada", &json!({"resourceType": "Patient", "id": "ada"})).await.expect(201);
+    let put = async |context: Option<&str>, content: &'static str| {
+        let mut request = site.request(Method::PUT, "/Binary/b").header(TYPE, "text/plain");
+        if let Some(context) = context {
+            request = request.header("x-security-context", context);
+        }
+        Answer::of(request.body(content)).await
+    };
+    let reader = site.token_of(policy::Role::Patient, Some("ada"));
+
+    let owned = format!("{}/fhir/R4/Patient/ada", site.root);
+    put(Some(&owned), "one").await.expect(201);
+    let kept = put(None, "two").await.expect(200).json();
+
+    assert_eq!(kept["securityContext"]["reference"], owned.as_str());
+    let seen = Answer::of(site.request_as(&reader, Method::GET, "/Binary/b")).await.expect(200);
+    assert_eq!(seen.text(), "two");
+    let request = site.request(Method::PUT, "/Binary/b").header(TYPE, "text/plain");
+    Answer::of(request.header("if-match", "W/\"1\"").body("late")).await.expect(412);
+    // Only a word of its own takes it away.
+    let freed = put(Some(""), "three").await.expect(200).json();
+    assert!(freed["securityContext"].is_null(), "{freed}");
+    Answer::of(site.request_as(&reader, Method::GET, "/Binary/b")).await.expect(404);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_security_context_that_is_no_reference_is_refused() {
+    let site = Site::start().await;
+    for context in ["foo", "#p", "Patient?identifier=1", "urn:uuid:x", "Foo/1", "Patient/"] {
+        let request = site.request(Method::POST, "/Binary").header(TYPE, PDF);
+        let request = request.header("x-security-context", context).body("x");
+        let refused = Answer::of(request).await.expect(400);
+        assert_eq!(
+            refused.issue(),
+            ("invalid".into(), "http.X-Security-Context".into()),
+            "{context}"
+        );
+    }
+    let request = site.request(Method::PUT, "/Binary?_id=b").header(TYPE, PDF).body("x");
+    Answer::of(request).await.expect(400);
+    assert_eq!(site.count("Binary").await, 0);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn content_sent_at_once_by_many_never_loses_its_patient() {
+    let site = Site::start().await;
+    let request = site.request(Method::PUT, "/Binary/b").header(TYPE, PDF);
+    Answer::of(request.header("x-security-context", "Patient/ada").body("x")).await.expect(201);
+
+    let sends = (0..8).map(|at| {
+        let request = site.request(Method::PUT, "/Binary/b").header(TYPE, PDF);
+        Answer::of(request.body(at.to_string()))
+    });
+    let answers = futures::future::join_all(sends).await;
+
+    let stored = answers.iter().filter(|answer| answer.status == 200).count();
+    assert!(stored > 0, "{:?}", answers.iter().map(|answer| answer.status).collect::<Vec<_>>());
+    let last = read(&site, "/Binary/b", JSON).await.expect(200).json();
+    assert_eq!(last["securityContext"]["reference"], "Patient/ada");
+    site.stop().await;
+}
