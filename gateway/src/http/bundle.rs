@@ -4,6 +4,8 @@
 //! because FHIR forbids empty arrays.
 //! Not here: bundles that come in (`fhir::bundle`).
 
+use std::collections::HashSet;
+
 use fhir::{ResourceKey, VersionId, write_json_string};
 use registry::page::{HitMode, StoredVersion};
 use registry::write_set::Action;
@@ -37,6 +39,8 @@ impl Method {
 pub struct Writer {
     out: Vec<u8>,
     part: Part,
+    /// `fullUrl` of each entry of a response so far.
+    answered: HashSet<String>,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -56,7 +60,7 @@ impl Writer {
         if let Some(total) = total {
             out.extend_from_slice(format!(",\"total\":{total}").as_bytes());
         }
-        Self { out, part: Part::Head }
+        Self { out, part: Part::Head, answered: HashSet::new() }
     }
 
     /// Adds a link. All links come before the first entry.
@@ -80,10 +84,10 @@ impl Writer {
         });
     }
 
-    /// Adds an OperationOutcome about the search itself.
+    /// Adds an OperationOutcome about the search itself. It is stored nowhere, so its `fullUrl` is a new UUID.
     pub fn outcome(&mut self, body: &[u8]) {
         self.part(Part::Entries, b",\"entry\":[");
-        self.text("{\"resource\":");
+        self.text(&format!("{{\"fullUrl\":\"urn:uuid:{}\",\"resource\":", uuid::Uuid::now_v7()));
         self.out.extend_from_slice(body);
         self.text(",\"search\":{\"mode\":\"outcome\"}}");
     }
@@ -116,11 +120,12 @@ impl Writer {
         ));
     }
 
-    /// Adds an entry of a batch or transaction response; `response` is its `response` object.
+    /// Adds an entry of a batch or transaction response; `response` is its `response` object. Of several entries about
+    /// one resource the first has the `fullUrl`, which must not be there twice (FHIR R4 bundle.html, rule bdl-7).
     pub fn response(&mut self, full_url: Option<&str>, resource: Option<&[u8]>, response: &[u8]) {
         self.part(Part::Entries, b",\"entry\":[");
         self.text("{");
-        if let Some(full_url) = full_url {
+        if let Some(full_url) = full_url.filter(|url| self.answered.insert((*url).to_owned())) {
             self.text("\"fullUrl\":");
             write_json_string(full_url, &mut self.out);
             self.text(",");
