@@ -184,7 +184,7 @@ fn in_summary(def: &TypeDef) -> u128 {
 /// What every part has: what must be there, and without which the rest might be read as its opposite.
 fn always(def: &TypeDef) -> u128 {
     let bit = |name| def.find(name).map_or(0, |property| 1_u128 << property.slot);
-    def.required | bit("modifierExtension") | bit("implicitRules")
+    def.required | bit(MODIFIERS) | bit("implicitRules")
 }
 
 fn resource(
@@ -209,7 +209,7 @@ fn resource(
             && keeps(property.slot)
         {
             let is_required = def.required & (1 << property.slot) != 0;
-            keep(member, property.of, in_depth, is_required, out);
+            keep(member, property.of, in_depth && key != MODIFIERS, is_required, out);
         }
     }
     if !has_meta {
@@ -298,7 +298,7 @@ fn object(node: Node<'_>, id: TypeId, out: &mut Vec<u8>) -> bool {
         let key = member.key().unwrap_or_default();
         let Some(property) = def.find(key.strip_prefix('_').unwrap_or(key)) else { continue };
         let is_required = def.required & (1 << property.slot) != 0;
-        if matches!(key, "id" | "extension") {
+        if matches!(key, "id" | "extension" | MODIFIERS) {
             keep(member, property.of, false, is_required, out);
         } else if in_summary(def) & (1 << property.slot) != 0 {
             keep(member, property.of, true, is_required, out);
@@ -317,6 +317,8 @@ fn name(key: &str, out: &mut Vec<u8>) {
     out.push(b':');
 }
 
+/// Kept whole wherever it stands: without its value it would say nothing.
+const MODIFIERS: &str = "modifierExtension";
 /// Names that `_elements` may have.
 const ELEMENTS_MAX: usize = 64;
 /// The tag of resources that are not whole.
