@@ -144,10 +144,11 @@ impl<'v> Walk<'v> {
         self.findings.borrow().len() >= FINDINGS_MAX
     }
 
-    /// Adds a finding, unless the same has been said of the same place.
+    /// Adds a finding, unless the same has been said of the same place. What is no error leaves room for errors.
     pub(crate) fn report(&self, finding: Finding) {
         let mut findings = self.findings.borrow_mut();
-        if findings.len() < FINDINGS_MAX && !findings.contains(&finding) {
+        let most = if finding.is_error() { FINDINGS_MAX } else { FINDINGS_MAX / 2 };
+        if findings.len() < most && !findings.contains(&finding) {
             findings.push(finding);
         }
     }

@@ -223,3 +223,82 @@ async fn profiles_and_packages_of_a_folder_are_known() {
     let refused = gateway::validation::Validation::open(Some(folder.path())).err().unwrap();
     assert!(refused.contains("cut.tgz"), "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_own_bundles_pass_our_own_validation() {
+    let site = Site::start().await;
+    let div = "<div xmlns=\"http://www.w3.org/1999/xhtml\">x</div>";
+    let mut patient =
+        json!({"resourceType": "Patient", "id": "p", "text": {"status": "generated", "div": div}});
+    site.put("/Patient/p", &patient).await.expect(201);
+    patient["active"] = json!(true);
+    let get = |url: &str| json!({"request": {"method": "GET", "url": url}});
+    let put = json!({"resource": patient, "request": {"method": "PUT", "url": "Patient/p"}});
+    let transaction = json!({"resourceType": "Bundle", "type": "transaction", "entry": [
+        get("Patient/p"), put, get("Patient/p"), get("Patient?_id=p"), get("Patient/p/_history")]});
+    let batch = json!({"resourceType": "Bundle", "type": "batch", "entry": [get("Patient/p"), get("Patient/p"), get("Patient/none")]});
+
+    let lenient =
+        site.request(Method::GET, "/Patient?colour=red").header("prefer", "handling=lenient");
+    let answers = [
+        Answer::of(lenient).await,
+        site.post("", &transaction).await,
+        site.post("", &batch).await,
+        site.get("/Patient/p/_history").await,
+        site.get("/Patient/p/$everything").await,
+    ];
+
+    for answer in answers {
+        let bundle = answer.expect(200).json();
+        let wrong: Vec<String> = validated(&site, "/Bundle/$validate", &bundle).await;
+        let errors: Vec<&String> =
+            wrong.iter().filter(|issue| issue.starts_with("error")).collect();
+        assert!(errors.is_empty(), "{errors:?} of {bundle}");
+    }
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_rule_is_told_in_the_words_of_the_standard_and_with_what_breaks_it() {
+    let site = Site::start().await;
+    let div = "<div xmlns=\"http://www.w3.org/1999/xhtml\">x<script>alert(1)</script></div>";
+    let told = async |body: Value| {
+        let answer = site.post("/Patient/$validate", &body).await.expect(200).json();
+        let issues = answer["issue"].as_array().unwrap().iter();
+        let errors = issues.filter(|issue| issue["severity"] == "error");
+        errors.map(|issue| issue["diagnostics"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+
+    let script =
+        told(json!({"resourceType": "Patient", "text": {"status": "generated", "div": div}})).await;
+    let contact = told(json!({"resourceType": "Patient", "contact": [{"gender": "male"}]})).await;
+
+    assert_eq!(script.len(), 1, "{script:?}");
+    assert!(script[0].contains("basic html formatting elements"), "{script:?}");
+    assert!(script[0].contains("<script>"), "{script:?}");
+    assert_eq!(
+        contact,
+        [
+            "rule pat-1 of the standard is not met: SHALL at least contain a contact's details or a reference to an organization"
+        ]
+    );
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resource_with_hundreds_of_contained_ones_is_stored_where_rules_are_enforced() {
+    let site = Site::start_with(|config| config.validation.level = Level::Base).await;
+    let contained: Vec<Value> = (0..1_000)
+        .map(|at| json!({"resourceType": "Organization", "id": format!("o{at}"), "name": "x"}))
+        .collect();
+    let links: Vec<Value> = (0..1_000).map(|at| json!({"reference": format!("#o{at}")})).collect();
+    let mut patient =
+        json!({"resourceType": "Patient", "contained": contained, "generalPractitioner": links});
+
+    site.post("/Patient", &patient).await.expect(201);
+
+    patient["generalPractitioner"].as_array_mut().unwrap().pop();
+    let refused = site.post("/Patient", &patient).await.expect(422).json();
+    assert_eq!(issues(&refused), ["error invariant Patient.contained[999]"]);
+    site.stop().await;
+}
