@@ -57,9 +57,8 @@ fn roles(claims: Node<'_>, name: &str) -> Result<Vec<Role>, TokenFault> {
 
 /// `Practitioner/1`, relative or under one of our own bases.
 fn own_key(user: &str, bases: &[String]) -> Option<ResourceKey> {
-    let under = |base: &String| user.strip_prefix(base.trim_end_matches('/'))?.strip_prefix('/');
-    let relative = bases.iter().find_map(under).unwrap_or(user);
-    ResourceKey::parse(relative).ok()
+    let under = |base: &String| ResourceKey::parse(fhir::below_base(user, base)?).ok();
+    ResourceKey::parse(user).ok().or_else(|| bases.iter().find_map(under))
 }
 
 const SUBJECT_BYTES_MAX: usize = 256;

@@ -319,14 +319,8 @@ fn rows_of(resource: &Indexed<'_>, key: &IndexKey, params: &SearchParams) -> (In
     let Some(node) = resource.content else { return (rows, false) };
     let mut bases = HashSet::new();
     bases_in(node, &mut bases);
-    // Which of them were ours when it was written, is not recorded: each, or all of one server, or all.
     let all: Vec<String> = bases.into_iter().collect();
-    let server = |base: &str| base.split('/').take(3).collect::<Vec<_>>().join("/");
-    let of_server = |one: &String| {
-        let same = all.iter().filter(|base| server(base) == server(one));
-        same.map(String::as_str).collect::<Vec<_>>().join(" ")
-    };
-    let tried = all.iter().cloned().chain(all.iter().map(of_server)).chain([all.join(" ")]);
+    let tried = all.iter().cloned().chain(servers_bases(&all));
     for base in tried {
         let others = index_rows_with(node, of, &base, key, params);
         if is_listed(&others) {
@@ -334,6 +328,23 @@ fn rows_of(resource: &Indexed<'_>, key: &IndexKey, params: &SearchParams) -> (In
         }
     }
     (rows, false)
+}
+
+/// Bases that may have been ours when a content was written, which is not recorded: those of each set of servers.
+fn servers_bases(bases: &[String]) -> Vec<String> {
+    let server = |base: &str| base.split('/').take(3).collect::<Vec<_>>().join("/");
+    let mut servers: Vec<String> = bases.iter().map(|base| server(base)).collect();
+    servers.sort();
+    servers.dedup();
+    servers.truncate(SERVERS_MAX);
+    let of_set = |set: usize| {
+        let is_in = |base: &&String| {
+            let at = servers.binary_search(&server(base));
+            at.is_ok_and(|at| set & (1 << at) != 0)
+        };
+        bases.iter().filter(is_in).map(String::as_str).collect::<Vec<_>>().join(" ")
+    };
+    (1..1_usize << servers.len()).map(of_set).collect()
 }
 
 /// Base URLs of a FHIR gateway's that texts begin with: those that end in `/fhir` or `/fhir/R4`.
@@ -375,5 +386,7 @@ const TABLES: usize = IndexTable::ALL.len();
 const GROUPS: usize = 1 << 14;
 /// Groups whose differences are told row by row.
 const GROUPS_TOLD_MAX: usize = 32;
+/// Servers whose sets are tried.
+const SERVERS_MAX: usize = 5;
 /// Base URLs that one content is tried with.
 const BASES_MAX: usize = 16;

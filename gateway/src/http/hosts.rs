@@ -75,7 +75,7 @@ impl Hosts {
                 continue;
             }
             for path in PATHS {
-                bases.extend([root, path, " "]);
+                bases.extend([root.as_str(), path, " "]);
             }
         }
         bases

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod access;
+mod bases;
 mod binary;
 mod bundle;
 mod capability;

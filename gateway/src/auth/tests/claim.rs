@@ -178,6 +178,7 @@ fn a_user_of_another_server_is_no_user_of_ours() {
     for own in [
         "Practitioner/a",
         "https://h1.example/fhir/Practitioner/a",
+        "https://h1.example/fhir/R4/Practitioner/a",
         "http://127.0.0.1:8080/fhir/Practitioner/a",
     ] {
         assert_eq!(user(own).as_deref(), Some("Practitioner/a"), "{own}");

@@ -105,7 +105,11 @@ impl Gate {
 }
 
 fn authenticator(settings: IssuerSettings) -> Authenticator {
-    let bases = vec![AUDIENCE.to_owned(), "http://127.0.0.1:8080/fhir/".to_owned()];
+    let bases = vec![
+        AUDIENCE.to_owned(),
+        format!("{AUDIENCE}/R4"),
+        "http://127.0.0.1:8080/fhir/".to_owned(),
+    ];
     Authenticator::new(vec![settings], bases, at(NOW)).expect("good settings")
 }
 
