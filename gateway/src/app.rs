@@ -24,6 +24,7 @@ use tokio::sync::watch;
 use crate::access::mover::Mover;
 use crate::auth::{Authenticator, DevIssuer};
 use crate::config::Config;
+use crate::erasure::Erasures;
 use crate::error::Fault;
 use crate::http::budget::{Budget, SHARE};
 use crate::http::hosts::Hosts;
@@ -100,6 +101,8 @@ pub struct App {
     pub terminology: Terminology,
     /// Profiles that resources are validated against.
     pub validation: Validation,
+    /// Erasures of patients.
+    pub erasures: Erasures,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Held by a submission that is prepared again, so that those who lost a race do not race each other.
@@ -147,7 +150,7 @@ impl App {
         let keyring = Keyring::open(&config.kek_file())
             .map_err(|error| OpenError::Key(format!("{}: {error}", config.kek_file().display())))?;
         let payloads = Payloads::new(keyring, open_objects(&config)?, Arc::clone(&store));
-        make_tenant_key(&payloads, &*store).await?;
+        begin_keys(&payloads, &*store).await?;
         let journal = Arc::new(journal);
         let mover = Arc::new(Mover::new(Arc::clone(&store), Arc::clone(&journal)));
         let (sealer, ledger) = Sealer::open(
@@ -177,6 +180,7 @@ impl App {
             dev_issuer,
             terminology,
             validation,
+            erasures: Erasures::default(),
             metrics,
             turn: tokio::sync::Mutex::new(()),
             verified: Cache::new(VERIFIED_MAX),
@@ -214,9 +218,10 @@ fn check_budget(config: &Config) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// The tenant's own key exists before the first record needs it.
-async fn make_tenant_key(payloads: &Payloads, store: &dyn Store) -> Result<(), OpenError> {
+/// It is known which keys were erased, and the tenant's own exists before the first record needs it.
+async fn begin_keys(payloads: &Payloads, store: &dyn Store) -> Result<(), OpenError> {
     let refused = |error: Fault| OpenError::Registry(error.to_string());
+    payloads.forget_erased().await.map_err(refused)?;
     let keys =
         payloads.keys([TENANT.to_owned()].into(), &BTreeSet::new()).await.map_err(refused)?;
     let (new_keys, made) = keys.into_made();

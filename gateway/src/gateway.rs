@@ -35,6 +35,7 @@ pub struct Gateway {
     listening: Option<JoinHandle<()>>,
     sweep: JoinHandle<()>,
     indexing: JoinHandle<()>,
+    erasing: JoinHandle<()>,
     stop: watch::Sender<bool>,
     _metrics: Option<MetricsGuard>,
 }
@@ -85,6 +86,7 @@ impl Gateway {
             .map(|listener| tokio::spawn(listener.run(Arc::clone(&app), desk, stopped.clone())));
         let sweep = tokio::spawn(expire_keys(Arc::clone(&app)));
         let indexing = tokio::spawn(crate::search_params::reindex::run(Arc::clone(&app)));
+        let erasing = tokio::spawn(crate::erasure::run(Arc::clone(&app)));
         Ok(Self {
             http: served.address,
             mllp,
@@ -93,6 +95,7 @@ impl Gateway {
             listening,
             sweep,
             indexing,
+            erasing,
             stop,
             _metrics: metrics,
         })
@@ -150,6 +153,7 @@ impl Gateway {
         let _nobody_listens = self.stop.send(true);
         self.sweep.abort();
         self.indexing.abort();
+        self.erasing.abort();
         self.served.stop().await;
         if let Some(listening) = self.listening
             && listening.await.is_err()

@@ -164,6 +164,7 @@ async fn write(
                         turn = Some(app.turn.lock().await);
                     }
                     pause(attempt).await;
+                    app.payloads.forget_erased().await?;
                     app.search_params.refresh(app).await?;
                     continue;
                 }

@@ -18,6 +18,7 @@ mod criteria;
 mod decide;
 pub mod demo;
 pub mod entry;
+pub mod erasure;
 pub mod error;
 mod finish;
 pub mod fsck;

@@ -9,13 +9,15 @@ mod opened;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use fhir::{ResourceId, VersionId, VersionKey};
+use policy::Permit;
 use registry::error::ReadError;
 use registry::page::StoredVersion;
 use registry::store::Store;
-use registry::write_set::WrappedKey;
+use registry::write_set::{Match, MatchOutcome, WrappedKey};
 use repository::{DataKey, KeyError, Keyring, Opened, PayloadStore, SaltKey, StoreError};
 
 use self::opened::OpenedContents;
@@ -27,6 +29,8 @@ pub struct Payloads {
     objects: Arc<dyn PayloadStore>,
     store: Arc<dyn Store>,
     opened: OpenedContents,
+    /// Number of the last erasure whose key was dropped from memory.
+    erasures: AtomicU64,
 }
 
 /// Data keys for one write set.
@@ -38,7 +42,8 @@ pub(crate) struct Keys {
 impl Payloads {
     /// Over an open keyring, object store and registry.
     pub fn new(keyring: Keyring, objects: Arc<dyn PayloadStore>, store: Arc<dyn Store>) -> Self {
-        Self { keyring, objects, store, opened: OpenedContents::new() }
+        let opened = OpenedContents::new();
+        Self { keyring, objects, store, opened, erasures: AtomicU64::new(0) }
     }
 
     /// Content of a stored version: exactly the bytes that were sealed.
@@ -46,6 +51,9 @@ impl Payloads {
     /// # Errors
     /// 410 when its key was erased, 503 when the store is away, 500 when it does not authenticate.
     pub async fn open(&self, stored: &StoredVersion) -> Answered<Bytes> {
+        if stored.is_erased() {
+            return Err(erased());
+        }
         let ids = repository::key_ids(&stored.payload).map_err(|error| unopened(&error))?;
         let has_key = ids.into_iter().any(|id| self.keyring.key(id).is_some());
         if let Some(content) = self.opened.get(stored).filter(|_| has_key) {
@@ -61,6 +69,9 @@ impl Payloads {
     /// # Errors
     /// As [`Payloads::open`].
     pub async fn open_with_salt(&self, stored: &StoredVersion) -> Answered<(Bytes, SaltKey)> {
+        if stored.is_erased() {
+            return Err(erased());
+        }
         self.fetch(std::slice::from_ref(stored)).await?;
         let version = VersionKey { key: stored.key.clone(), version: stored.version };
         self.open_as(&stored.payload, &version).await.map_err(|error| match error {
@@ -132,7 +143,7 @@ impl Payloads {
     /// 503 when the registry is away.
     pub async fn fetch(&self, versions: &[StoredVersion]) -> Answered<()> {
         let mut missing = BTreeSet::new();
-        for stored in versions {
+        for stored in versions.iter().filter(|stored| !stored.is_erased()) {
             let ids = repository::key_ids(&stored.payload).map_err(|error| unopened(&error))?;
             // One key opens it; the others tell in whose compartments it is.
             missing.extend(ids.into_iter().filter(|id| self.keyring.key(*id).is_none()));
@@ -240,6 +251,55 @@ impl Payloads {
         }
     }
 
+    /// Content of a version that a list names. What was erased since the list was made is no part of a list made now.
+    ///
+    /// # Errors
+    /// As [`Payloads::open`], and 503 instead of 410.
+    pub(crate) async fn open_listed(&self, stored: &StoredVersion) -> Answered<Bytes> {
+        self.open(stored).await.map_err(|fault| match fault.kind {
+            FaultKind::Deleted => {
+                Fault::new(FaultKind::Unavailable, "something was erased just now; ask again")
+            }
+            _ => fault,
+        })
+    }
+
+    /// Number of the last erasure whose key is known here to be gone: what is sealed depends on it.
+    pub(crate) fn erasures(&self) -> u64 {
+        self.erasures.load(Ordering::Acquire)
+    }
+
+    /// Drops the keys of erasures that have ended since the last time.
+    ///
+    /// # Errors
+    /// 503 when the registry is away.
+    pub(crate) async fn forget_erased(&self) -> Answered<()> {
+        let known = self.erasures();
+        let asked = self.store.resolve(&Permit::maintenance(), &[Match::Erasures]).await?;
+        if asked == [MatchOutcome::Erasures(known)] {
+            return Ok(());
+        }
+        let (mut after, mut ended) = (0, known);
+        loop {
+            let page = self.store.erasures().list(after, ERASURES_A_PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = last.erasure_id;
+            for erasure in &page {
+                if let Some(number) = erasure.ended.filter(|number| *number > known) {
+                    self.keyring.forget(erasure.key_id);
+                    ended = ended.max(number);
+                }
+            }
+        }
+        self.erasures.fetch_max(ended, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Drops opened contents, by change number.
+    pub(crate) fn close(&self, changes: &[u64]) {
+        self.opened.forget(changes);
+    }
+
     /// Where large contents go.
     pub(crate) fn objects(&self) -> &dyn PayloadStore {
         &*self.objects
@@ -278,9 +338,13 @@ impl Keys {
     }
 }
 
+fn erased() -> Fault {
+    Fault::new(FaultKind::Deleted, "the content has been erased")
+}
+
 fn unopened(error: &repository::OpenError) -> Fault {
     if *error == repository::OpenError::KeyMissing {
-        return Fault::new(FaultKind::Deleted, "the content has been erased");
+        return erased();
     }
     tracing::error!(cause = %error, "a stored payload does not open");
     Fault::new(FaultKind::Internal, "a stored payload is damaged")
@@ -288,3 +352,4 @@ fn unopened(error: &repository::OpenError) -> Fault {
 
 /// Compartment of what belongs to no patient.
 pub(crate) const TENANT: &str = "";
+const ERASURES_A_PAGE: usize = 1_000;

@@ -80,6 +80,8 @@ pub(crate) async fn prepare(
         Ok::<_, Fault>((decided.into_list(), targets))
     })
     .await??;
+    // Before a key is taken: a set that is sealed under one that was destroyed meanwhile is stale.
+    let erasures = app.payloads.erasures();
     let before = contents_before(app, plan, &decisions).await?;
     let (shared, planned) = (Arc::clone(submission), Arc::clone(plan));
     let index_key = app.store.index_key().clone();
@@ -99,6 +101,11 @@ pub(crate) async fn prepare(
             permit: Permit::maintenance(),
             asked: Match::SearchParams,
             found: MatchOutcome::SearchParams(params.change),
+        });
+        prepared.set.depends.push(Dependency {
+            permit: Permit::maintenance(),
+            asked: Match::Erasures,
+            found: MatchOutcome::Erasures(erasures),
         });
     }
     Ok(prepared)
@@ -285,6 +292,7 @@ async fn assemble(
         idempotency: submission.idempotency.clone(),
         access: None,
         reads: submission.reads.clone(),
+        erasing: None,
     };
     Ok(Prepared { set, made_keys, decisions, contents, patients })
 }

@@ -129,7 +129,7 @@ impl Snapshot {
     pub(crate) fn query(&self, ask: usize) -> Option<(ResourceType, &str)> {
         match &self.asks[ask].asked {
             Match::Query(criteria) => Some((criteria.of(), criteria.text())),
-            Match::Key(_) | Match::SearchParams => None,
+            Match::Key(_) | Match::SearchParams | Match::Erasures => None,
         }
     }
 
@@ -137,7 +137,10 @@ impl Snapshot {
     pub(crate) fn version(&self, key: &ResourceKey) -> Option<(VersionId, bool)> {
         match self.found[*self.keys.get(key)?] {
             MatchOutcome::Key(found) => found,
-            MatchOutcome::Hidden | MatchOutcome::Query(_) | MatchOutcome::SearchParams(_) => None,
+            MatchOutcome::Hidden
+            | MatchOutcome::Query(_)
+            | MatchOutcome::SearchParams(_)
+            | MatchOutcome::Erasures(_) => None,
         }
     }
 

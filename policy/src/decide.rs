@@ -11,6 +11,7 @@
 //! | auditor | `user/`, `system/`: `r` and `s` of `AuditEvent` only | accesses, receipts, metrics |
 //! | operator | none | the operator's plane, metrics, how a search is answered, the Tasks of messages that were not applied |
 //!
+//! Erasing a patient (`$purge`) needs delete on all types without limit, and the scope `sealway/purge` beside it.
 //! Accesses (`AuditEvent`) are for auditors and the patient concerned; nobody writes them.
 //! Not here: the table's rows as code (`role`), compartments of a resource (`fhir`), how visibility is rendered (`registry`).
 
@@ -19,9 +20,11 @@ use fhir::{ResourceKey, ResourceType};
 use crate::permit::{Deny, Permit, Reason};
 use crate::predicate::{TypeSet, Visibility};
 use crate::principal::{Principal, Role};
-use crate::request::{AccessRequest, Operation, OperationTarget};
+use crate::request::AccessRequest;
 use crate::role::{Level, allowed_types, data_types, level, why_not};
 use crate::scope::{Right, ScopeContext};
+
+mod operation;
 
 /// Decides one request. A pure function of its arguments.
 ///
@@ -326,53 +329,6 @@ impl Reach {
         permit.types = TypeSet::one(key.resource_type);
         permit.included = TypeSet::NONE;
         Ok(permit)
-    }
-
-    fn operation(
-        &self,
-        principal: &Principal,
-        operation: Operation,
-        target: &OperationTarget,
-    ) -> Result<Permit, Deny> {
-        let patients = TypeSet::one(ResourceType::PATIENT);
-        match (operation, target) {
-            (Operation::Everything, OperationTarget::Instance(key)) => {
-                self.on_type(principal, Right::Search, key.resource_type)?;
-                self.instance(principal, Right::Read, key)
-            }
-            (Operation::Validate, OperationTarget::Instance(key)) => {
-                self.instance(principal, Right::Read, key)
-            }
-            (Operation::Validate, OperationTarget::Type(rt)) => {
-                self.on_type(principal, Right::Create, *rt)
-            }
-            (Operation::Match | Operation::Merge | Operation::Export, _)
-                if principal.has_role(Role::Patient) =>
-            {
-                Err(Deny::Forbidden(Reason::Role))
-            }
-            (Operation::Match, OperationTarget::Type(ResourceType::PATIENT)) => {
-                self.unlimited(principal, &[Right::Search], &patients)
-            }
-            (Operation::Merge, OperationTarget::Type(ResourceType::PATIENT)) => {
-                self.unlimited(principal, &[Right::Read, Right::Update], &patients)
-            }
-            (Operation::Export, OperationTarget::System | OperationTarget::Type(_)) => {
-                if !principal.has_role(Role::System) {
-                    return Err(Deny::Forbidden(Reason::Role));
-                }
-                self.unlimited(principal, &[Right::Read, Right::Search], &data_types())
-            }
-            (Operation::Terminology, OperationTarget::Type(rt)) if terminology().contains(*rt) => {
-                self.on_type(principal, Right::Read, *rt).map(with_terminology)
-            }
-            (Operation::Terminology, OperationTarget::Instance(key))
-                if terminology().contains(key.resource_type) =>
-            {
-                self.instance(principal, Right::Read, key).map(with_terminology)
-            }
-            _ => Err(Deny::NotOffered),
-        }
     }
 
     /// Leave only where no compartment limits it.

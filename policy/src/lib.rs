@@ -13,7 +13,8 @@ pub use predicate::{TypeSet, Visibility, universal_types};
 pub use principal::{Principal, PrincipalBuilder, Role};
 pub use request::{AccessRequest, Operation, OperationTarget};
 pub use scope::{
-    Grant, RefusedScope, Right, Rights, SCOPE_TEXT_BYTES_MAX, ScopeContext, ScopeRefusal, Scopes,
+    Grant, PURGE_SCOPE, RefusedScope, Right, Rights, SCOPE_TEXT_BYTES_MAX, ScopeContext,
+    ScopeRefusal, Scopes,
 };
 
 mod decide;

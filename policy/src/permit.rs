@@ -6,7 +6,7 @@
 use fhir::{ResourceId, ResourceType};
 
 use crate::predicate::{TypeSet, Visibility};
-use crate::scope::{Right, ScopeRefusal};
+use crate::scope::{PURGE_SCOPE, Right, ScopeRefusal};
 
 /// Leave to do what was asked, and how far it reaches. Only [`crate::decide`] makes one for a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -110,6 +110,9 @@ pub enum Reason {
         /// The type; `None` for all types.
         resource_type: Option<ResourceType>,
     },
+    /// Erasing is a permission of its own.
+    #[error("erasing a patient needs the scope {PURGE_SCOPE}, too")]
+    NoPurge,
     /// The role never does this.
     #[error("the role of the caller does not allow this")]
     Role,

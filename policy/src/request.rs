@@ -69,8 +69,10 @@ pub enum AccessRequest {
 /// Operations that exist here.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Operation {
-    /// `$everything` of a patient.
+    /// `$everything` of a patient, or of all that may be seen.
     Everything,
+    /// `$purge` of a patient.
+    Purge,
     /// `$validate`.
     Validate,
     /// `$match` of patients.

@@ -19,7 +19,11 @@ pub const SCOPE_TEXT_BYTES_MAX: usize = 8192;
 pub struct Scopes {
     grants: Vec<Grant>,
     refused: Vec<RefusedScope>,
+    purge: bool,
 }
+
+/// The scope that lets its holder erase patients (`Patient/[id]/$purge`). No `*` includes it.
+pub const PURGE_SCOPE: &str = "sealway/purge";
 
 impl Scopes {
     /// Reads the `scope` claim: words separated by spaces.
@@ -30,6 +34,7 @@ impl Scopes {
             return scopes;
         }
         for word in text.split(' ').filter(|word| !word.is_empty()) {
+            scopes.purge |= word == PURGE_SCOPE;
             match Grant::parse(word) {
                 None => {}
                 Some(Ok(grant)) if scopes.grants.contains(&grant) => {}
@@ -43,6 +48,11 @@ impl Scopes {
     /// What is granted, each once.
     pub fn grants(&self) -> &[Grant] {
         &self.grants
+    }
+
+    /// True if [`PURGE_SCOPE`] is among them.
+    pub fn may_purge(&self) -> bool {
+        self.purge
     }
 
     /// Resource scopes that grant nothing, with the reason.

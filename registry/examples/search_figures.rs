@@ -264,6 +264,7 @@ fn load(
             idempotency: None,
             access: None,
             reads: Vec::new(),
+            erasing: None,
         };
         runtime.block_on(store.commit(set)).unwrap();
     }

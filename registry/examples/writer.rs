@@ -106,6 +106,7 @@ async fn run(store: &Arc<dyn Store>, batch: usize, count: usize, clients: usize)
                     idempotency: None,
                     access: None,
                     reads: Vec::new(),
+                    erasing: None,
                 };
                 let sent = Instant::now();
                 store.commit(set).await.expect("commits");

@@ -115,7 +115,7 @@ pub struct LogRow {
     pub log_index: u64,
     /// Change number of the version; `None` for other entries.
     pub change: Option<u64>,
-    /// Entry of that version; `None` when there is no such version.
+    /// Entry of that version, or of the erasure that has its salt id; `None` when there is no such version or erasure.
     pub entry: Option<[u8; 36]>,
 }
 

@@ -6,6 +6,7 @@
 use fhir::ResourceType;
 use policy::{Permit, TypeSet, universal_types};
 
+use crate::erasure::erased_sql;
 use crate::error::ReadError;
 use crate::hash::IndexKey;
 use crate::index::param::numbered;
@@ -73,10 +74,12 @@ pub(crate) fn listed(query: &HistoryQuery, seen: Option<&[i64]>, key: &IndexKey)
     )
 }
 
-/// The same, and the times asked for: the two numbers are those of [`times`], bound as the first three parameters.
+/// The same without what was erased, and the times asked for: the two numbers are those of [`times`], bound as the
+/// first three parameters.
 pub(crate) fn timed(condition: &str, listed: &str, sign: char) -> String {
+    let erased = erased_sql(sign);
     format!(
-        "{condition}{listed} and v.updated_us >= {sign}1 and v.updated_us < {sign}2
+        "{condition}{listed} and not {erased} and v.updated_us >= {sign}1 and v.updated_us < {sign}2
          and not exists (select 1 from resource_version n
            where n.rid = v.rid and n.version = v.version + 1 and n.updated_us <= {sign}3)"
     )

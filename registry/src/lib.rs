@@ -8,6 +8,7 @@ pub mod check;
 pub mod clock;
 mod compartment;
 mod cost;
+pub mod erasure;
 pub mod error;
 mod finishing;
 pub mod hash;

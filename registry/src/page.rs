@@ -4,6 +4,7 @@ use bytes::Bytes;
 use fhir::{Instant, ResourceId, ResourceKey, ResourceType, TimeRange, VersionId};
 use policy::TypeSet;
 
+use crate::erasure::is_erased;
 use crate::write_set::Action;
 
 /// A version as stored; its payload opens with `repository::Keyring`.
@@ -129,9 +130,14 @@ pub struct CompartmentPage {
 
 /// Convenience for tests and answers: the version's `ETag` number.
 impl StoredVersion {
-    /// True for a tombstone.
+    /// True for a tombstone, and for a version whose content was erased: there is nothing to be had of it.
     pub fn is_tombstone(&self) -> bool {
-        self.action == Action::Delete
+        self.action == Action::Delete || self.is_erased()
+    }
+
+    /// True for a version whose content was erased.
+    pub fn is_erased(&self) -> bool {
+        is_erased(&self.payload)
     }
 
     /// Version number, for weak `ETag`s.

@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use policy::Permit;
 
 use crate::check::Checks;
+use crate::erasure::Erasures;
 use crate::error::{CommitError, ReadError, SequencerError};
 use crate::hash::IndexKey;
 use crate::index::table;
@@ -211,6 +212,9 @@ pub trait Store: Send + Sync + 'static {
         let mark = table::mark(self.full_text());
         Box::pin(async move { self.set_setting(table::SEARCH_TABLE, &mark).await })
     }
+
+    /// What erasures of patients are made from.
+    fn erasures(&self) -> &dyn Erasures;
 
     /// What a check of the whole registry reads.
     fn checks(&self) -> &dyn Checks;

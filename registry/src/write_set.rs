@@ -9,6 +9,7 @@ use std::sync::Arc;
 use fhir::{Instant, ResourceId, ResourceKey, VersionId};
 use policy::Permit;
 
+use crate::erasure::Erasing;
 use crate::index::IndexRows;
 use crate::reading::{Asked, Reply};
 use crate::search::Criteria;
@@ -28,6 +29,8 @@ pub struct WriteSet {
     pub access: Option<AccessRecord>,
     /// What the transaction reads once it has written; a read without an answer refuses it.
     pub reads: Vec<Asked>,
+    /// A step of an erasure.
+    pub erasing: Option<Erasing>,
 }
 
 /// One resource version to be made.
@@ -107,6 +110,8 @@ pub enum Match {
     Query(Criteria),
     /// Which search parameters are in force. A set that depends on it is stale when they change.
     SearchParams,
+    /// How many erasures have ended. A set that depends on it is stale when a data key was destroyed meanwhile.
+    Erasures,
 }
 
 /// What a [`Match`] found.
@@ -121,6 +126,8 @@ pub enum MatchOutcome {
     Query(Vec<ResourceId>),
     /// For [`Match::SearchParams`]: newest change of any SearchParameter.
     SearchParams(u64),
+    /// For [`Match::Erasures`]: number of the last erasure that has ended; 0 before the first.
+    Erasures(u64),
 }
 
 /// A lookup with its answer: the set is stale if the writer finds another one.

@@ -156,7 +156,7 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], OpenError> {
 /// Bytes of a slot in the long form: key id, nonce, wrapped content key, tag.
 pub(crate) const SLOT_BYTES: usize = 8 + NONCE_BYTES + KEY_BYTES + TAG_BYTES;
 
-const MAGIC: u8 = 0xE5;
+pub(crate) const MAGIC: u8 = 0xE5;
 const FORMAT: u8 = 1;
 const CODING: u8 = 0b011;
 const OBJECT: u8 = 0b100;

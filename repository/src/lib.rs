@@ -8,6 +8,7 @@
 
 pub use data_key::{DataKey, SaltKey};
 pub use envelope::{Opened, Sealer, key_ids, object_name, open};
+pub use erased::{ERASED_BYTES, check_erased, erased, erased_key_id};
 pub use error::{KeyError, OpenError, SealError, StoreError};
 pub use keyring::{Keyring, WrappedKey};
 pub use limit::{CONTENT_BYTES_MAX, INLINE_BYTES_MAX, KEY_SLOTS_MAX};
@@ -17,6 +18,7 @@ pub use object::{Bucket, ObjectName, ObjectRef, PayloadStore, S3Config, StagedOb
 mod compression;
 mod data_key;
 mod envelope;
+mod erased;
 mod error;
 mod header;
 mod keyring;

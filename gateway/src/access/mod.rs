@@ -203,13 +203,20 @@ pub(crate) async fn seal(
         Some(key) => key,
         None => app.payloads.tenant_key().await?,
     };
+    sealed(Kind::Access, key, &record.to_bytes())
+}
+
+/// A record in its final form: what its entry commits to, under a key.
+///
+/// # Errors
+/// 503 when it cannot be sealed.
+pub(crate) fn sealed(kind: Kind, key: Arc<DataKey>, body: &[u8]) -> Answered<AccessRecord> {
     let salt_id = finish::random_id();
-    let body = record.to_bytes();
     let unsealed = |_| Fault::new(FaultKind::Unavailable, "the access cannot be recorded");
     let sealer = Sealer::prepare(&record::key(&salt_id), &[key]).map_err(unsealed)?;
-    let salt = Salt::derive(sealer.salt_key().as_bytes(), Kind::Access, &salt_id);
-    let entry = finish::entry(Kind::Access, &salt, &body);
-    let body = sealer.seal(VersionId::FIRST, &body).map_err(unsealed)?;
+    let salt = Salt::derive(sealer.salt_key().as_bytes(), kind, &salt_id);
+    let entry = finish::entry(kind, &salt, body);
+    let body = sealer.seal(VersionId::FIRST, body).map_err(unsealed)?;
     Ok(AccessRecord { salt_id, entry, body })
 }
 

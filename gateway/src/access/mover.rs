@@ -132,6 +132,7 @@ mod tests {
                 idempotency: None,
                 access,
                 reads: Vec::new(),
+                erasing: None,
             };
             store.commit(set).await.unwrap();
         }

@@ -75,6 +75,9 @@ fn print(found: &Findings, json: bool) -> u8 {
             "entries_good": found.entries_good,
             "versions_good": found.versions_good,
             "accesses_good": found.accesses_good,
+            "accesses_erased": found.accesses_erased,
+            "erasures_good": found.erasures_good,
+            "versions_erased": found.versions_erased,
             "index_rows": found.index_rows,
             "problem_count": found.problem_count,
             "problems": found.problems,
@@ -87,6 +90,12 @@ fn print(found: &Findings, json: bool) -> u8 {
         ));
         out::line(format_args!("versions  {} good", found.versions_good));
         out::line(format_args!("accesses  {} good", found.accesses_good));
+        if found.erasures_good > 0 {
+            out::line(format_args!(
+                "erasures  {} good; {} versions and {} access records erased with them",
+                found.erasures_good, found.versions_erased, found.accesses_erased
+            ));
+        }
         match found.index_rows {
             Some(rows) => out::line(format_args!("index     {rows} rows compared")),
             None => out::line("index     not compared"),

@@ -25,6 +25,8 @@ pub(super) struct Content {
     pub(super) bytes: Bytes,
     /// Patients in whose compartments it was sealed; `None` when a key is missing.
     pub(super) patients: Option<Vec<ResourceId>>,
+    /// `rid`s of patients who were erased since, and whose key would have opened it, too.
+    pub(super) erased: Vec<i64>,
 }
 
 impl Check<'_> {
@@ -43,18 +45,25 @@ impl Check<'_> {
             }
         };
         let compartments = self.payloads.compartments_of(&ids).await;
-        let mut patients = Some(Vec::new());
+        let (mut patients, mut erased) = (Some(Vec::new()), Vec::new());
         for (id, compartment) in self.rows("data_key", compartments)? {
             match compartment {
                 Ok(compartment) => {
                     let id = compartment.strip_prefix("Patient/").map(ResourceId::parse);
                     patients.iter_mut().for_each(|all| all.extend(id.clone().and_then(Result::ok)));
                 }
+                Err(_) if self.erasures.patient_of(id).is_some() => {
+                    erased.extend(self.erasures.patient_of(id));
+                }
                 Err(why) => {
                     patients = None;
                     self.bad_key(id, &why);
                 }
             }
+        }
+        if sealed.kind == Kind::Access && erased.len() == ids.len() {
+            self.findings.accesses_erased += 1;
+            return Ok(None);
         }
         let (bytes, salt_key) = match self.payloads.open_as(sealed.payload, sealed.key).await {
             Ok(opened) => opened,
@@ -76,13 +85,14 @@ impl Check<'_> {
             if !self.report.is_muted {
                 match sealed.kind {
                     Kind::Access => self.findings.accesses_good += 1,
+                    Kind::Erasure => self.findings.erasures_good += 1,
                     _ => self.findings.versions_good += 1,
                 }
             }
         } else {
             self.report.add(About::Content, name, "its entry does not commit to it");
         }
-        Ok(Some(Content { bytes, patients }))
+        Ok(Some(Content { bytes, patients, erased }))
     }
 
     /// Every data key unwraps. Those that a version needs and does not find are reported by the version.
@@ -94,6 +104,9 @@ impl Check<'_> {
             let Some(last) = page.last() else { return Ok(()) };
             after = last.key_id.cast_signed();
             for wrapped in &page {
+                if self.erasures.patient_of(wrapped.key_id).is_some() {
+                    self.bad_key(wrapped.key_id, &"is there, although it was erased");
+                }
                 if let Err(error) = self.payloads.try_unwrap(wrapped) {
                     self.bad_key(wrapped.key_id, &error);
                 }

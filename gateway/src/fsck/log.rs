@@ -1,6 +1,6 @@
 //! The log: by itself, and each entry with what it is of.
 //!
-//! An entry is a version's, whose place the registry has recorded; or an access record's, in the order of the
+//! An entry is a version's or an erasure's, whose place the registry has recorded; or an access record's, in the order of the
 //! journal; or it was published and is not recorded yet, and its body waits in the outbox.
 //! Not here: whether contents open their commitments (`content`).
 
@@ -21,7 +21,7 @@ use crate::sealer::{JOURNAL_MARK, parse_mark};
 pub(super) struct Waiting {
     /// By change number.
     pub(super) versions: HashMap<u64, [u8; 36]>,
-    bodies: HashSet<[u8; 36]>,
+    pub(super) bodies: HashSet<[u8; 36]>,
 }
 
 /// What the registry has recorded of the log.
@@ -199,6 +199,7 @@ impl Check<'_> {
             };
             let body = entry.body36();
             if waiting.bodies.contains(&body) {
+                self.erasures.place(&body);
                 if index < recorded.size {
                     let what = "is recorded, and waits in the outbox all the same";
                     self.report.add(About::Entry, at(index), what);
@@ -206,7 +207,11 @@ impl Check<'_> {
                 return Ok(false);
             }
             if entry.body.kind != Kind::Access {
-                self.report.add(About::Entry, at(index), "its version is gone");
+                let what = match entry.body.kind {
+                    Kind::Erasure => "its erasure is gone",
+                    _ => "its version is gone",
+                };
+                self.report.add(About::Entry, at(index), what);
                 return Ok(false);
             }
             if !accesses.place(self, &body).await? {
@@ -220,7 +225,11 @@ impl Check<'_> {
         }
         match (row.change, row.entry, entry) {
             (None, ..) => {
-                self.report.add(About::Entry, at(index), "is recorded as that of no version");
+                let body = entry.map(Entry::body36).or(row.entry);
+                if !body.is_some_and(|body| row.entry == Some(body) && self.erasures.place(&body)) {
+                    let what = "is recorded as that of no version and no erasure";
+                    self.report.add(About::Entry, at(index), what);
+                }
             }
             (Some(change), None, _) => {
                 let what = format!("its version is gone ({})", place(change));

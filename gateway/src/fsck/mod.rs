@@ -4,7 +4,8 @@
 //! 2. Each access record opens, and is what its entry commits to (`accesses`).
 //! 3. Each version opens, is what its entry commits to, and says of itself what its row says; versions count from 1
 //!    without a gap; the current row is that of the newest (`versions`).
-//! 4. The search index is the one that the current contents give, no row less, no row more (`index`).
+//! 4. Each erasure stands in the log, and what has no content any more was erased by one of them (`erasures`).
+//! 5. The search index is the one that the current contents give, no row less, no row more (`index`).
 //!
 //! What the registry wrote and the log published last may not be recorded yet: a crash leaves that, and the next
 //! start mends it. What is stored is not changed and nothing is repaired: the schema of an earlier release is refused,
@@ -23,6 +24,7 @@ use registry::store::Store;
 use repository::Keyring;
 
 use self::accesses::Accesses;
+use self::erasures::Erasures;
 use self::index::Index;
 use self::report::{About, Progress, Report};
 use crate::app::{OpenError, open_objects, open_store_to_check, sqlite_options};
@@ -33,6 +35,7 @@ use crate::search_params::Loaded;
 
 mod accesses;
 mod content;
+mod erasures;
 mod index;
 mod log;
 mod report;
@@ -54,6 +57,12 @@ pub struct Findings {
     pub versions_good: u64,
     /// Access records whose entry commits to their content.
     pub accesses_good: u64,
+    /// Erasures whose entry commits to what they say.
+    pub erasures_good: u64,
+    /// Versions whose content one of them took.
+    pub versions_erased: u64,
+    /// Access records that cannot be opened any more, since their key was erased.
+    pub accesses_erased: u64,
     /// Rows of the search index that were compared; `None` when they were left out.
     pub index_rows: Option<u64>,
     /// How many things are wrong.
@@ -169,6 +178,7 @@ struct Check<'a> {
     progress: Progress,
     /// Search parameters in force.
     params: Loaded,
+    erasures: Erasures,
     /// Data keys that were reported.
     bad_keys: std::collections::HashSet<u64>,
 }
@@ -184,7 +194,8 @@ impl<'a> Check<'a> {
     ) -> Self {
         let bad_keys = std::collections::HashSet::new();
         let checks = store.checks();
-        Self { store, checks, payloads, findings, report, progress, params, bad_keys }
+        let erasures = Erasures::default();
+        Self { store, checks, payloads, findings, report, progress, params, erasures, bad_keys }
     }
 
     async fn all(
@@ -195,11 +206,14 @@ impl<'a> Check<'a> {
         keys: &[ledger::Verifier],
         options: Options,
     ) -> Result<(), OpenError> {
+        self.take_erasures().await?;
         let mut waiting = self.waiting().await?;
         let size = log::alone(log, origin, keys, &mut self.report, &mut self.findings)?;
         let mut accesses = Accesses::open(accesses, self).await?;
         self.log(log, size, &waiting, &mut accesses).await?;
         Accesses::moving(self).await?;
+        let log_is_read = size > 0 || !self.report.holds(report::About::Log);
+        self.check_erasures(&waiting, log_is_read).await?;
         let mut index = if options.quick { Index::off() } else { Index::sums() };
         self.versions(&mut waiting, &mut index).await?;
         self.leftover(waiting);

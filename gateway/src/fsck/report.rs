@@ -24,6 +24,8 @@ pub(super) enum About {
     Index,
     /// The access journal.
     Access,
+    /// Erasures of patients.
+    Erasure,
 }
 
 /// Problems in the order of discovery.
@@ -83,6 +85,7 @@ impl About {
             Self::Current => "current rows",
             Self::Index => "the search index",
             Self::Access => "access records",
+            Self::Erasure => "erasures",
         }
     }
 }

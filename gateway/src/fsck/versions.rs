@@ -8,6 +8,7 @@
 use fhir::{Instant, Node, ResourceId, ResourceKey, Tree, VersionId, VersionKey};
 use ledger::Kind;
 use registry::check::{Place, ResourceRow, VersionRow};
+use registry::erasure::is_erased;
 
 use super::content::Sealed;
 use super::index::{Index, Indexed};
@@ -153,6 +154,10 @@ impl Check<'_> {
             trail.newest = Some(row);
             return Ok(());
         }
+        if is_erased(&row.payload) {
+            self.erased(row, trail, index, &name);
+            return Ok(());
+        }
         let key = VersionKey { key, version };
         let sealed = Sealed {
             kind: Kind::ResourceVersion,
@@ -163,6 +168,7 @@ impl Check<'_> {
         };
         let opened = self.content(&name, sealed).await?;
         let patients = opened.as_ref().and_then(|content| content.patients.clone());
+        let erased = opened.as_ref().map_or_else(Vec::new, |content| content.erased.clone());
         let tree = opened.and_then(|content| Tree::parse(content.bytes.to_vec()).ok());
         match &tree {
             Some(tree) => self.says(tree.root(), &key, &row, &name),
@@ -176,7 +182,7 @@ impl Check<'_> {
         } else if tree.is_some() && row.version == 1 {
             trail.nsort = Some(row.updated_us.saturating_neg());
         }
-        self.compartments(patients, is_deleted, trail, resources).await?;
+        self.compartments(patients, erased, is_deleted, trail, resources).await?;
         match &trail.members {
             Some(members) => {
                 if row.patient != column(members) {
@@ -190,6 +196,21 @@ impl Check<'_> {
         trail.content = tree;
         trail.newest = Some(row);
         Ok(())
+    }
+
+    /// A version whose content was erased, which is right if an erasure tells of it.
+    fn erased(&mut self, row: VersionRow, trail: &mut Trail, index: &mut Index, name: &str) {
+        match self.erasures.why_not(&row.payload, &row.entry) {
+            Some(what) => self.report.add(About::Content, name, what),
+            None if !self.report.is_muted => self.findings.versions_erased += 1,
+            None => {}
+        }
+        trail.nsort = None;
+        trail.members = (row.patient > 0).then(|| vec![row.patient]);
+        if trail.members.is_none() {
+            index.skip(row.rid);
+        }
+        trail.newest = Some(row);
     }
 
     /// Versions count from 1, changes and times ascend. False when versions before this one are gone.
@@ -259,6 +280,7 @@ impl Check<'_> {
     async fn compartments(
         &mut self,
         patients: Option<Vec<ResourceId>>,
+        erased: Vec<i64>,
         is_deleted: bool,
         trail: &mut Trail,
         resources: &mut Resources,
@@ -267,10 +289,10 @@ impl Check<'_> {
             trail.members = if is_deleted { trail.members.take() } else { None };
             return Ok(());
         };
-        if is_deleted && patients.is_empty() {
+        if is_deleted && patients.is_empty() && erased.is_empty() {
             return Ok(());
         }
-        let mut members = Vec::with_capacity(patients.len());
+        let mut members = erased;
         for id in patients {
             match self.patient(&id, resources).await? {
                 Some(rid) => members.push(rid),
@@ -295,11 +317,13 @@ impl Check<'_> {
             return index.skip(trail.rid);
         };
         let name = key.to_string();
+        let is_erased = is_erased(&newest.payload);
+        let is_gone = newest.action == DELETE || is_erased;
         let facts = [
             ("version", row.version == newest.version),
             ("change number", row.change == newest.change),
             ("time", row.updated_us == newest.updated_us),
-            ("mark of deletion", row.deleted == i64::from(newest.action == DELETE)),
+            ("mark of deletion", row.deleted == i64::from(is_gone)),
             ("hash of its key", row.khash == self.khash(&key)),
             ("place in the order", trail.nsort.is_none_or(|nsort| nsort == row.nsort)),
             ("patient", trail.members.as_ref().is_none_or(|all| column(all) == row.patient)),
@@ -309,14 +333,14 @@ impl Check<'_> {
                 format!("the {what} of its current row is not that of version {}", newest.version);
             self.report.add(About::Current, &name, what);
         }
-        let (Some(content), Some(members)) = (content, trail.members) else {
+        let (true, Some(members)) = (content.is_some() || is_erased, trail.members) else {
             return index.skip(rid);
         };
         let nsort = trail.nsort.unwrap_or(row.nsort);
         let resource = Indexed {
             key: &key,
             place: Place { nsort, rid, patient: column(&members) },
-            content: (newest.action != DELETE).then(|| content.root()),
+            content: content.as_ref().filter(|_| !is_gone).map(Tree::root),
             terms: row.terms.as_deref(),
             members: &members,
         };

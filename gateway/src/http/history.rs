@@ -60,6 +60,13 @@ async fn history(call: Call, scope: HistoryScope, request: AccessRequest) -> Rep
             access::record(&call.app, access.refused(404)).await?;
             return Err(Fault::not_found());
         }
+        // What was erased is not listed; where nothing else was, the resource is gone.
+        let is_empty = page.versions.is_empty() && page.total == Some(0);
+        let current = if is_empty { call.app.store.read(&permit, key).await? } else { None };
+        if current.is_some_and(|stored| stored.is_erased()) {
+            access::record(&call.app, access.refused(410)).await?;
+            return Err(reply::erased());
+        }
     } else if let HistoryScope::Type(resource_type) = &query.scope {
         access = access.of_type(*resource_type);
     }
@@ -95,7 +102,7 @@ pub(super) async fn render(
     for stored in page.versions.iter().filter(|_| !counts) {
         let body = match stored.is_tombstone() {
             true => None,
-            false => Some(part::cut(part, call.app.payloads.open(stored).await?, true)),
+            false => Some(part::cut(part, call.app.payloads.open_listed(stored).await?, true)),
         };
         access.saw(&call.app.payloads, stored);
         out.version(&base, stored, body.as_deref(), Method::of(stored.action));

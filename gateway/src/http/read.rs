@@ -36,7 +36,7 @@ pub async fn read(call: Call, path: Path<(String, String)>) -> Reply {
         // What was deleted can no longer be told apart from other Tasks: it is absent to who sees only some.
         let status = if is_limited { 404 } else { 410 };
         access::record(&call.app, access.refused(status)).await?;
-        return Err(if is_limited { Fault::not_found() } else { reply::gone() });
+        return Err(if is_limited { Fault::not_found() } else { reply::gone_for(&stored) });
     }
     let body = call.app.payloads.open(&stored).await?;
     if is_limited && !message_tasks::is_one(&body) {

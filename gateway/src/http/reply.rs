@@ -98,6 +98,16 @@ pub fn gone() -> Fault {
     Fault::new(FaultKind::Deleted, "the resource has been deleted")
 }
 
+/// An erased resource or version: 410, and there is nothing to go back to.
+pub fn erased() -> Fault {
+    Fault::new(FaultKind::Deleted, "the content has been erased")
+}
+
+/// What is told of a version without a content.
+pub fn gone_for(stored: &StoredVersion) -> Fault {
+    if stored.is_erased() { erased() } else { gone() }
+}
+
 /// A body of another media type.
 pub fn plain(call: &Call, media: &str, body: impl Into<Bytes>) -> HttpResponse {
     let mut response = HttpResponse::Ok();

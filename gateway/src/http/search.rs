@@ -241,7 +241,7 @@ pub(super) async fn render(
         out.link("previous", &link(query.page_query(previous)));
     }
     for hit in &page.hits {
-        let body = call.app.payloads.open(&hit.version).await?;
+        let body = call.app.payloads.open_listed(&hit.version).await?;
         access.saw(&call.app.payloads, &hit.version);
         let is_asked = hit.mode == HitMode::Match;
         out.hit(&base, &hit.version.key, hit.mode, &part::cut(part.as_ref(), body, is_asked));

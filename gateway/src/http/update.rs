@@ -8,11 +8,11 @@ use fhir::ResourceKey;
 use policy::{AccessRequest, Permit, Principal};
 use registry::page::StoredVersion;
 
-use super::{OF_TYPE, binary};
 use super::call::{Call, resource_key, resource_type};
 use super::create::answer;
 use super::etag;
 use super::reply::Reply;
+use super::{OF_TYPE, binary};
 use crate::error::{Answered, Fault, FaultKind};
 use crate::precondition::IfMatch;
 use crate::submission::{Submission, Verb};

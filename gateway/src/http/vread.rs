@@ -32,7 +32,7 @@ pub async fn vread(call: Call, path: Path<(String, String, String)>) -> Reply {
     };
     if stored.is_tombstone() {
         access::record(&call.app, access.refused(410)).await?;
-        return Err(reply::gone());
+        return Err(reply::gone_for(&stored));
     }
     let body = call.app.payloads.open(&stored).await?;
     access::record(&call.app, access.seeing(&call.app.payloads, &stored)).await?;

@@ -46,6 +46,11 @@ impl OpenedContents {
         is_it.then_some(opened.content)
     }
 
+    /// Drops contents, by change number.
+    pub(super) fn forget(&self, changes: &[u64]) {
+        changes.iter().for_each(|change| self.0.invalidate(change));
+    }
+
     /// Keeps what was just opened; large contents are left out.
     pub(super) fn keep(&self, stored: &StoredVersion, content: &Bytes) {
         if content.len() > OPENED_CONTENT_BYTES_MAX {

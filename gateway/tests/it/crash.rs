@@ -79,6 +79,56 @@ fn no_kill_loses_or_doubles_what_was_acknowledged() {
     assert!(fsck.status.success(), "the log re-derives: {said}");
 }
 
+/// Kills while a patient is being erased: each time the next start goes on, and in the end all is gone and all is well.
+#[test]
+fn no_kill_stops_an_erasure_or_leaves_half_of_it() {
+    let kills: u64 =
+        std::env::var("SEALWAY_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(KILLS_SHORT);
+    let folder = tempfile::tempdir().expect("temp folder");
+    let mut pause = Pauses(0xE5A5E);
+    for round in 0..kills.min(ERASURES_MAX) {
+        let gateway = Process::start(folder.path());
+        let entry = |n: u64| {
+            format!(
+                r#"{{"resource":{{"resourceType":"Observation","id":"e{round}-{n}","status":"final","code":{{"text":"Zebedeeitis"}},"subject":{{"reference":"Patient/e{round}"}}}},"request":{{"method":"PUT","url":"Observation/e{round}-{n}"}}}}"#
+            )
+        };
+        let entries: Vec<String> = (0..OBSERVATIONS).map(entry).collect();
+        let bundle = format!(
+            r#"{{"resourceType":"Bundle","type":"transaction","entry":[{}]}}"#,
+            entries.join(",")
+        );
+        let answer =
+            http(&gateway.base, &gateway.token, "POST", "", &[], &bundle).expect("answers");
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let scope = "system/*.cruds sealway/purge";
+        let mut token = sealway(folder.path());
+        token.args(["token", "--role", "system", "--scope", scope]);
+        let token = token.output().expect("a token is made").stdout;
+        let token = String::from_utf8(token).expect("a token is text").trim().to_owned();
+        let path = format!("Patient/e{round}/$purge");
+        let (base, asked, path_of) = (gateway.base.clone(), token.clone(), path.clone());
+        let erasing = std::thread::spawn(move || {
+            http(&base, &asked, "POST", &path_of, &[], "").map(|a| a.status)
+        });
+        std::thread::sleep(pause.next() / 8);
+        gateway.kill();
+        let first = erasing.join().expect("the client ends");
+        assert!(matches!(first, None | Some(200)), "{first:?}");
+
+        let gateway = Process::start(folder.path());
+        let again = http(&gateway.base, &token, "POST", &path, &[], "").expect("answers");
+        assert!(matches!(again.status, 200 | 410), "{} {}", again.status, again.body);
+        let path = format!("Observation?subject=Patient/e{round}&_summary=count");
+        let left = http(&gateway.base, &gateway.token, "GET", &path, &[], "").expect("answers");
+        assert!(left.body.contains(r#""total":0"#), "{}", left.body);
+        gateway.kill();
+    }
+    let fsck = sealway(folder.path()).args(["ledger", "fsck"]).output().expect("fsck runs");
+    let said = String::from_utf8_lossy(&fsck.stdout).into_owned();
+    assert!(fsck.status.success(), "{said}");
+}
+
 /// Every acknowledged version is there and has its receipt.
 fn check_versions(gateway: &Process, acknowledged: &Acknowledged) {
     for (key, version) in &acknowledged.versions {
@@ -277,6 +327,9 @@ impl Pauses {
 }
 
 const KILLS_SHORT: u64 = 5;
+const ERASURES_MAX: u64 = 40;
+/// Some steps of an erasure.
+const OBSERVATIONS: u64 = 600;
 const CLIENTS: usize = 6;
 const ANSWER_WAIT: Duration = Duration::from_secs(30);
 const RECEIPT_ATTEMPTS_MAX: usize = 100;

@@ -24,6 +24,7 @@ mod operation;
 mod outage;
 mod patch;
 mod process;
+mod purge;
 mod receipt;
 mod sealing;
 mod search;

@@ -118,6 +118,13 @@ impl Site {
         self.app.dev_issuer.as_ref().unwrap().token(&request, clock::now()).unwrap()
     }
 
+    /// A token with these scopes instead of the role's own.
+    pub(crate) fn scoped_token(&self, role: Role, scope: &str) -> String {
+        let request =
+            TokenRequest { role, patient: None, scope: Some(scope), lifetime_seconds: 600 };
+        self.app.dev_issuer.as_ref().unwrap().token(&request, clock::now()).unwrap()
+    }
+
     pub(crate) fn token_of(&self, role: Role, patient: Option<&str>) -> String {
         let patient = patient.map(|id| fhir::ResourceId::parse(id).unwrap());
         let request =

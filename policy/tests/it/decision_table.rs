@@ -226,6 +226,16 @@ fn operation_table(
             let searches = of_type(on('s', name), name);
             if searches == Forbidden { Forbidden } else { instance(on('r', name), key) }
         }
+        (Operation::Everything, OperationTarget::Type(rt)) if rt.name() == "Patient" => {
+            let searches = visible(of_type(on('s', "Patient"), "Patient"), caller, words);
+            if on('r', "Patient") == Forbidden { Forbidden } else { searches }
+        }
+        // None of these words is the one that is needed.
+        (Operation::Purge, OperationTarget::Instance(key))
+            if key.resource_type.name() == "Patient" =>
+        {
+            Forbidden
+        }
         (Operation::Validate, OperationTarget::Instance(key)) => {
             instance(on('r', key.resource_type.name()), key)
         }

@@ -2,7 +2,8 @@
 
 use fhir::ResourceType;
 use policy::{
-    AccessRequest, Deny, OperationTarget, Principal, Reason, Role, TypeSet, Visibility, decide,
+    AccessRequest, Deny, Operation, OperationTarget, Principal, Reason, Role, TypeSet, Visibility,
+    decide,
 };
 use proptest::prelude::*;
 
@@ -238,4 +239,34 @@ fn a_refusal_says_which_claim_is_at_fault() {
         "the token mixes patient and system scopes"
     );
     assert_eq!(reason(Role::Auditor, "user/*.rs"), "the role of the caller does not allow this");
+}
+
+/// Erasing needs its own word and delete on everything; neither alone is enough, whatever the role.
+#[test]
+fn only_who_may_delete_everything_and_holds_the_scope_may_erase_a_patient() {
+    let request = |text: &str| AccessRequest::Operation {
+        operation: Operation::Purge,
+        target: OperationTarget::Instance(key(text)),
+    };
+    let may = |role: Role, scopes: &str, text: &str| {
+        let principal = Principal::builder("p")
+            .role(role)
+            .scopes(scopes)
+            .fhir_user(key("Practitioner/d"))
+            .patient(id("a"))
+            .build();
+        policy::decide(&principal, &request(text)).is_ok()
+    };
+
+    assert!(may(Role::System, "system/*.rd sealway/purge", "Patient/a"));
+    assert!(may(Role::Clinician, "user/*.cruds sealway/purge", "Patient/a"));
+    assert!(!may(Role::System, "system/*.cruds", "Patient/a"), "the scope is missing");
+    assert!(!may(Role::System, "system/*.* system/Patient.cruds", "Patient/a"), "* is not it");
+    assert!(!may(Role::System, "sealway/purge", "Patient/a"), "delete is missing");
+    assert!(!may(Role::System, "system/Patient.cruds sealway/purge", "Patient/a"), "one type");
+    assert!(!may(Role::Clinician, "patient/*.cruds sealway/purge", "Patient/a"), "one patient");
+    assert!(!may(Role::Patient, "patient/*.cruds sealway/purge", "Patient/a"));
+    assert!(!may(Role::Auditor, "system/*.cruds sealway/purge", "Patient/a"));
+    assert!(!may(Role::Operator, "system/*.cruds sealway/purge", "Patient/a"));
+    assert!(!may(Role::System, "system/*.cruds sealway/purge", "Observation/a"), "no compartment");
 }

@@ -153,6 +153,7 @@ pub(crate) fn requests() -> Vec<AccessRequest> {
 fn operations(key: &ResourceKey) -> Vec<AccessRequest> {
     let names = [
         Operation::Everything,
+        Operation::Purge,
         Operation::Validate,
         Operation::Match,
         Operation::Merge,

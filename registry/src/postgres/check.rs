@@ -207,15 +207,16 @@ async fn patients(
 }
 
 async fn log(conn: &mut PgConnection, from: u64, limit: usize) -> Result<Vec<LogRow>, ReadError> {
-    let rows: Vec<(i64, Option<i64>)> = sqlx::query_as(
-        "select log_index, change from ledger_entry
-         where log_index >= $1 order by log_index limit $2",
+    let rows: Vec<(i64, Option<i64>, Option<Vec<u8>>)> = sqlx::query_as(
+        "select log_index, change,
+                (select x.entry from erasure x where x.salt_id = e.salt_id and e.change is null)
+         from ledger_entry e where log_index >= $1 order by log_index limit $2",
     )
     .bind(i64::try_from(from).unwrap_or(i64::MAX))
     .bind(sql_limit(limit))
     .fetch_all(&mut *conn)
     .await?;
-    let changes: Vec<i64> = rows.iter().filter_map(|(_, change)| *change).collect();
+    let changes: Vec<i64> = rows.iter().filter_map(|(_, change, _)| *change).collect();
     let entries = sqlx::query("select change, entry from resource_version where change = any($1)")
         .bind(changes)
         .fetch_all(conn)
@@ -224,12 +225,15 @@ async fn log(conn: &mut PgConnection, from: u64, limit: usize) -> Result<Vec<Log
     for row in &entries {
         bodies.insert(row.try_get::<i64, _>(0)?, array(row.try_get(1)?)?);
     }
-    let found = |(log_index, change): (i64, Option<i64>)| LogRow {
-        log_index: log_index.cast_unsigned(),
-        change: change.map(i64::cast_unsigned),
-        entry: change.and_then(|change| bodies.get(&change).copied()),
+    let found = |(log_index, change, erasure): (i64, Option<i64>, Option<Vec<u8>>)| {
+        let erasure = erasure.map(|entry| array(&entry)).transpose()?;
+        Ok(LogRow {
+            log_index: log_index.cast_unsigned(),
+            change: change.map(i64::cast_unsigned),
+            entry: change.and_then(|change| bodies.get(&change).copied()).or(erasure),
+        })
     };
-    Ok(rows.into_iter().map(found).collect())
+    rows.into_iter().map(found).collect()
 }
 
 async fn keys(

@@ -44,6 +44,8 @@ pub(super) struct Numbers {
     last_us: i64,
     /// Id of the transaction, to ask for its fate.
     pub(super) transaction: String,
+    /// Number of the last erasure that has ended.
+    pub(super) ended: u64,
 }
 
 impl Numbers {
@@ -57,6 +59,7 @@ impl Numbers {
             next_change: row.try_get::<i64, _>(1)? + 1,
             last_us: row.try_get(2)?,
             transaction: row.try_get(3)?,
+            ended: row.try_get::<i64, _>(4)?.cast_unsigned(),
         })
     }
 
@@ -152,6 +155,9 @@ impl Group<'_> {
         if let Some(access) = &set.access {
             self.pending.access(access.clone());
         }
+        if let Some(step) = &set.erasing {
+            self.erase(step).await?;
+        }
         if self.pending.is_large() {
             self.pending.flush(self.conn).await?;
         }
@@ -204,7 +210,10 @@ impl Group<'_> {
                 return refused(CommitError::Stale);
             }
         }
-        Ok(())
+        match &set.erasing {
+            Some(step) => self.check_erasing(step).await,
+            None => Ok(()),
+        }
     }
 
     async fn find(&mut self, dependency: &Dependency) -> Result<MatchOutcome, SetError> {
@@ -212,6 +221,7 @@ impl Group<'_> {
             Match::Key(key) => Ok(self.known.resolve(&dependency.permit, key)),
             Match::Query(criteria) => self.find_matches(&dependency.permit, criteria).await,
             Match::SearchParams => Ok(MatchOutcome::SearchParams(self.newest_param().await?)),
+            Match::Erasures => Ok(MatchOutcome::Erasures(self.numbers.ended)),
         }
     }
 
@@ -242,4 +252,5 @@ select pg_advisory_xact_lock(32481091427721593);
 select coalesce((select max(rid) from resource), 0),
        coalesce((select max(change) from resource_version), 0),
        coalesce((select updated_us from resource_version order by change desc limit 1), 0),
-       pg_current_xact_id()::text";
+       pg_current_xact_id()::text,
+       coalesce((select max(ended) from erasure), 0)";

@@ -12,6 +12,7 @@ mod check;
 mod columns;
 mod commit;
 mod compartment;
+mod erasure;
 mod fence;
 mod history;
 mod known;

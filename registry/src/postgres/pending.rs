@@ -22,6 +22,7 @@ pub(super) struct Pending {
     members_gone: Vec<i64>,
     members: Vec<(i64, ResourceType, Place)>,
     version_members: Vec<(i64, i64)>,
+    former_patients: Vec<(i64, i64)>,
     gone: PlacedRows,
     new: PlacedRows,
     keys: Vec<(i64, String, Vec<u8>)>,
@@ -112,6 +113,11 @@ impl Pending {
     pub(super) fn join(&mut self, patient: i64, of: ResourceType, place: Place, change: i64) {
         self.members.push((patient, of, place));
         self.version_members.push((change, patient));
+    }
+
+    /// Keeps in mind whose record a resource was before.
+    pub(super) fn former_patient(&mut self, patient: i64, rid: i64) {
+        self.former_patients.push((patient, rid));
     }
 
     pub(super) fn data_key(&mut self, key_id: u64, compartment: &str, wrapped: &[u8]) {
@@ -219,6 +225,13 @@ impl Pending {
     }
 
     fn put_members(&self, batch: &mut Batch) -> Result<(), sqlx::Error> {
+        if !self.former_patients.is_empty() {
+            batch.part().push("insert into former_patient (patient, rid) ");
+            batch.push("select distinct * from unnest(");
+            batch.bind(column(&self.former_patients, |(patient, _)| *patient))?;
+            batch.bind(column(&self.former_patients, |(_, rid)| *rid))?.push(")");
+            batch.push(" on conflict do nothing");
+        }
         if self.members.is_empty() {
             return Ok(());
         }

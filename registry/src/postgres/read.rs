@@ -6,6 +6,7 @@ use policy::{Permit, Visibility, universal_types};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
+use super::erasure;
 use super::known::{khash, patient_key};
 use crate::error::ReadError;
 use crate::hash::IndexKey;
@@ -133,7 +134,7 @@ pub(super) async fn resolve(
 ) -> Result<Vec<MatchOutcome>, ReadError> {
     let keys = matches.iter().filter_map(|asked| match asked {
         Match::Key(key) => Some(key),
-        Match::Query(..) | Match::SearchParams => None,
+        Match::Query(..) | Match::SearchParams | Match::Erasures => None,
     });
     let keys: Vec<_> = keys.collect();
     let mut of_keys = resolve_keys(conn, index_key, permit, &keys).await?.into_iter();
@@ -148,6 +149,7 @@ pub(super) async fn resolve(
                 let newest = newest_change(&mut *conn, &[search_parameter()]).await?;
                 MatchOutcome::SearchParams(newest)
             }
+            Match::Erasures => MatchOutcome::Erasures(erasure::ended(&mut *conn).await?),
         });
     }
     Ok(outcomes)

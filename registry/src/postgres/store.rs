@@ -17,6 +17,7 @@ use super::readers::{Readers, snapshot};
 use super::{access_outbox, compartment, history, params, read, reading, sealed, writer};
 use crate::check::Checks;
 use crate::cost::{Cost, READ_TIME_MAX, criteria_time};
+use crate::erasure::Erasures;
 use crate::error::{CommitError, OpenError, ReadError, SequencerError};
 use crate::hash::IndexKey;
 use crate::job::{self, Job};
@@ -378,6 +379,10 @@ impl Store for PostgresStore {
 
     fn reindex(&self, step: ReindexStep) -> BoxFuture<'_, Result<(), CommitError>> {
         self.queue.reindex(step)
+    }
+
+    fn erasures(&self) -> &dyn Erasures {
+        self
     }
 
     fn checks(&self) -> &dyn Checks {

@@ -109,6 +109,13 @@ impl Group<'_> {
         former: Option<Current>,
         members: &[i64],
     ) {
+        if let Some(former) = former.filter(|former| former.version.is_some()) {
+            for patient in self.known.members(&former) {
+                if !members.contains(&patient) {
+                    self.pending.former_patient(patient, former.rid);
+                }
+            }
+        }
         if former.is_some_and(|former| former.patient == SEVERAL_PATIENTS) {
             self.pending.leave(place.rid);
         }

@@ -198,7 +198,12 @@ impl Writer {
                     Answer::Done(Err(CommitError::Unavailable(FENCED_OUT.into())))
                 }
                 Job::Commit(set, _) => match group.commit(set).await {
-                    Ok(committed) => Answer::Committed(Ok(committed)),
+                    Ok(committed) => {
+                        if set.erasing.is_some() {
+                            group.known = Known::read(&sets, &self.index_key, group.conn).await?;
+                        }
+                        Answer::Committed(Ok(committed))
+                    }
                     Err(SetError::Refused(refusal)) => Answer::Committed(Err(refusal)),
                     Err(SetError::Failed(error)) => return Err(error),
                 },

@@ -32,6 +32,7 @@ fn listed_and_probed_sets_give_the_same_matches() {
         idempotency: None,
         access: None,
         reads: Vec::new(),
+        erasing: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime starts");
     runtime.block_on(store.commit(set)).expect("the write succeeds");

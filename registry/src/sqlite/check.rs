@@ -202,8 +202,9 @@ fn patients(
 
 fn log(conn: &Connection, from: u64, limit: usize) -> rusqlite::Result<Vec<LogRow>> {
     conn.prepare_cached(
-        "select e.log_index, e.change, v.entry
+        "select e.log_index, e.change, coalesce(v.entry, x.entry)
          from ledger_entry e left join resource_version v on v.change = e.change
+           left join erasure x on x.salt_id = e.salt_id and e.change is null
          where e.log_index >= ?1 order by e.log_index limit ?2",
     )?
     .query_map(params![i64::try_from(from).unwrap_or(i64::MAX), sql_limit(limit)], |row| {

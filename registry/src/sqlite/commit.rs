@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::current::{current, resolve_key};
 use super::index_rows::Pending;
 use super::reader::until;
-use super::{access_outbox, read, reading, search};
+use super::{access_outbox, erasure, read, reading, search};
 use crate::clock::Clock;
 use crate::cost::criteria_time;
 use crate::error::CommitError;
@@ -150,6 +150,9 @@ impl Group<'_> {
         if let Some(access) = &set.access {
             access_outbox::add(self.conn, access)?;
         }
+        if let Some(step) = &set.erasing {
+            self.erase(step)?;
+        }
         Ok(Committed { versions, replies: Vec::new() })
     }
 
@@ -184,6 +187,9 @@ impl Group<'_> {
             }
             currents.push(found);
         }
+        if let Some(step) = &set.erasing {
+            self.check_erasing(step)?;
+        }
         Ok(currents)
     }
 
@@ -200,6 +206,7 @@ impl Group<'_> {
                 let newest = read::newest_change(self.conn, &[search_parameter()])?;
                 MatchOutcome::SearchParams(newest)
             }
+            Match::Erasures => MatchOutcome::Erasures(erasure::ended(self.conn)?),
         };
         if found == dependency.found { Ok(()) } else { Err(SetError::Refused(CommitError::Stale)) }
     }

@@ -71,6 +71,24 @@ impl Group<'_> {
         Ok(rid)
     }
 
+    /// Keeps in mind whose record a resource was before: older versions are under their keys.
+    fn note_former(&self, former: &Current, members: &[i64]) -> rusqlite::Result<()> {
+        let stays = former.patient == NO_PATIENT || members == [former.patient];
+        if former.version.is_none() || stays {
+            return Ok(());
+        }
+        for patient in self.former_members(former)? {
+            if !members.contains(&patient) {
+                self.conn
+                    .prepare_cached(
+                        "insert or ignore into former_patient (patient, rid) values (?1, ?2)",
+                    )?
+                    .execute([patient, former.rid])?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes the rows of a version in several compartments.
     pub(super) fn replace_members(
         &mut self,
@@ -80,6 +98,9 @@ impl Group<'_> {
         members: &[i64],
     ) -> rusqlite::Result<()> {
         let Place { nsort, rid, patient } = row.place;
+        if let Some(former) = former {
+            self.note_former(&former, members)?;
+        }
         if former.is_some_and(|former| former.patient == SEVERAL_PATIENTS) {
             self.conn.prepare_cached("delete from compartment where rid = ?1")?.execute([rid])?;
         }

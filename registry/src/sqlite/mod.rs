@@ -11,6 +11,7 @@ mod checkpoint;
 mod commit;
 mod compartment;
 mod current;
+mod erasure;
 mod fail_stop;
 mod history;
 mod index_rows;

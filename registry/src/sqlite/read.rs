@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::current::{Seen, current, id_of, resolve_key};
 use super::reader::until;
-use super::search;
+use super::{erasure, search};
 use crate::cost::criteria_time;
 use crate::error::ReadError;
 use crate::hash::IndexKey;
@@ -118,6 +118,7 @@ pub(super) fn resolve(
                 Match::SearchParams => {
                     Ok(MatchOutcome::SearchParams(newest_change(conn, &[search_parameter()])?))
                 }
+                Match::Erasures => Ok(MatchOutcome::Erasures(erasure::ended(conn)?)),
             })
             .collect()
     };

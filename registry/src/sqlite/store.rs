@@ -22,6 +22,7 @@ use super::{
 };
 use crate::check::Checks;
 use crate::cost::Cost;
+use crate::erasure::Erasures;
 use crate::error::{CommitError, OpenError, ReadError};
 use crate::hash::IndexKey;
 use crate::job::{self, Job};
@@ -38,7 +39,7 @@ use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
 
 /// An open SQLite registry. Dropping it waits for the writer and checkpoints the log.
 pub struct SqliteStore {
-    index_key: IndexKey,
+    pub(super) index_key: IndexKey,
     full_text: FullText,
     outbox: Arc<Notify>,
     readers: Option<Readers>,
@@ -359,6 +360,10 @@ impl Store for SqliteStore {
 
     fn reindex(&self, step: ReindexStep) -> BoxFuture<'_, Result<(), CommitError>> {
         self.queue.reindex(step)
+    }
+
+    fn erasures(&self) -> &dyn Erasures {
+        self
     }
 
     fn checks(&self) -> &dyn Checks {

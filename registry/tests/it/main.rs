@@ -10,6 +10,7 @@ mod costs;
 mod crash;
 mod cuts;
 mod engines;
+mod erasure;
 mod faults;
 mod fence;
 mod formats;

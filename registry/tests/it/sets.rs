@@ -96,6 +96,7 @@ pub(crate) fn set(writes: Vec<Write>) -> WriteSet {
         idempotency: None,
         access: None,
         reads: Vec::new(),
+        erasing: None,
     }
 }
 

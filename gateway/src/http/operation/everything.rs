@@ -168,7 +168,7 @@ async fn gather(
                 break 'all;
             }
             looked += 1;
-            let body = call.app.payloads.open(&version).await?;
+            let body = call.app.payloads.open_listed(&version).await?;
             let tree = parse(&body)?;
             if asked.is_in_time(&tree, version.key.resource_type) {
                 note_references(&tree, &call.bases(), &mut referred);

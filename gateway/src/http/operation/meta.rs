@@ -33,7 +33,7 @@ pub(super) async fn meta(call: Call, payload: Payload) -> Reply {
     let found = call.app.store.read(&permit, &key).await?;
     let refused = match &found {
         None => Some(Fault::not_found()),
-        Some(stored) if stored.is_tombstone() => Some(reply::gone()),
+        Some(stored) if stored.is_tombstone() => Some(reply::gone_for(stored)),
         Some(_) => None,
     };
     if let Some(fault) = refused {

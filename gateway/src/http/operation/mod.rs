@@ -12,6 +12,7 @@ pub(super) mod invoked;
 mod lastn;
 mod members;
 mod meta;
+mod purge;
 mod reindex_status;
 mod validate;
 
@@ -69,6 +70,15 @@ const OPERATIONS: &[Operation] = &[
         on_instance: true,
         affects_state: false,
         run: |call, body| everything::of_encounter(call, body).boxed_local(),
+        in_transaction: None,
+    },
+    Operation {
+        code: "purge",
+        definition: "http://hl7.org/fhir/OperationDefinition/Patient-purge",
+        of: Some(ResourceType::PATIENT),
+        on_instance: true,
+        affects_state: true,
+        run: |call, body| purge::purge(call, body).boxed_local(),
         in_transaction: None,
     },
     Operation {

@@ -152,6 +152,11 @@ async fn operation_of(of: &str, name: &str, subject: &Subject) -> Option<String>
         "meta" | "everything" | "document" | "reindex-status" => {
             subject.site.get(&format!("{place}/r0/${name}")).await
         }
+        "purge" => {
+            let one = json!({"resourceType": "Patient", "id": "to-be-erased"});
+            subject.site.put("/Patient/to-be-erased", &one).await.expect(201);
+            subject.site.purge("to-be-erased").await
+        }
         "meta-add" | "meta-delete" => {
             let meta = json!({"name": "meta", "valueMeta": {"tag": [{"code": "told"}]}});
             let body = json!({"resourceType": "Parameters", "parameter": [meta]});

@@ -51,6 +51,10 @@ impl Folder {
         let message = message.header("content-type", "application/hl7-v2").body(MESSAGE);
         let answer = crate::site::Answer::of(message).await;
         assert!(answer.text().contains("MSA|AA|M1"), "{}", answer.text());
+        site.put("/Patient/zoe", &patient("zoe")).await.expect(201);
+        site.put("/Appointment/zoes", &appointment_of("zoes", &["ada", "zoe"])).await.expect(201);
+        site.get("/Patient/zoe").await.expect(200);
+        site.purge("zoe").await.expect(200);
         site.get("/Observation?subject=Patient/ada").await.expect(200);
         let path = "/Patient/ada/_history/2";
         let content = site.get(path).await.expect(200).bytes;
@@ -149,11 +153,15 @@ fn patient(id: &str) -> Value {
 }
 
 fn appointment(id: &str) -> Value {
+    appointment_of(id, &["ada", "eve"])
+}
+
+fn appointment_of(id: &str, patients: &[&str]) -> Value {
     let actor =
-        |id: &str| json!({"actor": {"reference": format!("Patient/{id}")}, "status": "accepted"});
+        |id: &&str| json!({"actor": {"reference": format!("Patient/{id}")}, "status": "accepted"});
     json!({
         "resourceType": "Appointment", "id": id, "status": "booked",
-        "participant": [actor("ada"), actor("eve")],
+        "participant": patients.iter().map(actor).collect::<Vec<_>>(),
     })
 }
 

@@ -133,6 +133,37 @@ pub(super) const ALTERATIONS: &[(&str, &str)] = &[
     ("delete from data_key where compartment = 'Patient/ada'", "data key"),
     ("delete from data_key where compartment = ''", "is gone"),
     ("update data_key set compartment = 'Patient/other' where compartment = 'Patient/ada'", "data key"),
+    // Erasures: claimed, denied, and used to pass destruction off as one.
+    ("delete from erasure", "is recorded as that of no version and no erasure"),
+    ("delete from erasure; delete from ledger_entry where change is null", "its erasure is gone"),
+    ("delete from erasure", "no erasure tells of it"),
+    ("delete from ledger_entry where change is null", "is claimed, but stands neither in the log nor in the outbox"),
+    ("update erasure set key_id = key_id + 1", "its row names another data key"),
+    ("update erasure set entry = (select entry from resource_version where change = 1)", "its entry does not commit to it"),
+    ("update erasure set body = (select body from access_outbox)", "erasure 1: envelope does not authenticate"),
+    (
+        "update resource_version set payload = (select payload from resource_version v where length(v.payload) = 38)
+           where change = 1",
+        "Patient/ada/_history/1: its content is gone, and what stands there was not made by an erasure",
+    ),
+    (
+        "insert into erasure (patient, key_id, salt_id, entry, body, ended)
+           select k.rid, d.key_id, k.salt_id, k.entry, k.payload, 2 from data_key d, resource_version k
+           where d.compartment = 'Patient/ada' and k.change = 1;
+         delete from data_key where compartment = 'Patient/ada'",
+        "erasure 2: is claimed, but stands neither in the log nor in the outbox",
+    ),
+    (
+        "insert into data_key (key_id, compartment, wrapped)
+           select e.key_id, 'Patient/zoe', k.wrapped from erasure e, data_key k where k.compartment = ''",
+        "is there, although it was erased",
+    ),
+    ("update resource set deleted = 0 where id = 'zoe'", "Patient/zoe: the mark of deletion"),
+    (
+        "insert into search_string select param, 'lovelace', nsort, (select rid from resource where id = 'zoe'), exact, patient
+           from search_string where rid = (select rid from resource where id = 'eve') and norm = 'lovelace'",
+        "Patient/zoe: search_string has a row too many",
+    ),
     // The index: each table, each way.
     ("delete from search_token where rid = (select rid from resource where id = 'eve') and code_hash = (select max(code_hash) from search_token where rid = (select rid from resource where id = 'eve'))", "Patient/eve: search_token lacks a row for"),
     ("delete from search_reference where code_hash = 0 and rid = (select min(rid) from search_reference)", "search_reference lacks a row for"),
@@ -202,8 +233,10 @@ async fn what_was_published_and_not_recorded_is_no_finding_until_it_is_lost() {
     // As a crash leaves it between publishing and recording.
     folder
         .execute(
-            "insert into ledger_outbox (change, entry)
-               select e.change, v.entry from ledger_entry e join resource_version v on v.change = e.change
+            "insert into ledger_outbox (change, salt_id, entry)
+               select e.change, e.salt_id, coalesce(v.entry, x.entry) from ledger_entry e
+               left join resource_version v on v.change = e.change
+               left join erasure x on x.salt_id = e.salt_id
                where e.log_index >= 5 order by e.log_index;
              delete from ledger_entry where log_index >= 5;
              update setting set value = x'0500000000000000' where name = 'sealed_size'",
