@@ -61,7 +61,7 @@ pub(crate) async fn begin(
     access: AccessRecord,
     request_id: &str,
 ) -> Answered<bool> {
-    for _ in 0..BEGIN_ATTEMPTS_MAX {
+    for attempt in 0..BEGIN_ATTEMPTS_MAX {
         let compartment = format!("Patient/{patient}");
         let Some(key) = app.store.compartment_keys(&[compartment]).await?.into_iter().next() else {
             return Ok(false);
@@ -78,7 +78,9 @@ pub(crate) async fn begin(
         let body = serde_json::to_vec(&body).map_err(|_| unmade())?;
         let record = access::sealed(Kind::Erasure, app.payloads.tenant_key().await?, &body)?;
         let new = NewErasure { key_id: key.key_id, record };
-        let step = Step { patient, key_id: key.key_id, from: START };
+        // Where others write all the time the task finds the moment for the end.
+        let may_end = attempt == 0;
+        let step = Step { patient, key_id: key.key_id, from: START, may_end };
         match step.take(app, Some((new, access.clone()))).await? {
             Taken::Stale => {}
             Taken::Ended => return Ok(true),
@@ -159,20 +161,20 @@ async fn round(app: &App) -> Answered<()> {
     }
     app.payloads.forget_erased().await?;
     for erasure in all(app).await?.into_iter().filter(|one| one.ended.is_none()) {
-        let mut from = START;
+        let (mut from, mut may_end) = (START, true);
         loop {
-            let step = Step { patient: &erasure.patient, key_id: erasure.key_id, from };
+            let step = Step { patient: &erasure.patient, key_id: erasure.key_id, from, may_end };
             let taken = step.take(app, None).await?;
             app.erasures.stepped.notify_waiters();
             match taken {
                 Taken::Ended => break,
-                Taken::Until(place) => from = place,
-                // More came meanwhile, or somebody else was faster.
+                Taken::Until(place) => (from, may_end) = (place, true),
+                // More came meanwhile, which goes first; or somebody else was faster.
                 Taken::Stale => {
                     if unfinished(app, &erasure.patient).await?.is_none() {
                         break;
                     }
-                    from = START;
+                    (from, may_end) = (START, false);
                 }
             }
         }
@@ -186,6 +188,8 @@ struct Step<'s> {
     patient: &'s ResourceId,
     key_id: u64,
     from: (i64, i64),
+    /// Whether the key may go, if nothing else is found.
+    may_end: bool,
 }
 
 /// What became of a step.
@@ -201,7 +205,7 @@ enum Taken {
 impl Step<'_> {
     async fn take(&self, app: &App, begin: Option<(NewErasure, AccessRecord)>) -> Answered<Taken> {
         let page = app.store.erasures().page(self.patient, self.from, VERSIONS_A_STEP).await?;
-        let end = page.len() < VERSIONS_A_STEP;
+        let end = self.may_end && page.len() < VERSIONS_A_STEP;
         let place = page.last().map_or(self.from, |last| {
             (last.rid, i64::try_from(last.version.number()).unwrap_or(i64::MAX))
         });
