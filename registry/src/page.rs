@@ -57,6 +57,8 @@ pub struct Page {
     pub next: Option<Cursor>,
     /// Where the previous page starts; `None` on the first.
     pub previous: Option<Cursor>,
+    /// Where a page starts that begins after each of the matches; empty unless asked for.
+    pub places: Vec<Cursor>,
 }
 
 /// Position in a sorted result (keyset), opaque and authenticated in its text form.

@@ -104,6 +104,7 @@ fn statement(base: &str, deletes_several: bool, date: Instant, set: &SearchParam
                 .map(param)
                 .chain([filter()])
                 .collect::<Vec<Value>>(),
+            "operation": operation::stated_of_system(),
             "compartment": ResourceType::all()
                 .filter(|of| is_in_own_compartment(*of))
                 .map(|of| format!("http://hl7.org/fhir/CompartmentDefinition/{}", of.name().to_lowercase()))

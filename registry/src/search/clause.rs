@@ -35,6 +35,8 @@ pub struct SearchQuery {
     pub applied: Vec<(String, String)>,
     /// Names that were left out, to be reported in the bundle.
     pub ignored: Vec<String>,
+    /// Whether the page tells the place after each match ([`crate::page::Page::places`]).
+    pub each_place: bool,
 }
 
 /// A search in one type.

@@ -123,7 +123,10 @@ impl Matches {
             let start = Start { place: place?.1.clone(), backwards };
             Some(cursor::seal(&start, query, key))
         };
+        let places = cut.found.iter().filter(|_| query.each_place);
+        let places = places.filter_map(|found| link(Some(found), false)).collect();
         Page {
+            places,
             hits: hits.chain(included.into_iter().map(hit(HitMode::Include))).collect(),
             total,
             next: link(cut.found.last().filter(|_| cut.more_after), false),

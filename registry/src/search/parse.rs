@@ -106,6 +106,7 @@ pub fn parse_placed(
         cursor: None,
         applied: Vec::new(),
         ignored: Vec::new(),
+        each_place: false,
     };
     let left = Cell::new(CHAIN_LEGS_MAX);
     let hops = Hops::start(&left);

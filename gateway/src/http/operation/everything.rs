@@ -9,7 +9,10 @@ use std::collections::BTreeSet;
 
 use actix_web::web::Payload;
 use bytes::Bytes;
-use fhir::{Instant, ParsedReference, ResourceKey, ResourceType, TimeRange, Tree, Value};
+use fhir::{
+    Instant, Issue, IssueType, OperationOutcome, ParsedReference, ResourceKey, ResourceType,
+    Severity, TimeRange, Tree, Value,
+};
 use futures::StreamExt;
 use policy::{AccessRequest, Operation, OperationTarget, Permit, TypeSet};
 use registry::page::{Cursor, HitMode, StoredVersion};
@@ -65,16 +68,16 @@ async fn everything(call: Call, payload: Payload, of: ResourceType) -> Reply {
 }
 
 /// The parameters.
-struct Asked {
-    care: TimeRange,
-    since: Option<Instant>,
-    types: TypeSet,
-    count: usize,
-    cursor: Option<Cursor>,
+pub(super) struct Asked {
+    pub(super) care: TimeRange,
+    pub(super) since: Option<Instant>,
+    pub(super) types: TypeSet,
+    pub(super) count: usize,
+    pub(super) cursor: Option<Cursor>,
 }
 
 impl Asked {
-    fn of(input: &Input, call: &Call) -> Answered<Self> {
+    pub(super) fn of(input: &Input, call: &Call) -> Answered<Self> {
         input.expect_only(&["start", "end", "_since", "_type", "_count", CURSOR])?;
         let mut care = TimeRange::ALL;
         if let Some(start) = input.parsed("start", TimeRange::parse)? {
@@ -105,13 +108,13 @@ impl Asked {
         })
     }
 
-    fn wants(&self, stored: &StoredVersion) -> bool {
+    pub(super) fn wants(&self, stored: &StoredVersion) -> bool {
         self.types.contains(stored.key.resource_type)
             && self.since.is_none_or(|since| stored.updated >= since)
     }
 
     /// Whether care was given in the time asked for; what has no time is not left out.
-    fn is_in_time(&self, tree: &Tree, of: ResourceType) -> bool {
+    pub(super) fn is_in_time(&self, tree: &Tree, of: ResourceType) -> bool {
         if self.care == TimeRange::ALL {
             return true;
         }
@@ -133,10 +136,19 @@ impl Asked {
 }
 
 /// One page.
-struct Gathered {
-    hits: Vec<(StoredVersion, Bytes, HitMode)>,
-    next: Option<Cursor>,
-    is_whole: bool,
+pub(super) struct Gathered {
+    pub(super) hits: Vec<(StoredVersion, Bytes, HitMode)>,
+    pub(super) next: Option<Cursor>,
+    pub(super) is_whole: bool,
+    /// References to what was left out, since there are too many for one page.
+    pub(super) left_out: usize,
+}
+
+impl Gathered {
+    /// An empty page.
+    pub(super) fn begin(asked: &Asked) -> Self {
+        Self { hits: Vec::new(), next: None, is_whole: asked.cursor.is_none(), left_out: 0 }
+    }
 }
 
 async fn gather(
@@ -146,7 +158,7 @@ async fn gather(
     key: &ResourceKey,
     own: StoredVersion,
 ) -> Answered<Gathered> {
-    let mut page = Gathered { hits: Vec::new(), next: None, is_whole: asked.cursor.is_none() };
+    let mut page = Gathered::begin(asked);
     let mut referred = BTreeSet::new();
     let mut bytes = 0;
     if asked.cursor.is_none() && asked.wants(&own) {
@@ -156,15 +168,20 @@ async fn gather(
         page.hits.push((own, body, HitMode::Match));
     }
     let members = Members { call, permit, of: key, types: asked.types, since: asked.since };
-    let mut place = asked.cursor.clone();
+    let mut place = asked.cursor.clone().filter(|place| place.0 != AFTER_OWN);
     let mut looked = 0;
     'all: loop {
         let (found, more) = members.after(place.as_ref(), asked.count).await?;
         let versions: Vec<StoredVersion> = found.iter().map(|one| one.version.clone()).collect();
         call.app.payloads.fetch(&versions).await?;
         for Member { version, place: after } in found {
-            if page.hits.len() >= asked.count || bytes > PAGE_BYTES_MAX || looked >= LOOKS_MAX {
-                page.next = place;
+            let is_full = page.hits.len() >= asked.count
+                || bytes > PAGE_BYTES_MAX
+                || looked >= LOOKS_MAX
+                || referred.len() > REFERRED_MAX;
+            if is_full {
+                // Before the first member the page goes on after the resource itself.
+                page.next = place.or_else(|| Some(Cursor(AFTER_OWN.to_vec())));
                 break 'all;
             }
             looked += 1;
@@ -182,31 +199,37 @@ async fn gather(
         }
     }
     page.is_whole &= page.next.is_none();
-    include(call, permit, asked, key, referred, &mut page).await?;
+    include(call, permit, asked, Some(key), referred, &mut page).await?;
     Ok(page)
 }
 
 /// Adds what the page refers to and is no member itself.
-async fn include(
+pub(super) async fn include(
     call: &Call,
     permit: &Permit,
     asked: &Asked,
-    of: &ResourceKey,
+    of: Option<&ResourceKey>,
     mut referred: BTreeSet<ResourceKey>,
     page: &mut Gathered,
 ) -> Answered<()> {
     for (version, ..) in &page.hits {
         referred.remove(&version.key);
     }
-    referred.remove(of);
+    if let Some(of) = of {
+        referred.remove(of);
+    }
     referred.retain(|key| asked.types.contains(key.resource_type));
+    page.left_out = referred.len().saturating_sub(INCLUDES_MAX);
     let reads = referred.into_iter().take(INCLUDES_MAX).map(async |key| {
         let found = call.app.store.read(permit, &key).await?;
         let Some(stored) = found.filter(|stored| !stored.is_tombstone()) else { return Ok(None) };
-        let body = call.app.payloads.open(&stored).await?;
+        let body = call.app.payloads.open_listed(&stored).await?;
         // A member comes as a match, on its own page.
-        let is_member = of.resource_type == ResourceType::PATIENT
-            && call.app.payloads.patients(&stored).contains(&of.id);
+        let patients = call.app.payloads.patients(&stored);
+        let is_member = match of {
+            Some(of) => of.resource_type == ResourceType::PATIENT && patients.contains(&of.id),
+            None => !patients.is_empty(),
+        };
         Ok::<_, Fault>((!is_member).then_some((stored, body, HitMode::Include)))
     });
     let mut reads = futures::stream::iter(reads).buffered(READS_PARALLEL_MAX);
@@ -216,7 +239,12 @@ async fn include(
     Ok(())
 }
 
-async fn answer(call: &Call, input: &Input, page: Gathered, mut access: Access) -> Reply {
+pub(super) async fn answer(
+    call: &Call,
+    input: &Input,
+    page: Gathered,
+    mut access: Access,
+) -> Reply {
     let base = call.base();
     let own = call.url();
     let kept = input.pairs().iter().filter(|(name, _)| name != CURSOR).cloned();
@@ -237,18 +265,27 @@ async fn answer(call: &Call, input: &Input, page: Gathered, mut access: Access) 
         out.hit(&base, &version.key, *mode, body);
         out.expect_bounded()?;
     }
+    if page.left_out > 0 {
+        let text = format!(
+            "{} resources that those of this page refer to were left out; read them by their references",
+            page.left_out
+        );
+        let code = IssueType::Incomplete;
+        let issue = Issue { severity: Severity::Warning, code, text, expression: None };
+        out.outcome(&OperationOutcome::render(&[issue], Some(&call.request_id)));
+    }
     access::record(&call.app, access).await?;
     Ok(reply::json(call, 200, out.finish()))
 }
 
-fn parse(body: &Bytes) -> Answered<Tree> {
+pub(super) fn parse(body: &Bytes) -> Answered<Tree> {
     Tree::parse(body.to_vec()).map_err(|_| {
         tracing::error!("a stored resource does not parse");
         Fault::new(FaultKind::Internal, "a stored resource is damaged")
     })
 }
 
-fn note_references(tree: &Tree, base: &str, referred: &mut BTreeSet<ResourceKey>) {
+pub(super) fn note_references(tree: &Tree, base: &str, referred: &mut BTreeSet<ResourceKey>) {
     for at in fhir::references(tree.root()) {
         if let ParsedReference::Local { key, .. } = ParsedReference::parse(&at.text, base) {
             referred.insert(key);
@@ -258,9 +295,13 @@ fn note_references(tree: &Tree, base: &str, referred: &mut BTreeSet<ResourceKey>
 
 const CURSOR: &str = registry::search::CURSOR;
 /// Content of one page, without what it refers to.
-const PAGE_BYTES_MAX: usize = 16 << 20;
+pub(super) const PAGE_BYTES_MAX: usize = 16 << 20;
 /// Members that one page looks at when a time leaves most of them out.
-const LOOKS_MAX: usize = 10_000;
+pub(super) const LOOKS_MAX: usize = 10_000;
 /// Resources that one page adds because it refers to them.
+/// Where a page goes on that had room for the resource itself only.
+const AFTER_OWN: &[u8] = b"everything/after-own";
+/// References beyond which a page takes no further member, so that what they refer to fits on it.
+pub(super) const REFERRED_MAX: usize = 1_000;
 const INCLUDES_MAX: usize = 2_000;
 const READS_PARALLEL_MAX: usize = 16;

@@ -5,7 +5,7 @@
 
 use fhir::{Instant, ResourceKey, ResourceType, compartment_params};
 use policy::{Permit, TypeSet};
-use registry::page::{CompartmentQuery, Cursor, StoredVersion};
+use registry::page::{CompartmentQuery, Cursor, Page, StoredVersion};
 use registry::search::{ParseOptions, Total, parse_pairs};
 
 use crate::clock;
@@ -61,14 +61,15 @@ impl Members<'_> {
         Ok((members, page.is_more))
     }
 
-    /// The searches stand in a fixed order; a place is the number of one and how many of its hits are behind.
+    /// The searches stand in a fixed order; a place is the number of one and the place in it, so that nothing that is
+    /// written meanwhile moves what is still to come.
     async fn by_searches(
         &self,
         place: Option<&Cursor>,
         count: usize,
     ) -> Answered<(Vec<Member>, bool)> {
-        let (mut at, mut behind) = match place {
-            None => (0, 0),
+        let (mut at, mut from) = match place {
+            None => (0, None),
             Some(place) => read_place(place).ok_or_else(|| {
                 Fault::new(FaultKind::Invalid, "_cursor does not belong to this request")
             })?,
@@ -76,18 +77,22 @@ impl Members<'_> {
         let searches = self.searches();
         let mut members = Vec::new();
         while let Some((of, code)) = searches.get(at) {
-            let found = self.search(*of, code).await?;
-            for version in found.into_iter().skip(behind) {
-                if members.len() == count {
-                    return Ok((members, true));
-                }
-                behind += 1;
+            if members.len() >= count {
+                return Ok((members, true));
+            }
+            let wanted = u32::try_from(count - members.len()).unwrap_or(u32::MAX);
+            let page = self.search(*of, code, from.take(), wanted).await?;
+            for (hit, place) in page.hits.into_iter().zip(page.places) {
+                let version = hit.version;
                 let is_repeated = self.is_repeated(&version, &searches[..at]).await?;
                 if !is_repeated && self.since.is_none_or(|since| version.updated >= since) {
-                    members.push(Member { version, place: write_place(at, behind) });
+                    members.push(Member { version, place: write_place(at, &place) });
                 }
             }
-            (at, behind) = (at + 1, 0);
+            match page.next {
+                Some(next) => from = Some(next),
+                None => at += 1,
+            }
         }
         Ok((members, false))
     }
@@ -102,8 +107,14 @@ impl Members<'_> {
         searches
     }
 
-    async fn search(&self, of: ResourceType, code: &str) -> Answered<Vec<StoredVersion>> {
-        self.matching(of, vec![(code.to_owned(), self.of.to_string())]).await
+    async fn search(
+        &self,
+        of: ResourceType,
+        code: &str,
+        from: Option<Cursor>,
+        count: u32,
+    ) -> Answered<Page> {
+        self.matching(of, vec![(code.to_owned(), self.of.to_string())], from, count).await
     }
 
     /// Whether an earlier search of the same type has found it already.
@@ -116,7 +127,7 @@ impl Members<'_> {
         for (_, code) in earlier.iter().filter(|(one, _)| *one == of) {
             let id = ("_id".to_owned(), version.key.id.as_str().to_owned());
             let pairs = vec![((*code).to_owned(), self.of.to_string()), id];
-            if !self.matching(of, pairs).await?.is_empty() {
+            if !self.matching(of, pairs, None, 1).await?.hits.is_empty() {
                 return Ok(true);
             }
         }
@@ -127,31 +138,30 @@ impl Members<'_> {
         &self,
         of: ResourceType,
         pairs: Vec<(String, String)>,
-    ) -> Answered<Vec<StoredVersion>> {
+        from: Option<Cursor>,
+        count: u32,
+    ) -> Answered<Page> {
         let base = self.call.bases();
         let options =
             ParseOptions { base_url: &base, lenient: false, now_us: clock::now_us(), codes: None };
         let mut query = parse_pairs(of, pairs, &options)?;
-        query.count = MEMBERS_MAX;
+        (query.count, query.cursor) = (count, from);
         query.total = Total::None;
-        let page = self.call.app.store.search(self.permit, &query).await?;
-        if page.next.is_some() {
-            let text = "an encounter has too many resources of one type; search for them by type";
-            return Err(Fault::new(FaultKind::Invalid, text));
-        }
-        Ok(page.hits.into_iter().map(|hit| hit.version).collect())
+        query.each_place = true;
+        Ok(self.call.app.store.search(self.permit, &query).await?)
     }
 }
 
-fn write_place(at: usize, behind: usize) -> Cursor {
-    Cursor(format!("encounter-everything.{at}.{behind}").into_bytes())
+fn write_place(at: usize, place: &Cursor) -> Cursor {
+    let at = u8::try_from(at).expect("a compartment has less than 256 searches");
+    Cursor([KIND, &[at], &place.0].concat())
 }
 
-fn read_place(place: &Cursor) -> Option<(usize, usize)> {
-    let text = std::str::from_utf8(&place.0).ok()?.strip_prefix("encounter-everything.")?;
-    let (at, behind) = text.split_once('.')?;
-    Some((at.parse().ok()?, behind.parse().ok()?))
+/// Number of the search, and the place in it.
+fn read_place(place: &Cursor) -> Option<(usize, Option<Cursor>)> {
+    let (at, rest) = place.0.strip_prefix(KIND)?.split_first()?;
+    Some((usize::from(*at), Some(Cursor(rest.to_vec()))))
 }
 
-/// Resources of one type and parameter that one encounter may have.
-const MEMBERS_MAX: u32 = 1_000;
+/// What a place among the members of an encounter begins with.
+const KIND: &[u8] = b"encounter-everything/2/";

@@ -2,7 +2,7 @@
 //!
 //! Labels are sealed with the resource they stand in, so a change of labels makes a version, as the standard allows
 //! (resource.html#Meta); one that changes nothing makes none. `If-Match` is heeded.
-//! Not here: which labels are the same (`fhir::patch`), labels of types and of old versions, which are not offered.
+//! Not here: which labels are the same (`fhir::patch`), labels of types (`labels`), of old versions, which are not offered.
 
 use actix_web::web::Payload;
 use fhir::patch::PatchKind;

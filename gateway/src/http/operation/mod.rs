@@ -7,8 +7,10 @@
 
 mod document;
 mod everything;
+mod everything_all;
 mod input;
 pub(super) mod invoked;
+mod labels;
 mod lastn;
 mod members;
 mod meta;
@@ -65,6 +67,15 @@ const OPERATIONS: &[Operation] = &[
     },
     Operation {
         code: "everything",
+        definition: "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+        of: Some(ResourceType::PATIENT),
+        on_instance: false,
+        affects_state: false,
+        run: |call, body| everything_all::of_patients(call, body).boxed_local(),
+        in_transaction: None,
+    },
+    Operation {
+        code: "everything",
         definition: "http://hl7.org/fhir/OperationDefinition/Encounter-everything",
         of: Some(ResourceType::ENCOUNTER),
         on_instance: true,
@@ -108,6 +119,15 @@ const OPERATIONS: &[Operation] = &[
         affects_state: false,
         run: |call, body| meta::meta(call, body).boxed_local(),
         in_transaction: Some(|call, body| meta::as_read(call, body).boxed_local()),
+    },
+    Operation {
+        code: "meta",
+        definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta",
+        of: None,
+        on_instance: false,
+        affects_state: false,
+        run: |call, body| labels::of_type(call, body).boxed_local(),
+        in_transaction: None,
     },
     Operation {
         code: "meta-add",
@@ -161,9 +181,11 @@ fn all() -> impl Iterator<Item = &'static Operation> {
     terminology::OPERATIONS.iter().chain(OPERATIONS)
 }
 
-/// The operation of that code on a type, or on a resource of it.
+/// The operation of that code on a type, on a resource of it, or on everything.
 fn find(of: Option<ResourceType>, on_instance: bool, code: &str) -> Option<&'static Operation> {
-    let of = of?;
+    let Some(of) = of else {
+        return (code == OF_SYSTEM.code && !on_instance).then_some(&OF_SYSTEM);
+    };
     all().find(|one| {
         one.code == code && one.on_instance == on_instance && one.of.is_none_or(|own| own == of)
     })
@@ -173,8 +195,29 @@ const VALIDATE: &str = "http://hl7.org/fhir/OperationDefinition/Resource-validat
 /// There is no definition of HL7's for it.
 const REINDEX_STATUS: &str = "urn:sealway:operation:reindex-status";
 
+/// `$meta` of everything, which is of no type.
+static OF_SYSTEM: Operation = Operation {
+    code: "meta",
+    definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta",
+    of: None,
+    on_instance: false,
+    affects_state: false,
+    run: |call, body| labels::of_system(call, body).boxed_local(),
+    in_transaction: None,
+};
+
+/// What the CapabilityStatement says of operations on everything.
+pub fn stated_of_system() -> Vec<Value> {
+    vec![json!({"name": OF_SYSTEM.code, "definition": OF_SYSTEM.definition})]
+}
+
 /// Their routes; to be registered before those of resources, whose ids would match the names.
 pub fn routes(config: &mut ServiceConfig) {
+    let of_system = || to(|call, body| (OF_SYSTEM.run)(call, body));
+    config.service(place(
+        &format!("/${}", OF_SYSTEM.code),
+        [(GET, of_system()), (POST, of_system())],
+    ));
     for operation in all() {
         let of = operation.of.map_or("{type:[A-Z][A-Za-z]*}", |of| of.name());
         let id = if operation.on_instance { "/{id}" } else { "" };

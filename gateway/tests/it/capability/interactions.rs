@@ -149,6 +149,7 @@ async fn operation_of(of: &str, name: &str, subject: &Subject) -> Option<String>
     let place = if of.is_empty() { String::new() } else { format!("/{of}") };
     let answer = match name {
         "receipt" => subject.site.get(&format!("{place}/r0/_history/1/$receipt")).await,
+        "meta" if of.is_empty() => subject.site.get("/$meta").await,
         "meta" | "everything" | "document" | "reindex-status" => {
             subject.site.get(&format!("{place}/r0/${name}")).await
         }
