@@ -36,6 +36,7 @@ pub struct Gateway {
     sweep: JoinHandle<()>,
     indexing: JoinHandle<()>,
     erasing: JoinHandle<()>,
+    upkeep: JoinHandle<()>,
     stop: watch::Sender<bool>,
     _metrics: Option<MetricsGuard>,
 }
@@ -86,6 +87,7 @@ impl Gateway {
             .map(|listener| tokio::spawn(listener.run(Arc::clone(&app), desk, stopped.clone())));
         let sweep = tokio::spawn(expire_keys(Arc::clone(&app)));
         let indexing = tokio::spawn(crate::search_params::reindex::run(Arc::clone(&app)));
+        let upkeep = tokio::spawn(crate::upkeep::run(Arc::clone(&app)));
         let erasing = tokio::spawn(crate::erasure::run(Arc::clone(&app)));
         Ok(Self {
             http: served.address,
@@ -96,6 +98,7 @@ impl Gateway {
             sweep,
             indexing,
             erasing,
+            upkeep,
             stop,
             _metrics: metrics,
         })
@@ -154,6 +157,7 @@ impl Gateway {
         self.sweep.abort();
         self.indexing.abort();
         self.erasing.abort();
+        self.upkeep.abort();
         self.served.stop().await;
         if let Some(listening) = self.listening
             && listening.await.is_err()

@@ -44,5 +44,6 @@ pub mod submission;
 pub mod telemetry;
 pub mod terminology;
 pub mod tls;
+pub mod upkeep;
 pub mod validation;
 mod work;

@@ -21,6 +21,8 @@ pub(crate) enum Job {
     Reindex(Box<ReindexStep>, Reply<()>),
     /// Remove all index rows and begin to make them anew.
     Rebuild(Reply<()>),
+    /// Remove answers that were given before a time.
+    Expire(i64, Reply<()>),
     /// Set a named value.
     Setting(String, Vec<u8>, Reply<()>),
 }
@@ -38,6 +40,7 @@ impl Job {
             | Self::Journaled(..)
             | Self::Activate(..)
             | Self::Rebuild(..)
+            | Self::Expire(..)
             | Self::Setting(..) => 1,
         }
     }
@@ -45,7 +48,7 @@ impl Job {
     /// True for what only the one that seals may do.
     pub(crate) fn is_sequencers(&self) -> bool {
         match self {
-            Self::Commit(..) | Self::Activate(..) | Self::Reindex(..) => false,
+            Self::Commit(..) | Self::Activate(..) | Self::Reindex(..) | Self::Expire(..) => false,
             Self::Sealed(..) | Self::Journaled(..) | Self::Rebuild(..) => true,
             Self::Setting(name, ..) => name != PING,
         }
@@ -75,6 +78,7 @@ impl Outcome {
             | Job::Activate(..)
             | Job::Reindex(..)
             | Job::Rebuild(..)
+            | Job::Expire(..)
             | Job::Setting(..) => Answer::Done(Err(refusal)),
         };
         Self { job, answer }
@@ -90,6 +94,7 @@ impl Outcome {
                 | Job::Activate(_, reply)
                 | Job::Reindex(_, reply)
                 | Job::Rebuild(reply)
+                | Job::Expire(_, reply)
                 | Job::Setting(_, _, reply),
                 Answer::Done(result),
             ) => drop(reply.send(result)),

@@ -26,4 +26,5 @@ pub mod reading;
 pub mod search;
 pub mod sqlite;
 pub mod store;
+pub mod upkeep;
 pub mod write_set;

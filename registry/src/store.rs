@@ -21,6 +21,7 @@ use crate::page::{
 use crate::params::{Activation, ParamTable, ReindexPage, ReindexStep};
 use crate::reading::{Asked, Reply, Unread};
 use crate::search::{Explanation, SearchQuery};
+use crate::upkeep::Upkeep;
 use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
 
 /// What both engines do. All methods may be called concurrently from any runtime.
@@ -212,6 +213,12 @@ pub trait Store: Send + Sync + 'static {
         let mark = table::mark(self.full_text());
         Box::pin(async move { self.set_setting(table::SEARCH_TABLE, &mark).await })
     }
+
+    /// What upkeep reads.
+    fn upkeep(&self) -> &dyn Upkeep;
+
+    /// Removes answers for repeated control ids that were given before a time, the oldest first, a bounded number.
+    fn expire_answers(&self, before_us: i64) -> BoxFuture<'_, Result<(), CommitError>>;
 
     /// What erasures of patients are made from.
     fn erasures(&self) -> &dyn Erasures;

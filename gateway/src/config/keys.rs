@@ -67,6 +67,11 @@ pub const KEYS: &[Key] = &[
     unset("mllp.listen", "127.0.0.1:2575", "address of the HL7 v2 listener; unset means none"),
     text("mllp.client_ca", "", "PEM file of the authority that signs senders' certificates"),
     number("mllp.connections_max", "256", "open HL7 v2 connections"),
+    number(
+        "mllp.repeats_days",
+        "90",
+        "days for which a repeated control id gets its first answer; 0 keeps answers for ever",
+    ),
     secret(
         "database.url",
         "postgres://sealway@db.hospital-a.example/sealway",
@@ -74,6 +79,11 @@ pub const KEYS: &[Key] = &[
     ),
     number("database.readers", "0", "reader threads or connections; 0 chooses"),
     unset("payload.url", "s3://sealway", "s3://bucket or a folder for large payloads"),
+    number(
+        "payload.sweep_hours",
+        "24",
+        "hours between looks for objects that no version needs; 0 never looks",
+    ),
     unset("payload.kek", "/etc/sealway/kek", "file of the key-encryption key"),
     unset(
         "payload.s3_endpoint",

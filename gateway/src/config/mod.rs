@@ -101,6 +101,8 @@ pub struct Mllp {
     pub client_ca: Option<PathBuf>,
     /// Open connections.
     pub connections_max: usize,
+    /// Days for which a repeated control id gets its first answer again; 0 keeps answers for ever.
+    pub repeats_days: u64,
 }
 
 /// `[database]`
@@ -129,6 +131,8 @@ pub struct Payload {
     pub s3_access_key_id: Option<String>,
     /// Secret access key.
     pub s3_secret_access_key: Option<String>,
+    /// Hours between two looks for objects that no version needs; 0 never looks.
+    pub sweep_hours: u64,
 }
 
 /// `[auth]`

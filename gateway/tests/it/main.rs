@@ -36,6 +36,7 @@ mod terminology;
 mod tls;
 mod transaction;
 mod unchanged;
+mod upkeep;
 mod validate;
 mod words;
 mod xml;

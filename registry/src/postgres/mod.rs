@@ -25,6 +25,7 @@ mod readers;
 mod reading;
 mod sealed;
 mod store;
+mod upkeep;
 mod write;
 mod writer;
 

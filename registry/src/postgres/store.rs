@@ -30,6 +30,7 @@ use crate::queue::Queue;
 use crate::reading::{Asked, Reply, Unread};
 use crate::search::{self, Explanation, SearchQuery};
 use crate::store::Store;
+use crate::upkeep::Upkeep;
 use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
 
 /// A registry on PostgreSQL. Several, in several processes, may share one database. Dropping it waits for
@@ -379,6 +380,14 @@ impl Store for PostgresStore {
 
     fn reindex(&self, step: ReindexStep) -> BoxFuture<'_, Result<(), CommitError>> {
         self.queue.reindex(step)
+    }
+
+    fn upkeep(&self) -> &dyn Upkeep {
+        self
+    }
+
+    fn expire_answers(&self, before_us: i64) -> BoxFuture<'_, Result<(), CommitError>> {
+        self.write_with(|reply| Job::Expire(before_us, reply))
     }
 
     fn erasures(&self) -> &dyn Erasures {

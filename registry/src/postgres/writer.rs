@@ -21,11 +21,12 @@ use super::fence::Fence;
 use super::known::Known;
 use super::options::PostgresOptions;
 use super::pending::Pending;
-use super::{access_outbox, migrate, params, sealed};
+use super::{access_outbox, migrate, params, sealed, upkeep};
 use crate::clock::Clock;
 use crate::error::{CommitError, OpenError};
 use crate::hash::IndexKey;
 use crate::job::{Answer, GROUP_WRITES_MAX, Job, Outcome};
+use crate::write_set::WriteSet;
 
 /// The writer and its connection; `None` when it must be opened first.
 pub(super) struct Writer {
@@ -171,16 +172,7 @@ impl Writer {
         numbers: Numbers,
         jobs: &[Job],
     ) -> Result<Vec<Answer>, sqlx::Error> {
-        let sets = jobs.iter().filter_map(|job| match job {
-            Job::Commit(set, _) => Some(&**set),
-            Job::Sealed(..)
-            | Job::Journaled(..)
-            | Job::Activate(..)
-            | Job::Reindex(..)
-            | Job::Rebuild(..)
-            | Job::Setting(..) => None,
-        });
-        let sets: Vec<_> = sets.collect();
+        let sets = sets_of(jobs);
         let known = if sets.is_empty() {
             Known::default()
         } else {
@@ -216,6 +208,10 @@ impl Writer {
                 Job::Reindex(step, _) => Answer::Done(group.reindex(step).await?),
                 Job::Rebuild(_) => {
                     params::rebuild(group.conn).await?;
+                    Answer::Done(Ok(()))
+                }
+                Job::Expire(before_us, _) => {
+                    upkeep::expire(group.conn, *before_us).await?;
                     Answer::Done(Ok(()))
                 }
                 Job::Setting(name, value, _) => {
@@ -258,6 +254,15 @@ impl Writer {
             self.outbox.notify_one();
         }
     }
+}
+
+/// The write sets among jobs.
+fn sets_of(jobs: &[Job]) -> Vec<&WriteSet> {
+    let sets = jobs.iter().filter_map(|job| match job {
+        Job::Commit(set, _) => Some(&**set),
+        _ => None,
+    });
+    sets.collect()
 }
 
 fn give_up(jobs: Vec<Job>, error: &sqlx::Error) {

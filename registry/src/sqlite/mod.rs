@@ -28,6 +28,7 @@ mod search;
 mod settle;
 mod store;
 mod text;
+mod upkeep;
 mod write;
 mod writer;
 

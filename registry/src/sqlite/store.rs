@@ -35,6 +35,7 @@ use crate::queue::Queue;
 use crate::reading::{Asked, Reply, Unread};
 use crate::search::{Explanation, SearchQuery};
 use crate::store::Store;
+use crate::upkeep::Upkeep;
 use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
 
 /// An open SQLite registry. Dropping it waits for the writer and checkpoints the log.
@@ -360,6 +361,14 @@ impl Store for SqliteStore {
 
     fn reindex(&self, step: ReindexStep) -> BoxFuture<'_, Result<(), CommitError>> {
         self.queue.reindex(step)
+    }
+
+    fn upkeep(&self) -> &dyn Upkeep {
+        self
+    }
+
+    fn expire_answers(&self, before_us: i64) -> BoxFuture<'_, Result<(), CommitError>> {
+        self.write_with(|reply| Job::Expire(before_us, reply))
     }
 
     fn erasures(&self) -> &dyn Erasures {

@@ -17,7 +17,7 @@ use super::fail_stop::DiskState;
 use super::index_rows::Pending;
 use super::open::SqliteOptions;
 use super::reader::{STEPS_A_LOOK, is_out_of_time};
-use super::{access_outbox, checkpoint, params, sealed};
+use super::{access_outbox, checkpoint, params, sealed, upkeep};
 use crate::hash::IndexKey;
 use crate::job::{Answer, GROUP_WRITES_MAX, Job, Outcome};
 
@@ -189,6 +189,10 @@ impl Writer<'_> {
             Job::Reindex(step, _) => Ok(Answer::Done(group.reindex(step)?)),
             Job::Rebuild(_) => {
                 params::rebuild(self.conn)?;
+                Ok(Answer::Done(Ok(())))
+            }
+            Job::Expire(before_us, _) => {
+                upkeep::expire(self.conn, *before_us)?;
                 Ok(Answer::Done(Ok(())))
             }
             Job::Setting(name, value, _) => {

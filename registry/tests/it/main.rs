@@ -31,3 +31,4 @@ mod reads;
 mod searches;
 mod sets;
 mod structure;
+mod upkeep;
