@@ -91,6 +91,7 @@ fn is_by_words(filter: &Filter) -> bool {
         }
         Filter::Chain { targets, .. } => targets.iter().any(|(_, filter)| is_by_words(filter)),
         Filter::Has { filter, .. } => is_by_words(filter),
-        Filter::Any(each) => each.iter().any(is_by_words),
+        Filter::Any(each) | Filter::All(each) => each.iter().any(is_by_words),
+        Filter::Not(inner) => is_by_words(inner),
     }
 }

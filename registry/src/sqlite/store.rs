@@ -368,7 +368,7 @@ impl Store for SqliteStore {
     }
 
     fn expire_answers(&self, before_us: i64) -> BoxFuture<'_, Result<(), CommitError>> {
-        self.write_with(|reply| Job::Expire(before_us, reply))
+        self.queue.send(|reply| Job::Expire(before_us, reply))
     }
 
     fn erasures(&self) -> &dyn Erasures {
