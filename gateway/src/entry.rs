@@ -108,7 +108,7 @@ fn verb_of(entry: &Entry<'_>, request: &EntryRequest<'_>, url: &str) -> Answered
             if path == "_search" || path.ends_with("/_search") {
                 let text =
                     "in a bundle a search is a GET with its parameters in the url: Patient?name=a";
-                return Err(unsupported(text, "request.url"));
+                return Err(Fault::new(FaultKind::Unsupported, text).placed("request.url"));
             }
             needs_resource(entry.resource)?;
             let if_none_exist = request.if_none_exist.as_deref().map(criteria).transpose()?;
