@@ -99,7 +99,8 @@ fn an_erasure_takes_payloads_and_index_rows_and_at_its_end_the_key() {
         assert!(!read("Observation/both").await.is_erased(), "it is of p2, too");
         assert_eq!(store.data_keys(&[71]).await.unwrap(), []);
         let scope = HistoryScope::System;
-        let query = HistoryQuery { scope, since: None, at: None, count: 100, cursor: None };
+        let query =
+            HistoryQuery { scope, since: None, at: None, list: None, count: 100, cursor: None };
         let history = store.history(&permit, &query).await.unwrap();
         assert_eq!(history.versions.iter().map(|one| one.change).collect::<Vec<_>>(), [6, 5]);
         assert_eq!(history.total, Some(2));
