@@ -20,15 +20,19 @@ pub(crate) fn types(query: &CompartmentQuery, permit: &Permit) -> Option<TypeSet
     is_seen.then(|| query.types.intersection(permit.types()))
 }
 
-/// Condition on `r`, a row of `resource`. Holds integers of ours only, nothing from a request.
+/// Query of the members' `rid`, the patient's own and deleted ones among them. Holds an integer of ours only.
+pub(crate) fn members(patient: i64) -> String {
+    format!(
+        "select rid from resource where patient = {patient} and patient <> 0
+         union select rid from compartment where patient = {patient}"
+    )
+}
+
+/// Condition on `r`, the row in `resource` of a member. Holds integers of ours only, nothing from a request.
 pub(crate) fn condition(patient: i64, types: &TypeSet) -> String {
     let codes: Vec<String> = types.iter().map(|one| one.code().to_string()).collect();
     let codes = if codes.is_empty() { "-1".to_owned() } else { codes.join(", ") };
-    format!(
-        "r.rid in (select rid from resource where patient = {patient} and patient <> 0
-                   union select rid from compartment where patient = {patient})
-         and r.rid <> {patient} and r.deleted = 0 and r.version > 0 and r.type in ({codes})"
-    )
+    format!("r.rid <> {patient} and r.deleted = 0 and r.version > 0 and r.type in ({codes})")
 }
 
 /// The number after which a page starts.

@@ -41,6 +41,12 @@ enum Purpose {
 
 async fn open(config: &Config, purpose: Purpose) -> Result<Arc<dyn Store>, OpenError> {
     let rebuilds = purpose == Purpose::Rebuild;
+    if let Some(url) = &config.database.url
+        && !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme))
+    {
+        let text = "database.url must begin with postgres://; leave it out for SQLite in data_dir";
+        return Err(ConfigError(text.to_owned()).into());
+    }
     if let Some(mut options) = postgres_options(config) {
         options.rebuilds = rebuilds;
         let opened = match purpose {

@@ -287,6 +287,13 @@ fn the_index_is_made_anew_for_a_database_of_other_rules() {
         let answer = request.body(patient(&format!("n{at}")).to_string()).send().unwrap();
         assert_eq!(answer.status(), 201);
     }
+    let gone = format!("{}/Patient/gone", gateway.base);
+    let mut body = patient("gone");
+    body["id"] = json!("gone");
+    let put = client.put(&gone).bearer_auth(&gateway.token);
+    let put = put.header("content-type", "application/fhir+json").body(body.to_string());
+    assert_eq!(put.send().unwrap().status(), 201);
+    assert_eq!(client.delete(&gone).bearer_auth(&gateway.token).send().unwrap().status(), 204);
     gateway.kill();
     let fsck = || {
         let run = sealway(folder.path()).args(["ledger", "fsck"]).output().unwrap();

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use super::known::khash;
 use super::read::stored;
-use crate::compartment::{condition, open, seal, types};
+use crate::compartment::{condition, members, open, seal, types};
 use crate::error::ReadError;
 use crate::hash::IndexKey;
 use crate::page::{CompartmentPage, CompartmentQuery};
@@ -32,13 +32,18 @@ pub(super) async fn compartment(
     let (Some(types), Some(rid)) = (types(query, permit), rid) else {
         return Ok(CompartmentPage::default());
     };
-    let condition = condition(rid, &types);
+    let (members, condition) = (members(rid), condition(rid, &types));
+    // Looked up one by one whatever the planner knows: it would join the whole store otherwise.
     let select = format!(
         "select v.change, v.type, v.version, v.updated_us, v.action, v.payload, v.entry, v.salt_id,
-           r.id, r.rid
-         from resource r join resource_version v on v.change = r.change
-         where {condition} and r.updated_us >= $1 and r.rid > $2
-         order by r.rid
+           r.id, m.rid
+         from ({members}) m
+         cross join lateral (select r.id, r.change from resource r
+           where r.rid = m.rid and {condition} and r.updated_us >= $1 offset 0) r
+         cross join lateral (select * from resource_version v
+           where v.change = r.change offset 0) v
+         where m.rid > $2
+         order by m.rid
          limit $3"
     );
     let rows = sqlx::query(AssertSqlSafe(select))

@@ -12,7 +12,7 @@ use super::known::khash;
 use super::read::{newest_change, sql_limit, stored};
 use super::sealed;
 use crate::error::{CommitError, ReadError};
-use crate::index::table;
+use crate::index::{IndexRows, table, terms};
 use crate::params::{
     APPLIED, Activation, ParamRow, ParamState, ParamTable, ReindexJob, ReindexPage, ReindexStep,
     applied, plan, search_parameter,
@@ -189,6 +189,14 @@ pub(super) async fn rebuild(conn: &mut PgConnection) -> Result<(), sqlx::Error> 
     sqlx::raw_sql(AssertSqlSafe(format!("truncate {}", table::DERIVED.join(", "))))
         .execute(&mut *conn)
         .await?;
+    // What is deleted is in no job: its list is empty, but there.
+    sqlx::query(
+        "insert into resource_terms (rid, terms)
+         select rid, $1 from resource where deleted = 1 and version > 0",
+    )
+    .bind(terms::encode(&IndexRows::default()))
+    .execute(&mut *conn)
+    .await?;
     sqlx::query("delete from reindex_job").execute(&mut *conn).await?;
     sqlx::query(
         "insert into reindex_job (type, after, done, total)

@@ -115,10 +115,12 @@ impl Readers {
 impl Lane {
     fn start(options: &PostgresOptions, connections: usize) -> Result<Self, OpenError> {
         let failed = |error: std::io::Error| OpenError::Unavailable(error.to_string());
+        // Read before there is a runtime, which must not be dropped where the caller waits.
+        let session = options.reader()?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let pool = {
             let _entered = runtime.enter();
-            options.pool(connections).connect_lazy_with(options.reader()?)
+            options.pool(connections).connect_lazy_with(session)
         };
         let shares = Shares::of(connections);
         let work = Arc::new(Work {

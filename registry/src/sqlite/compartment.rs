@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 
 use super::current::current;
 use super::read::{sql_limit, stored};
-use crate::compartment::{condition, open, seal, types};
+use crate::compartment::{condition, members, open, seal, types};
 use crate::error::ReadError;
 use crate::hash::IndexKey;
 use crate::page::{CompartmentPage, CompartmentQuery};
@@ -26,12 +26,12 @@ pub(super) fn compartment(
     else {
         return Ok(CompartmentPage::default());
     };
-    let condition = condition(patient.rid, &types);
+    let (members, condition) = (members(patient.rid), condition(patient.rid, &types));
     let select = format!(
         "select v.change, v.type, v.version, v.updated_us, v.action, v.payload, v.entry, v.salt_id,
            r.id, r.rid
          from resource r join resource_version v on v.change = r.change
-         where {condition} and r.updated_us >= ?1 and r.rid > ?2
+         where r.rid in ({members}) and {condition} and r.updated_us >= ?1 and r.rid > ?2
          order by r.rid
          limit ?3"
     );

@@ -10,7 +10,7 @@ use super::current::{current, id_of};
 use super::read::{sql_limit, stored};
 use super::{read, sealed};
 use crate::error::{CommitError, ReadError};
-use crate::index::table;
+use crate::index::{IndexRows, table, terms};
 use crate::params::{
     APPLIED, Activation, ParamRow, ParamState, ParamTable, ReindexJob, ReindexPage, ReindexStep,
     applied, plan, search_parameter,
@@ -98,6 +98,12 @@ pub(super) fn rebuild(conn: &Connection) -> rusqlite::Result<()> {
         conn.execute_batch(&format!("delete from {name}"))?;
     }
     conn.execute_batch(&format!("insert into {WORDS} ({WORDS}) values ('delete-all')"))?;
+    // What is deleted is in no job: its list is empty, but there.
+    conn.execute(
+        "insert into resource_terms (rid, terms)
+         select rid, ?1 from resource where deleted = 1 and version > 0",
+        [terms::encode(&IndexRows::default())],
+    )?;
     conn.execute_batch("delete from reindex_job")?;
     conn.execute_batch(REBUILD_JOBS)?;
     conn.execute(
