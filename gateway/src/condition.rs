@@ -167,7 +167,10 @@ fn criterion(name: &str, value: &str, candidate: &Candidate<'_, '_>) -> Verdict 
             return coded(param, modifier, value, candidate);
         }
         ParamKind::Token | ParamKind::Reference | ParamKind::Uri => modifier.is_empty(),
-        ParamKind::String => candidate.made && matches!(modifier, "" | "exact" | "contains"),
+        ParamKind::String => {
+            let compared = matches!(modifier, "" | "exact" | "contains");
+            compared && (candidate.made || value.chars().count() >= INDEXED_CHARS)
+        }
         ParamKind::Date => candidate.made && modifier.is_empty() && !value.contains("ap"),
         _ => false,
     };
@@ -287,5 +290,7 @@ fn token_equals(token: &Token<'_>, wanted: &str) -> bool {
     }
 }
 
+/// Characters of a text that the registry compares; what is longer is compared here.
+const INDEXED_CHARS: usize = 256;
 /// Resources of a transaction that its conditional references without a code may be tried on, all together.
 const MADE_HERE_TESTS_MAX: usize = 200_000;

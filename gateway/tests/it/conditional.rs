@@ -453,3 +453,24 @@ async fn a_conditional_update_does_not_replace_a_resource_that_the_criteria_excl
     assert_eq!(kept["identifier"][0]["value"], "7");
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_texts_and_urls_that_begin_alike_are_not_taken_for_one_another() {
+    let site = Site::start().await;
+    let long = "y".repeat(300);
+    let set = |end: &str| {
+        json!({"resourceType": "ValueSet", "status": "draft", "title": format!("{long}{end}"),
+            "url": format!("http://example.org/{long}{end}")})
+    };
+    site.create(&set("1")).await;
+
+    let once = |criteria: String, body: serde_json::Value| {
+        let request = site.request(Method::POST, "/ValueSet").header(TYPE, JSON);
+        Answer::of(request.header("if-none-exist", criteria).body(body.to_string()))
+    };
+    assert_eq!(once(format!("title:exact={long}1"), set("1")).await.status, 200);
+    assert_eq!(once(format!("title:exact={long}2"), set("2")).await.status, 201);
+    assert_eq!(once(format!("url=http://example.org/{long}1"), set("1")).await.status, 200);
+    assert_eq!(once(format!("url=http://example.org/{long}3"), set("3")).await.status, 201);
+    site.stop().await;
+}
