@@ -209,10 +209,10 @@ impl Running<'_> {
     }
 
     fn delete(&mut self, at: usize, id: &str) -> Result<(), u16> {
+        self.note(at, id)?;
         match self.before.0.get(id) {
             Some((version, Some(_))) => {
                 let version = version + 1;
-                self.note(at, id)?;
                 self.state.0.insert(id.to_owned(), (version, None));
                 self.say(at, 204, Some((id.to_owned(), version)))
             }
@@ -228,7 +228,7 @@ impl Running<'_> {
         self.say(at, status, Some((id.to_owned(), version)))
     }
 
-    /// A resource may be written once.
+    /// A resource may be named once by what writes, also where there is nothing to delete.
     fn note(&mut self, at: usize, id: &str) -> Result<(), u16> {
         if self.written.insert(id.to_owned(), at).is_some() { Err(400) } else { Ok(()) }
     }
