@@ -61,12 +61,15 @@ pub(super) fn alone(
     Ok(found.size)
 }
 
-/// Partial tiles that a wider one has superseded must be its beginning: tiles only grow.
+/// Partial tiles that a wider one has superseded must be its beginning: tiles only grow. What a kill left half written,
+/// under a temporary name, never was one.
 fn superseded(folder: &Path, below: &mut Vec<PathBuf>, report: &mut Report) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) =
         entries.flatten().map(|entry| entry.path()).partition(|path| path.is_dir());
     if folder.extension().is_some_and(|extension| extension == "p") {
+        let is_tile = |path: &PathBuf| path.extension().is_none_or(|extension| extension != "tmp");
+        let files: Vec<PathBuf> = files.into_iter().filter(is_tile).collect();
         let width = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
         let full = folder.with_extension("");
         let widest = match full.is_file() {

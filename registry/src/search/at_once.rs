@@ -192,7 +192,8 @@ fn columns(sql: &mut Sql<'_>, order: &Order) {
 
 /// The versions of the places before.
 fn versions(sql: &mut Sql<'_>, of: ResourceType) {
-    sql.push(") m cross join resource r cross join resource_version v");
+    sql.push(") m").beside("resource", "r", "r.rid = m.rid");
+    sql.beside("resource_version", "v", "v.change = r.change");
     sql.push(" where r.rid = m.rid and r.deleted = 0 and v.change = r.change").visible("r", of);
 }
 

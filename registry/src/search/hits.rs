@@ -59,7 +59,8 @@ async fn load_rows<C: Connection>(
     }
     let mut sql = Sql::new(C::DIALECT, scope);
     sql.push("select r.rid, ").push(COLUMNS).each(Bind::Ints(rids.to_vec()));
-    sql.push(" cross join resource r cross join resource_version v");
+    sql.beside("resource", "r", "r.rid = j.value");
+    sql.beside("resource_version", "v", "v.change = r.change");
     sql.push(" where r.rid = j.value and r.deleted = 0 and v.change = r.change");
     match wanted {
         Wanted::Rows(of) => sql.visible("r", *of),

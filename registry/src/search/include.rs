@@ -86,7 +86,7 @@ pub(super) async fn terms<C: Connection>(
     let everything = Scope::everything();
     let mut sql = Sql::new(C::DIALECT, &everything);
     sql.push("select t.terms, t.rid").each(Bind::Ints(rids.to_vec()));
-    sql.push(" cross join resource_terms t where t.rid = j.value");
+    sql.beside("resource_terms", "t", "t.rid = j.value").push(" where t.rid = j.value");
     let rows = connection.ask(sql.finish()).await?;
     let decode = |row: &Row| {
         let rows = match row.first() {
@@ -133,7 +133,8 @@ async fn targets<C: Connection>(
     }
     let mut sql = Sql::new(C::DIALECT, scope);
     sql.push("select r.rid").each(Bind::Ints(hashes));
-    sql.push(" cross join resource r where r.khash = j.value and r.deleted = 0");
+    sql.beside("resource", "r", "r.khash = j.value");
+    sql.push(" where r.khash = j.value and r.deleted = 0");
     if let Some(target) = include.target {
         sql.push(" and r.type = ").int(target.code());
     }

@@ -273,7 +273,8 @@ impl Resolver<'_> {
         }
         let mut sql = Sql::new(C::DIALECT, self.scope);
         sql.push("select r.khash").each(Bind::Ints(rids.to_vec()));
-        sql.push(" cross join resource r where r.rid = j.value and r.deleted = 0");
+        sql.beside("resource", "r", "r.rid = j.value");
+        sql.push(" where r.rid = j.value and r.deleted = 0");
         sql.visible("r", of);
         let rows = connection.ask(sql.finish()).await?;
         Ok(rows.iter().map(|row| int(row, 0)).collect())
@@ -290,7 +291,8 @@ impl Resolver<'_> {
         }
         let mut sql = Sql::new(C::DIALECT, self.scope);
         sql.push("select r.rid").each(Bind::Ints(hashes));
-        sql.push(" cross join resource r where r.khash = j.value and r.deleted = 0");
+        sql.beside("resource", "r", "r.khash = j.value");
+        sql.push(" where r.khash = j.value and r.deleted = 0");
         sql.push(" and r.type = ").int(of.code()).visible("r", of);
         let rows = connection.ask(sql.finish()).await?;
         Ok(rows.iter().map(|row| int(row, 0)).collect())

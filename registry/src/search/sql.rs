@@ -219,6 +219,19 @@ impl<'a> Sql<'a> {
         }
     }
 
+    /// ` cross join` a table that is looked up by `on` for each row before it. PostgreSQL would choose the way by what it
+    /// knew of the tables when it first saw the statement, which may have been nothing.
+    pub(super) fn beside(&mut self, table: &str, alias: &str, on: &str) -> &mut Self {
+        let _ = match self.dialect {
+            Dialect::Sqlite => write!(self.text, " cross join {table} {alias}"),
+            Dialect::Postgres => write!(
+                self.text,
+                " cross join lateral (select * from {table} {alias} where {on} offset 0) {alias}"
+            ),
+        };
+        self
+    }
+
     /// Names the index that SQLite must use; PostgreSQL has but one that fits.
     pub(super) fn indexed_by(&mut self, index: &str) -> &mut Self {
         if self.dialect == Dialect::Sqlite {

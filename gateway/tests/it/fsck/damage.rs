@@ -118,3 +118,17 @@ async fn damage_of_the_journal_is_told_once_and_nothing_is_cut() {
 }
 
 const PAGE_BYTES: usize = 8192;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tile_that_a_kill_left_half_written_was_never_part_of_the_log() {
+    let folder = Folder::make(None).await;
+    let tiles = folder.files("log/tile");
+    let partial = tiles.iter().filter(|path| path.parent().unwrap().extension().is_some());
+    let left: Vec<_> = partial.map(|path| format!("{}.tmp", path.display())).collect();
+    assert!(!left.is_empty());
+    for path in left {
+        std::fs::write(path, b"half of").unwrap();
+    }
+
+    assert_eq!(folder.problems().await, Vec::<String>::new());
+}
