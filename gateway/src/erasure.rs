@@ -2,7 +2,7 @@
 //!
 //! The first step enters the erasure: its ledger entry and the record of who asked for it stand in the same commit as the
 //! first payloads that go. Each step is one commit of bounded size; the last destroys the key. Whoever asks does the
-//! first step ([`begin`]); one task does all others ([`run`]), also those that an earlier process left. Objects are removed
+//! first step (`begin`); one task does all others (`run`), also those that an earlier process left. Objects are removed
 //! after the commit that erased what names them; a crash in between leaves orphans that nothing opens, for the sweep.
 //! Not here: what is erased (`registry::erasure`), who may ask (`policy`), the request (`http::operation::purge`).
 

@@ -13,7 +13,7 @@ use super::hits::{self, Loaded};
 use super::matching::{Matching, Plan};
 use super::order::{Order, Place};
 use super::page::{self, CHEAP_TOTAL_MAX, Matches, Planned};
-use super::plan::{Lead, SORTED_ROWS_MAX};
+use super::plan::{Candidate, Lead, SORTED_ROWS_MAX};
 use super::resolve::{Limits, Resolver, has_hops};
 use super::scope::Scope;
 use super::sql::Sql;
@@ -51,11 +51,17 @@ pub async fn run_at_once<C: Connection>(
     }
     let order = Order::of(&leg.sort);
     let start = cursor::start(query, key)?;
-    if let Some(taken) = range(query, &matching, &order, start.as_ref(), connection).await? {
-        let matches = Matches::taken(matching.of, taken, query, start.as_ref());
-        return Ok(Some(matches.page(Vec::new(), query, key)));
-    }
-    let planned = page::plans(&legs, &scope, connection).await?;
+    let planned = match range(query, &matching, &order, start.as_ref(), connection).await? {
+        Ranged::Page(taken) => {
+            let matches = Matches::taken(matching.of, taken, query, start.as_ref());
+            return Ok(Some(matches.page(Vec::new(), query, key)));
+        }
+        Ranged::Large => {
+            let plan = matching.streamed(Candidate::whole_type(), connection).await?;
+            vec![Planned { order, matching, plan }]
+        }
+        Ranged::None => page::plans(&legs, &scope, connection).await?,
+    };
     if planned.iter().any(|leg| !fits(leg, None)) {
         return Ok(None);
     }
@@ -124,17 +130,27 @@ pub(super) async fn take<C: Connection>(
     Ok(Some(Taken { found: rows(found, &order)?, counted }))
 }
 
+/// What the one range that holds all matches brought.
+enum Ranged {
+    /// The page.
+    Page(Taken),
+    /// It is too large to be sorted whole.
+    Large,
+    /// There is no such range.
+    None,
+}
+
 /// As [`take`], by the one range that holds all matches, in the default order: it is sorted whole, and so neither
-/// counted before nor read twice. `None` where no such range is there, or where it is large.
+/// counted before nor read twice.
 async fn range<C: Connection>(
     query: &SearchQuery,
     matching: &Matching<'_>,
     order: &Order,
     start: Option<&Start>,
     connection: &mut C,
-) -> Result<Option<Taken>, ReadError> {
+) -> Result<Ranged, ReadError> {
     let leads = matching.only_range().filter(|leads| leads.len() <= LEADS_MAX);
-    let (Some(mut leads), true) = (leads, order.is_default()) else { return Ok(None) };
+    let (Some(mut leads), true) = (leads, order.is_default()) else { return Ok(Ranged::None) };
     let order = turned(order, start);
     let most = i64::try_from(SORTED_ROWS_MAX).unwrap_or(i64::MAX);
     if matching.scope.patients().is_none() {
@@ -167,7 +183,7 @@ async fn range<C: Connection>(
         _ => return Err(malformed()),
     };
     if size >= most {
-        return Ok(None);
+        return Ok(Ranged::Large);
     }
     // One row without a place stands for no match.
     found.retain(|row| row.get(1) != Some(&Cell::Null));
@@ -178,7 +194,7 @@ async fn range<C: Connection>(
         Cell::Int(total) => u64::try_from(total).ok(),
         _ => None,
     };
-    Ok(Some(Taken { found: rows(found, &order)?, counted }))
+    Ok(Ranged::Page(Taken { found: rows(found, &order)?, counted }))
 }
 
 /// `select …` of the places and their versions, up to the column that counts.

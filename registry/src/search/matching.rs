@@ -145,7 +145,7 @@ impl Matching<'_> {
     }
 
     /// A large ordered range: bounded by the conditions on the sort date, if any.
-    async fn streamed<C: Connection>(
+    pub(super) async fn streamed<C: Connection>(
         &self,
         candidate: Candidate,
         connection: &mut C,
