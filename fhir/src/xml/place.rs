@@ -9,7 +9,7 @@ use super::reader::XmlReader;
 use super::text::prepare;
 use crate::Issue;
 
-/// Adds line and column to issues whose location is in the document, to the first [`PLACED_MAX`] of them.
+/// Adds line and column to issues whose location is in the document, to the first `PLACED_MAX` of them.
 pub fn place_in_xml<'i>(xml: &[u8], issues: impl IntoIterator<Item = &'i mut Issue>) {
     let Ok(text) = prepare(xml) else { return };
     let mut issues: Vec<&mut Issue> = issues.into_iter().take(PLACED_MAX).collect();
