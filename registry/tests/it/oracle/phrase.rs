@@ -202,10 +202,13 @@ fn quantity_phrase(dice: &mut Dice, own: Option<&Value>) -> String {
         let text = even.then(|| Decimal(total / of_unit).text()).flatten();
         return format!("{}|{UCUM}|{unit}", text.unwrap_or(number));
     }
+    // UCUM makes units comparable that the oracle's table does not have: moles per litre are counts per litre.
+    let is_known = system.as_deref() != Some(UCUM)
+        || code.as_deref().is_some_and(|code| ucum(code).is_some() || code == "[pH]");
     let system = system.as_deref().map(escape);
     let shown = code.as_ref().or(unit.as_ref()).map(|text| escape(text));
     match (dice.roll(3), system, shown) {
-        (0, Some(system), Some(unit)) => format!("{number}|{system}|{unit}"),
+        (0, Some(system), Some(unit)) if is_known => format!("{number}|{system}|{unit}"),
         (0 | 1, _, Some(unit)) => format!("{number}||{unit}"),
         _ => number,
     }
