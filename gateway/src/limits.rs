@@ -38,6 +38,9 @@ pub const CRITERIA_BYTES_MAX: usize = 4096;
 /// One answer before compression; a bundle that grows past it is refused, not cut.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// Contents that one search opens to sort by them, all together; they are in memory a few at a time.
+pub const SORT_OPENED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// Contents kept open in memory, all together with their envelopes.
 pub const OPENED_BYTES_MAX: u64 = 32 * 1024 * 1024;
 

@@ -23,7 +23,8 @@ pub(crate) enum Cost {
 
 impl Cost {
     pub(crate) fn of_search(query: &SearchQuery) -> Self {
-        if query.weight() >= HEAVY_WEIGHT { Self::Heavy } else { Self::Search }
+        let is_heavy = query.opens() || query.weight() >= HEAVY_WEIGHT;
+        if is_heavy { Self::Heavy } else { Self::Search }
     }
 
     pub(crate) fn of_matches(matches: &[Match]) -> Self {

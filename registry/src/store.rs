@@ -20,7 +20,7 @@ use crate::page::{
 };
 use crate::params::{Activation, ParamTable, ReindexPage, ReindexStep};
 use crate::reading::{Asked, Reply, Unread};
-use crate::search::{Explanation, SearchQuery};
+use crate::search::{Explanation, Matches, SearchQuery, Unsorted};
 use crate::upkeep::Upkeep;
 use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
 
@@ -75,6 +75,22 @@ pub trait Store: Send + Sync + 'static {
         &'a self,
         permit: &'a Permit,
         query: &'a SearchQuery,
+    ) -> BoxFuture<'a, Result<Page, ReadError>>;
+
+    /// All matches of a search that is sorted by what stands in the contents ([`SearchQuery::opens`]); such a search has
+    /// no other answer. The caller opens them ([`ContentKeys`](crate::search::ContentKeys)).
+    fn unsorted<'a>(
+        &'a self,
+        permit: &'a Permit,
+        query: &'a SearchQuery,
+    ) -> BoxFuture<'a, Result<Unsorted, ReadError>>;
+
+    /// The page of such a search: the matches that [`Unsorted::sorted`] put on it, with their includes.
+    fn page_of<'a>(
+        &'a self,
+        permit: &'a Permit,
+        query: &'a SearchQuery,
+        matches: Matches,
     ) -> BoxFuture<'a, Result<Page, ReadError>>;
 
     /// Number of the newest change of any resource of these types, deletions included; 0 before the first. Cheap:

@@ -22,6 +22,7 @@ mod param;
 mod program;
 mod query;
 mod run;
+mod selection;
 mod sort_time;
 mod text;
 mod value;
@@ -45,6 +46,7 @@ pub use query::{
     SystemMatch, TokenQuery, split_unescaped, unescape,
 };
 pub use run::{TokenParts, extract, token_parts, values_of};
+pub use selection::Selection;
 pub use sort_time::{sort_param, sort_time};
 pub use text::{FullText, TextPart, WORD_CHARS_MAX, texts, words};
 pub use value::{Extracted, Quantity, Target, Token, TypeOfIdentifier, Value};

@@ -156,6 +156,10 @@ async fn plan_search(
     let access = Access::of(principal, Interaction::Search, &call.request_id);
     let access = search::recorded(access, &target, query);
     let query = search::parse(call, principal, &target, query).await?;
+    if query.opens() {
+        let text = "this _sort opens contents, which a transaction does not; send it in a batch or by itself";
+        return Err(Fault::new(FaultKind::Unsupported, text).in_parameter("_sort"));
+    }
     let asked = Asked { permit, reading: Reading::Search(Box::new(query.clone())) };
     let shown = Shown::Search(Box::new((target, query)));
     Ok(Planned { asked, entry: entry.clone(), access, shown })

@@ -36,6 +36,7 @@ pub mod search_compartment;
 pub mod search_system;
 pub mod server;
 pub mod shape;
+mod sorted;
 pub mod terminology;
 pub mod transaction;
 pub mod update;

@@ -20,6 +20,7 @@ use super::call::{Call, refusal, resource_type};
 use super::message_tasks;
 use super::part;
 use super::reply::{self, Reply};
+use super::sorted;
 use crate::access::{self, Access, audit};
 use crate::clock;
 use crate::codes;
@@ -102,7 +103,7 @@ pub(super) async fn searchset(
         _ => query,
     };
     let parsed = parse(call, principal, target, query).await?;
-    let page = call.app.store.search(&permit, &parsed).await?;
+    let page = sorted::page(call, &permit, &parsed).await?;
     let versions: Vec<_> = page.hits.iter().map(|hit| hit.version.clone()).collect();
     call.app.payloads.fetch(&versions).await?;
     let access = Access::of(principal, Interaction::Search, &call.request_id);

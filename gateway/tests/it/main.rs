@@ -32,6 +32,7 @@ mod search_params;
 mod search_wide;
 mod serial;
 mod site;
+mod sorted;
 mod terminology;
 mod tls;
 mod transaction;

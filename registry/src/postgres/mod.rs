@@ -24,6 +24,7 @@ mod read;
 mod readers;
 mod reading;
 mod sealed;
+mod sorting;
 mod store;
 mod upkeep;
 mod write;

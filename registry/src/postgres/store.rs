@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use super::fence::{self, Fence};
 use super::options::PostgresOptions;
 use super::readers::{Readers, snapshot};
-use super::{access_outbox, compartment, history, params, read, reading, sealed, writer};
+use super::{access_outbox, compartment, history, params, read, reading, sealed, sorting, writer};
 use crate::check::Checks;
 use crate::cost::{Cost, READ_TIME_MAX, criteria_time};
 use crate::erasure::Erasures;
@@ -28,7 +28,7 @@ use crate::page::{
 use crate::params::{Activation, ParamTable, ReindexPage, ReindexStep};
 use crate::queue::Queue;
 use crate::reading::{Asked, Reply, Unread};
-use crate::search::{self, Explanation, SearchQuery};
+use crate::search::{self, Explanation, Matches, SearchQuery, Unsorted};
 use crate::store::Store;
 use crate::upkeep::Upkeep;
 use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
@@ -199,6 +199,25 @@ impl Store for PostgresStore {
             }
             .boxed()
         })
+    }
+
+    fn unsorted<'a>(
+        &'a self,
+        permit: &'a Permit,
+        query: &'a SearchQuery,
+    ) -> BoxFuture<'a, Result<Unsorted, ReadError>> {
+        let asked = (self.index_key.clone(), permit.clone(), query.clone());
+        sorting::unsorted(&self.readers, asked)
+    }
+
+    fn page_of<'a>(
+        &'a self,
+        permit: &'a Permit,
+        query: &'a SearchQuery,
+        matches: Matches,
+    ) -> BoxFuture<'a, Result<Page, ReadError>> {
+        let asked = (self.index_key.clone(), permit.clone(), query.clone());
+        sorting::page_of(&self.readers, asked, matches)
     }
 
     fn newest_change<'a>(

@@ -38,7 +38,7 @@ pub async fn run_at_once<C: Connection>(
     key: &IndexKey,
     connection: &mut C,
 ) -> Result<Option<Page>, ReadError> {
-    if !C::ROUND_TRIPS || !is_plain(query) {
+    if !C::ROUND_TRIPS || query.opens() || !is_plain(query) {
         return Ok(None);
     }
     let scope = Scope::resolve(permit, key, connection).await?;
@@ -53,7 +53,7 @@ pub async fn run_at_once<C: Connection>(
     let start = cursor::start(query, key)?;
     let planned = match range(query, &matching, &order, start.as_ref(), connection).await? {
         Ranged::Page(taken) => {
-            let matches = Matches::taken(matching.of, taken, query, start.as_ref());
+            let matches = Matches::taken(taken, query, start.as_ref());
             return Ok(Some(matches.page(Vec::new(), query, key)));
         }
         Ranged::Large => {

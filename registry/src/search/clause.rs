@@ -4,7 +4,7 @@
 //! refuses nothing that this can hold. All filters must hold; the tests of one filter are alternatives.
 //! Not here: hashes and SQL (`plan`, `sql`).
 
-use fhir::{NumberRange, ResourceType, SearchPrefix, TimeRange};
+use fhir::{NumberRange, ResourceType, SearchParam, SearchPrefix, TimeRange};
 
 use super::tree::TreeWay;
 use super::words::{WordPlace, WordQuery};
@@ -329,4 +329,6 @@ pub enum SortBy {
     Value(Table, Vec<u16>),
     /// Lowest (or, descending, highest) id of the visible resources that are referred to; of this type only.
     Target(Vec<u16>, Option<ResourceType>),
+    /// First (or, descending, last) code of a token parameter, which only the contents tell.
+    Content(&'static SearchParam),
 }

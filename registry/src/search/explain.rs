@@ -12,6 +12,7 @@ use policy::Permit;
 
 use super::arm::Arm;
 use super::ask::{Cell, Connection, Row, int};
+use super::by_content;
 use super::clause::{SearchQuery, Table};
 use super::condition::{Condition, Keys};
 use super::page::{self, Planned};
@@ -103,7 +104,11 @@ pub async fn explain<C: Connection>(
     let legs = page::conditions(query, &resolver, &mut observed).await?;
     let planned = page::plans(&legs, &scope, &mut observed).await?;
     let explained = planned.iter().map(leg).collect();
-    page::page(query, &planned, &scope, key, &mut observed).await?;
+    if query.opens() {
+        by_content::all(&planned, &scope, &mut observed).await?;
+    } else {
+        page::page(query, &planned, &scope, key, &mut observed).await?;
+    }
     let mut parameters: Vec<_> = query.applied.iter().map(|(name, _)| name.clone()).collect();
     parameters.dedup();
     Ok(Explanation { parameters, legs: explained, statements: observed.statements })
@@ -147,13 +152,18 @@ fn stand_in(sql: &str) -> Vec<Row> {
 
 fn leg(planned: &Planned<'_>) -> ExplainedLeg {
     let plan = &planned.plan;
-    let is_walked = planned.matching.walk(plan, &planned.order, None).is_some()
-        || planned.matching.front(plan, &planned.order).is_some();
+    let opens = !planned.order.is_default() && planned.order.reads_by_default();
+    let is_walked = !opens
+        && (planned.matching.walk(plan, &planned.order, None).is_some()
+            || planned.matching.front(plan, &planned.order).is_some());
     let held = |at: usize| plan.leads.iter().all(|lead| lead.covers.contains(&at));
     let conditions = planned.matching.conditions.iter().enumerate();
     ExplainedLeg {
         resource_type: planned.matching.of.name(),
         plan: match (is_walked, plan.small) {
+            _ if opens => {
+                "all matches, if they are not too many, are opened and sorted by their contents"
+            }
             (true, _) => "the index of the sort key is walked and each row is probed",
             (_, true) => "the leading ranges are small and sorted whole",
             (_, false) if planned.order.is_default() => {

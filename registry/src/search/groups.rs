@@ -62,7 +62,7 @@ impl Matching<'_> {
                 let leads = arms.map(|arm| Lead::new(arm, Vec::new())).collect();
                 Some(front(leads, sort_column(*table)))
             }
-            SortBy::Target(..) => None,
+            SortBy::Target(..) | SortBy::Content(_) => None,
         }
     }
 
@@ -157,7 +157,7 @@ impl Matching<'_> {
     }
 
     /// Resources that were found to match, in order.
-    async fn sorted<C: Connection>(
+    pub(super) async fn sorted<C: Connection>(
         &self,
         rids: Vec<i64>,
         order: &Order,

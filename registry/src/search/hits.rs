@@ -15,6 +15,7 @@ use crate::page::StoredVersion;
 use crate::write_set::Action;
 
 /// Current version of a resource, with what includes need.
+#[derive(Clone)]
 pub(super) struct Loaded {
     pub(super) rid: i64,
     pub(super) khash: i64,

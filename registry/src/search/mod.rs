@@ -8,6 +8,7 @@ mod arm;
 mod arms;
 mod ask;
 mod at_once;
+mod by_content;
 mod clause;
 mod codes;
 mod condition;
@@ -56,6 +57,9 @@ mod words;
 
 pub use ask::{Cell, Connection, Row};
 pub use at_once::run_at_once;
+pub use by_content::{
+    ContentKey, ContentKeys, SORT_OPENED_MAX, SORT_STORED_BYTES_MAX, Unsorted, page_of, unsorted,
+};
 pub use clause::{
     DateTest, Filter, Include, Leg, NearTest, NumberTest, QuantityTest, ReferenceTest, Rest,
     SearchQuery, SortBy, SortKey, StringTest, Table, Tests, TokenTest, Total, UriTest,
@@ -69,7 +73,7 @@ pub use include::{INCLUDE_ROUNDS_MAX, INCLUDES_MAX};
 pub use near::NEAR_DISTANCE_M;
 pub(crate) use near::register;
 pub use operator::filter_operators;
-pub use page::{MATCHES_MAX, matching_ids, run};
+pub use page::{MATCHES_MAX, Matches, matching_ids, run};
 pub use parse::{
     COUNT_DEFAULT, COUNT_MAX, CURSOR, Misread, ParseOptions, parse, parse_at, parse_pairs,
     parse_placed,

@@ -57,6 +57,11 @@ impl Order {
         self.keys.is_empty()
     }
 
+    /// Whether a page is taken from the default order, or from a sorting of all that is read in it.
+    pub(super) fn reads_by_default(&self) -> bool {
+        self.is_default() || self.keys.iter().any(SortKey::is_content)
+    }
+
     pub(super) fn compare(&self, a: &Place, b: &Place) -> Ordering {
         let order = if self.is_default() {
             (a.nsort, a.rid).cmp(&(b.nsort, b.rid))
@@ -130,6 +135,10 @@ impl Order {
 
 fn key_expression(sql: &mut Sql<'_>, key: &SortKey) {
     match &key.by {
+        // Filled in by whoever opens the contents.
+        SortBy::Content(_) => {
+            sql.push("null");
+        }
         SortBy::Clinical => {
             sql.push("-d.nsort");
         }

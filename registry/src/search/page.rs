@@ -10,6 +10,7 @@ use policy::Permit;
 
 use super::ask::{Connection, int};
 use super::at_once::{self, Taken};
+use super::by_content;
 use super::clause::{Leg, SearchQuery, Total};
 use super::condition::Condition;
 use super::criteria::Criteria;
@@ -47,6 +48,7 @@ pub(super) async fn run_within<C: Connection>(
     key: &IndexKey,
     connection: &mut C,
 ) -> Result<Page, ReadError> {
+    by_content::expect_none(query)?;
     let scope = Scope::resolve(permit, key, connection).await?;
     let resolver = Resolver { scope: &scope, key, limits };
     let legs = conditions(query, &resolver, connection).await?;
@@ -69,8 +71,7 @@ pub(super) async fn page<C: Connection>(
     let start = cursor::start(query, key)?;
     let matches = match at_once::take(query, planned, start.as_ref(), connection).await? {
         Some(taken) => {
-            let of = planned[0].matching.of;
-            let mut matches = Matches::taken(of, taken, query, start.as_ref());
+            let mut matches = Matches::taken(taken, query, start.as_ref());
             if query.total == Total::Accurate {
                 let cut = &matches.cut;
                 matches.total = total(query, planned, cut, start.is_none(), connection).await?;
@@ -81,7 +82,7 @@ pub(super) async fn page<C: Connection>(
             let cut = slice(query, planned, start.as_ref(), connection).await?;
             let total = total(query, planned, &cut, start.is_none(), connection).await?;
             let loaded = load(&cut.found, scope, connection).await?;
-            Matches { cut, loaded, total }
+            Matches { cut: cut.map(|(_, place)| place), loaded, total }
         }
     };
     let included = include::included(&matches.loaded, query, scope, connection).await?;
@@ -89,24 +90,19 @@ pub(super) async fn page<C: Connection>(
 }
 
 /// The matches that one page holds.
-pub(super) struct Matches {
-    cut: Cut<(ResourceType, Place)>,
-    loaded: Vec<Loaded>,
+#[derive(Clone)]
+pub struct Matches {
+    cut: Cut<Place>,
+    pub(super) loaded: Vec<Loaded>,
     total: Option<u64>,
 }
 
 impl Matches {
     /// From what one statement brought.
-    pub(super) fn taken(
-        of: ResourceType,
-        taken: Taken,
-        query: &SearchQuery,
-        start: Option<&Start>,
-    ) -> Self {
+    pub(super) fn taken(taken: Taken, query: &SearchQuery, start: Option<&Start>) -> Self {
         let Taken { found, counted } = taken;
         let Cut { found, more_before, more_after } = Cut::of(found, query, start);
-        let (places, loaded): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-        let found: Vec<_> = places.into_iter().map(|place| (of, place)).collect();
+        let (found, loaded): (Vec<_>, Vec<_>) = found.into_iter().unzip();
         let total = match query.total {
             Total::None => None,
             _ if start.is_none() && !more_after => u64::try_from(found.len()).ok(),
@@ -119,8 +115,8 @@ impl Matches {
         let Self { cut, loaded, total } = self;
         let hit = |mode: HitMode| move |loaded: Loaded| Hit { mode, version: loaded.version };
         let hits = loaded.into_iter().map(hit(HitMode::Match));
-        let link = |place: Option<&(ResourceType, Place)>, backwards: bool| -> Option<Cursor> {
-            let start = Start { place: place?.1.clone(), backwards };
+        let link = |place: Option<&Place>, backwards: bool| -> Option<Cursor> {
+            let start = Start { place: place?.clone(), backwards };
             Some(cursor::seal(&start, query, key))
         };
         let places = cut.found.iter().filter(|_| query.each_place);
@@ -196,13 +192,14 @@ pub(super) async fn plans<'a, C: Connection>(
     for (leg, conditions) in legs {
         let matching = Matching { of: leg.resource_type, conditions, scope };
         let order = Order::of(&leg.sort);
-        let plan = matching.plan(order.is_default(), connection).await?;
+        let plan = matching.plan(order.reads_by_default(), connection).await?;
         planned.push(Planned { order, matching, plan });
     }
     Ok(planned)
 }
 
 /// What one page holds, and whether there is more.
+#[derive(Clone)]
 struct Cut<T> {
     found: Vec<T>,
     more_before: bool,
@@ -210,6 +207,11 @@ struct Cut<T> {
 }
 
 impl<T> Cut<T> {
+    fn map<U>(self, each: impl FnMut(T) -> U) -> Cut<U> {
+        let Self { found, more_before, more_after } = self;
+        Cut { found: found.into_iter().map(each).collect(), more_before, more_after }
+    }
+
     /// Of what was found from the start on, one more than the page holds if there is more.
     fn of(mut found: Vec<T>, query: &SearchQuery, start: Option<&Start>) -> Self {
         let count = usize::try_from(query.count).unwrap_or(usize::MAX);
@@ -273,7 +275,7 @@ async fn load<C: Connection>(
 async fn total<C: Connection>(
     query: &SearchQuery,
     legs: &[Planned<'_>],
-    slice: &Cut<(ResourceType, Place)>,
+    slice: &Cut<impl Sized>,
     first: bool,
     connection: &mut C,
 ) -> Result<Option<u64>, ReadError> {

@@ -1,7 +1,8 @@
 //! `_sort` → [`SortKey`]s.
 //!
 //! Spec: FHIR R4 search § 3.1.1.5.1. What is stored readable has an order (dates, numbers, quantities, texts, uris), and a
-//! reference that of the ids it leads to. Codes are stored as keyed hashes, which have none: refused by name.
+//! reference that of the ids it leads to. Codes are stored as keyed hashes, which have none: their order is that of the
+//! contents (`by_content`). Composites and positions have no order: refused by name.
 
 use fhir::{Held, ParamKind, ResourceType, SearchParam};
 
@@ -40,6 +41,7 @@ fn kind(key: &SortKey) -> (u8, Option<Table>) {
         SortBy::LastUpdated => (2, None),
         SortBy::Value(table, _) => (3, Some(*table)),
         SortBy::Target(..) => (4, None),
+        SortBy::Content(_) => (5, None),
     }
 }
 
@@ -62,13 +64,16 @@ fn sort_key(of: ResourceType, text: &str, alone: bool) -> Result<SortKey, ReadEr
     Ok(SortKey { by, descending })
 }
 
-fn by_value(of: ResourceType, param: &SearchParam, alone: bool) -> Option<SortBy> {
+fn by_value(of: ResourceType, param: &'static SearchParam, alone: bool) -> Option<SortBy> {
     let params = index_params(of, param);
     if params.is_empty() {
         return None;
     }
     if alone && sort_index_param(of).is_some_and(|clinical| params == [clinical]) {
         return Some(SortBy::Clinical);
+    }
+    if param.kind == ParamKind::Token {
+        return Some(SortBy::Content(param));
     }
     if param.kind == ParamKind::Reference {
         let only = match param.held {
@@ -82,7 +87,7 @@ fn by_value(of: ResourceType, param: &SearchParam, alone: bool) -> Option<SortBy
 
 /// Whether `_sort` takes parameters of this kind.
 pub(super) fn is_sortable(kind: ParamKind) -> bool {
-    kind == ParamKind::Reference || sort_table(kind).is_some()
+    matches!(kind, ParamKind::Reference | ParamKind::Token) || sort_table(kind).is_some()
 }
 
 /// Table of the kinds whose values are stored readable and so have an order.

@@ -9,7 +9,7 @@ use policy::Permit;
 
 use super::ask::{Connection, Row};
 use super::sql::{Dialect, Statement};
-use super::{Cell, ParseOptions, parse, run};
+use super::{Cell, ParseOptions, parse, run, unsorted};
 use crate::error::ReadError;
 use crate::hash::IndexKey;
 use crate::sqlite::{SqliteOptions, SqliteStore};
@@ -96,10 +96,14 @@ fn plans(rows: i64, queries: &[&str]) -> Vec<(String, String, String)> {
         let query = parse(ResourceType::parse(of).expect("a type"), query, &options);
         let query = query.expect("a valid query");
         let key = IndexKey::from_bytes([7; 16]);
-        run(&query, &Permit::maintenance(), &key, &mut &mut explainer)
-            .now_or_never()
-            .expect("SQLite answers at once")
-            .expect("the search succeeds");
+        let (permit, connection) = (Permit::maintenance(), &mut &mut explainer);
+        let answer = async {
+            match query.opens() {
+                true => unsorted(&query, &permit, &key, connection).await.map(drop),
+                false => run(&query, &permit, &key, connection).await.map(drop),
+            }
+        };
+        answer.now_or_never().expect("SQLite answers at once").expect("the search succeeds");
         let plans = explainer.plans.into_iter();
         found.extend(plans.map(|(statement, plan)| ((*text).to_owned(), statement, plan)));
     }
@@ -143,6 +147,8 @@ const QUERIES: &[&str] = &[
     "Observation?subject:Patient.organization.name=a",
     "Patient?_has:Observation:patient:_has:Provenance:target:agent=Practitioner/1",
     "Observation?_sort=-subject",
+    "Observation?_sort=code",
+    "Observation?status=final&_sort=-code,-date",
     "Observation?_sort=-date,_id",
     "Patient?_sort=-_lastUpdated,family",
     "Patient?_sort=-_id",

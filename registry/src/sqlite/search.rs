@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use crate::error::ReadError;
 use crate::hash::IndexKey;
 use crate::page::Page;
-use crate::search::{self, Criteria, Explanation, SearchQuery};
+use crate::search::{self, Criteria, Explanation, Matches, SearchQuery, Unsorted};
 
 /// One page of a search, on the snapshot of the connection.
 pub(super) fn search(
@@ -18,6 +18,28 @@ pub(super) fn search(
     query: &SearchQuery,
 ) -> Result<Page, ReadError> {
     search::run(query, permit, index_key, &mut conn).now_or_never().expect(AT_ONCE)
+}
+
+/// All matches of a search that is sorted by contents, on the snapshot of the connection.
+pub(super) fn unsorted(
+    mut conn: &Connection,
+    index_key: &IndexKey,
+    permit: &Permit,
+    query: &SearchQuery,
+) -> Result<Unsorted, ReadError> {
+    search::unsorted(query, permit, index_key, &mut conn).now_or_never().expect(AT_ONCE)
+}
+
+/// Its page, on the snapshot of the connection.
+pub(super) fn page_of(
+    mut conn: &Connection,
+    index_key: &IndexKey,
+    permit: &Permit,
+    query: &SearchQuery,
+    matches: &Matches,
+) -> Result<Page, ReadError> {
+    let page = search::page_of(matches, query, permit, index_key, &mut conn);
+    page.now_or_never().expect(AT_ONCE)
 }
 
 /// How a search is answered, on the snapshot of the connection.

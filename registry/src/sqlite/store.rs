@@ -33,7 +33,7 @@ use crate::page::{
 use crate::params::{Activation, ParamTable, ReindexPage, ReindexStep};
 use crate::queue::Queue;
 use crate::reading::{Asked, Reply, Unread};
-use crate::search::{Explanation, SearchQuery};
+use crate::search::{Explanation, Matches, SearchQuery, Unsorted};
 use crate::store::Store;
 use crate::upkeep::Upkeep;
 use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
@@ -215,6 +215,29 @@ impl Store for SqliteStore {
         let cost = Cost::of_search(&query);
         self.search_with(cost, move |conn| {
             snapshot(conn, |conn| search::search(conn, &index_key, &permit, &query))
+        })
+    }
+
+    fn unsorted<'a>(
+        &'a self,
+        permit: &'a Permit,
+        query: &'a SearchQuery,
+    ) -> BoxFuture<'a, Result<Unsorted, ReadError>> {
+        let (index_key, permit, query) = (self.index_key.clone(), permit.clone(), query.clone());
+        self.search_with(Cost::of_search(&query), move |conn| {
+            snapshot(conn, |conn| search::unsorted(conn, &index_key, &permit, &query))
+        })
+    }
+
+    fn page_of<'a>(
+        &'a self,
+        permit: &'a Permit,
+        query: &'a SearchQuery,
+        matches: Matches,
+    ) -> BoxFuture<'a, Result<Page, ReadError>> {
+        let (index_key, permit, query) = (self.index_key.clone(), permit.clone(), query.clone());
+        self.search_with(Cost::Search, move |conn| {
+            snapshot(conn, |conn| search::page_of(conn, &index_key, &permit, &query, &matches))
         })
     }
 

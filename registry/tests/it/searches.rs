@@ -175,7 +175,7 @@ fn what_is_not_done_is_refused_by_name() {
         ("Observation?code:in=http://x", "code"),
         ("Observation?code:above=a", "code"),
         ("Observation?_text=a", "_text"),
-        ("Observation?_sort=code", "code"),
+        ("Observation?_sort=code-value-quantity", "code"),
         ("Patient?_has:Observation:patient:_has:AuditEvent:entity:agent=a", "AuditEvent"),
         ("Provenance?target:AuditEvent.agent=a", "AuditEvent"),
         ("Patient?_revinclude=AuditEvent:patient", "AuditEvent"),

@@ -266,8 +266,14 @@ impl Cases<'_> {
             case = case.and(&Case { of: "", owner: None, pairs });
         }
         if self.dice.chance(50) {
-            let keys =
-                self.dice.pick(&["_lastUpdated", "-_lastUpdated", "_id", "-_id,_lastUpdated"]);
+            let keys = self.dice.pick(&[
+                "_lastUpdated",
+                "-_lastUpdated",
+                "_id",
+                "-_id,_lastUpdated",
+                "_tag",
+                "-_security,_id",
+            ]);
             case = case.and(&Case::one("", "_sort", keys));
         }
         case

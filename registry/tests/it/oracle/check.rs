@@ -20,6 +20,7 @@ use super::order::is_sorted;
 use super::params::param;
 use super::value::root_of;
 use super::vocabulary::{BASE, CONCEPTS, VALUE_SETS};
+use crate::opened;
 
 /// What was found to differ, and how much was compared.
 #[derive(Default)]
@@ -163,7 +164,11 @@ impl Walk<'_> {
     }
 
     async fn page(&self, query: &SearchQuery) -> Result<(Page, Vec<String>), String> {
-        let page = match self.store.search(self.permit, query).await {
+        let content = |key: &str| {
+            let one = self.oracle.named(key).expect("a resource of the corpus");
+            one.json.to_string().into_bytes()
+        };
+        let page = match opened::search(self.store, self.permit, query, content).await {
             Err(ReadError::Forbidden(_)) if self.oracle.patient.is_some() => {
                 return Err(FORBIDDEN.into());
             }

@@ -82,6 +82,7 @@ fn value(all: &Naive, stored: &Stored, code: &str, down: bool) -> Option<Key> {
         Value::Date(lo, _) => Some(Key::Time(*lo)),
         Value::Text(text) => Some(Key::Text(plain(text))),
         Value::Uri(uri) => Some(Key::Text(uri.clone())),
+        Value::Token(token) => token.code.clone().map(Key::Text),
         Value::Number(lo, _) => Some(Key::Number(*lo)),
         Value::Reference(reference) => {
             let target = all.named(reference.local.as_deref()?).filter(|one| all.sees(one))?;
