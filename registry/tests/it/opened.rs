@@ -1,19 +1,23 @@
 //! Orders by codes and identifiers, which the index holds as hashes: the contents are opened. The expected orders follow
 //! from the codes below and `docs/search.md`, *Order*.
 
-use fhir::ResourceType;
+use std::sync::Arc;
+
+use fhir::{Instant, ResourceType, VersionId};
 use policy::{AccessRequest, Permit, Principal, Role};
 use registry::error::ReadError;
 use registry::page::{HitMode, Page};
 use registry::search::{
-    ContentKeys, ParseOptions, SORT_OPENED_MAX, SearchQuery, SearchTarget, pairs, parse_at,
+    ContentKeys, ParseOptions, SORT_OPENED_MAX, SORT_STORED_BYTES_MAX, SearchQuery, SearchTarget,
+    pairs, parse_at,
 };
 use registry::store::Store;
+use registry::write_set::{Finish, Finished, Write};
 use serde_json::{Value as Json, json};
 
 use crate::engines::{Site, on_each_engine};
 use crate::oracle::corpus;
-use crate::sets::id;
+use crate::sets::{id, set};
 
 /// As the gateway does it, with contents by `Type/id`.
 pub(crate) async fn search(
@@ -92,6 +96,27 @@ fn pages_of_opened_codes_lead_on_and_back_with_includes_and_total() {
 }
 
 #[test]
+fn what_is_written_meanwhile_stands_where_its_code_puts_it_and_moves_nothing_else() {
+    on_each_engine(async |site| {
+        let mut all = write(site, observations()).await;
+        let text = "Observation?_sort=code&_count=3";
+        let first = page(site, &all, text).await.unwrap();
+        assert_eq!(ids(&first), "several upper b1");
+
+        let coded = |id: &str, code: &str| {
+            json!({"resourceType": "Observation", "id": id, "status": "final",
+                "code": {"coding": [{"code": code}]}, "effectiveDateTime": "2020-01-01"})
+        };
+        all.extend(write(site, vec![coded("before", "AA"), coded("behind", "c")]).await);
+
+        let next = query(text).unwrap().page_query(first.next.as_ref().unwrap());
+        let second = page(site, &all, &format!("Observation?{next}")).await.unwrap();
+        assert_eq!(ids(&second), "b2 behind lower");
+        assert_eq!(second.total, Some(9));
+    });
+}
+
+#[test]
 fn several_types_and_compartments_stand_in_one_order_of_codes() {
     on_each_engine(async |site| {
         let tag = |code: &str| json!({"tag": [{"system": "urn:t", "code": code}]});
@@ -158,6 +183,43 @@ fn more_matches_than_may_be_opened_are_refused_with_what_to_do() {
         let query = query("Basic?_sort=code").unwrap();
         let unopened = site.store.search(&Permit::maintenance(), &query).await;
         assert!(matches!(unopened, Err(ReadError::Unsupported(text)) if text.contains("code")));
+    });
+}
+
+#[test]
+fn matches_that_are_too_long_to_be_opened_together_are_refused() {
+    struct Long;
+    impl Finish for Long {
+        fn finish(&self, _version: VersionId, _updated: Instant) -> Finished {
+            Finished { payload: vec![7; LONG_BYTES], entry: [7; 36], salt_id: [9; 16] }
+        }
+    }
+    on_each_engine(async |site| {
+        let count = SORT_STORED_BYTES_MAX / LONG_BYTES + 1;
+        let long = |at: usize| {
+            let json = json!({"resourceType": "Basic", "id": format!("x{at}"), "code": {"coding": [{"code": "a"}]},
+                "created": if at == 0 { "2021-01-01" } else { "2020-01-01" }});
+            Write { finish: Arc::new(Long), ..corpus::make(&json, site.store.index_key()) }
+        };
+        for some in (0..count).collect::<Vec<_>>().chunks(16) {
+            site.store.commit(set(some.iter().map(|at| long(*at)).collect())).await.unwrap();
+        }
+        let unsorted = async |text: &str| {
+            let query = query(text).unwrap();
+            site.store
+                .unsorted(&Permit::maintenance(), &query)
+                .await
+                .map(|all| all.versions().len())
+        };
+
+        let refused = unsorted("Basic?_sort=code").await.unwrap_err();
+        let within = unsorted("Basic?_sort=code&created=lt2021").await.unwrap();
+
+        assert!(
+            matches!(&refused, ReadError::TooCostly(text) if text.contains("32 MiB")),
+            "{refused}"
+        );
+        assert_eq!(within, count - 1);
     });
 }
 
@@ -246,3 +308,6 @@ fn ids(page: &Page) -> String {
 async fn found(site: &Site, all: &All, text: &str) -> String {
     ids(&page(site, all, text).await.unwrap())
 }
+
+/// As a version is stored that is nearly large enough for the object store.
+const LONG_BYTES: usize = 256 * 1024;
