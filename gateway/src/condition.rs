@@ -160,6 +160,10 @@ fn criterion(name: &str, value: &str, candidate: &Candidate<'_, '_>) -> Verdict 
         return verdict_of(value.split(',').any(|wanted| candidate.id == Some(wanted)));
     }
     let (name, modifier) = name.split_once(':').unwrap_or((name, ""));
+    // What is made gets its time when it is committed, whatever its bytes say.
+    if candidate.made && name == "_lastUpdated" {
+        return Verdict::Unknown;
+    }
     let params = &candidate.reading.params.set;
     let Some(param) = params.find(candidate.of, name) else { return Verdict::Unknown };
     let decided = match param.kind {

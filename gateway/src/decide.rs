@@ -7,17 +7,17 @@
 
 mod patch;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use fhir::{Node, ResourceKey, ResourceType, VersionId};
 use policy::Visibility;
-use registry::search::MATCHES_MAX;
 use registry::write_set::Action;
 
 use crate::condition::Candidates;
 use crate::error::{Answered, Fault, FaultKind};
+use crate::patched::Patched;
 use crate::plan::{Plan, Step, order_of_standard};
-use crate::precondition::IfMatch;
+use crate::precondition::{Newest, Preconditions};
 use crate::snapshot::{Snapshot, Unchanged};
 use crate::submission::{Operation, Submission, Verb, body_id};
 
@@ -58,9 +58,10 @@ pub(crate) struct Decided<'s> {
     writers: HashMap<ResourceKey, usize>,
     /// What operations that may write are about, whatever they turn out to do.
     named: HashMap<ResourceKey, usize>,
-    /// Types of what is patched: its content is not known yet.
-    patched: HashSet<ResourceType>,
     made: HashMap<ResourceType, Candidates<'s>>,
+    /// What patches make, as far as conditional references ask for it.
+    patched: &'s Patched,
+    patched_as: HashMap<ResourceType, Candidates<'s>>,
 }
 
 /// At which point of the transaction criteria are asked.
@@ -90,6 +91,7 @@ pub(crate) fn decide<'s>(
     submission: &'s Submission,
     plan: &'s Plan,
     snapshot: &'s Snapshot,
+    patched: &'s Patched,
 ) -> Answered<Decided<'s>> {
     let mut decided = Decided {
         submission,
@@ -99,8 +101,9 @@ pub(crate) fn decide<'s>(
         list: vec![None; plan.steps.len()],
         writers: HashMap::new(),
         named: HashMap::new(),
-        patched: HashSet::new(),
         made: HashMap::new(),
+        patched,
+        patched_as: HashMap::new(),
     };
     for at in order_of_standard(submission) {
         let (operation, step) = (&submission.operations[at], &plan.steps[at]);
@@ -146,11 +149,6 @@ impl Decided<'_> {
             let text = format!("a conditional reference to {} matches {how}", of.name());
             Fault::new(FaultKind::PreconditionFailed, text)
         };
-        if self.patched.contains(&of) {
-            let text = "a conditional reference cannot be resolved beside a PATCH of the same type; \
-                        refer to the resource by its id";
-            return Err(Fault::new(FaultKind::Unprocessable, text));
-        }
         match self.find(ask, View::After)? {
             Found::Stored(key) => Ok(key),
             Found::Made(at) => Ok(self.target(at).expect("what was made has a key").0),
@@ -167,9 +165,6 @@ impl Decided<'_> {
             return Err(self.twice(first, at));
         }
         if let Decision::Write { key, .. } = &decision {
-            if verb.patch().is_some() {
-                self.patched.insert(key.resource_type);
-            }
             self.writers.insert(key.clone(), at);
         }
         self.list[at] = Some(decision);
@@ -192,23 +187,21 @@ impl Decided<'_> {
     fn one(&mut self, at: usize, operation: &Operation, step: &Step) -> Answered<Decision> {
         match &operation.verb {
             Verb::Create { .. } => self.create(step),
-            Verb::Update { key, if_match, only_new } => {
-                self.update(key, if_match.as_ref(), *only_new, step)
-            }
-            Verb::UpdateWhere { if_match, .. } => self.update_where(at, step, if_match.as_ref()),
-            Verb::Patch { key, if_match, .. } => self.patch(key, if_match.as_ref()),
-            Verb::PatchWhere { if_match, .. } => {
+            Verb::Update { key, preconditions } => self.update(key, preconditions, step),
+            Verb::UpdateWhere { preconditions, .. } => self.update_where(at, step, preconditions),
+            Verb::Patch { key, preconditions, .. } => self.patch(key, preconditions),
+            Verb::PatchWhere { preconditions, .. } => {
                 let condition = step.condition.expect("it has criteria");
-                self.patch_where(at, condition, if_match.as_ref())
+                self.patch_where(at, condition, preconditions)
             }
-            Verb::Delete { key, if_match } => self.delete(key, if_match.as_ref()),
-            Verb::DeleteWhere { resource_type, if_match, .. } => {
+            Verb::Delete { key, preconditions } => self.delete(key, preconditions),
+            Verb::DeleteWhere { resource_type, preconditions, .. } => {
                 let condition = step.condition.expect("it has criteria");
                 match self.snapshot.matches(condition) {
-                    [] => nothing(if_match.as_ref()),
+                    [] => preconditions.check(None).map(|()| Decision::Nothing),
                     [id] => {
                         let key = ResourceKey::new(*resource_type, id.clone());
-                        self.delete(&key, if_match.as_ref())
+                        self.delete(&key, preconditions)
                     }
                     _ => Err(several("the criteria")),
                 }
@@ -240,7 +233,7 @@ impl Decided<'_> {
         &mut self,
         at: usize,
         step: &Step,
-        if_match: Option<&IfMatch>,
+        preconditions: &Preconditions,
     ) -> Answered<Decision> {
         let condition = step.condition.expect("it has criteria");
         let new = step.new_key.as_ref().expect("it has a key of its own");
@@ -253,7 +246,7 @@ impl Decided<'_> {
                                 update it by its id, or leave the id out";
                     return Err(Fault::new(FaultKind::Conflict, text));
                 }
-                self.update(new, if_match, false, step)
+                self.update(new, preconditions, step)
             }
             Found::Stored(key) => {
                 let own = self.nodes[at].and_then(body_id);
@@ -261,7 +254,7 @@ impl Decided<'_> {
                     let text = "the body has another id than the resource that matches";
                     return Err(Fault::new(FaultKind::Invalid, text));
                 }
-                self.update(&key, if_match, false, step)
+                self.update(&key, preconditions, step)
             }
             Found::Made(other) => Err(self.twice(other, at)),
             Found::Several => Err(several("the criteria")),
@@ -271,8 +264,7 @@ impl Decided<'_> {
     fn update(
         &self,
         key: &ResourceKey,
-        if_match: Option<&IfMatch>,
-        only_new: bool,
+        preconditions: &Preconditions,
         step: &Step,
     ) -> Answered<Decision> {
         let write = |previous, status| Decision::Write {
@@ -283,37 +275,37 @@ impl Decided<'_> {
         };
         match self.snapshot.version(key) {
             Some((version, deleted)) => {
-                expect_version(if_match, version)?;
-                if only_new && !deleted {
-                    let text = "the resource exists already";
-                    return Err(Fault::new(FaultKind::PreconditionFailed, text));
-                }
+                preconditions.check(self.newest(key))?;
                 Ok(write(Some(version), if deleted { 201 } else { 200 }))
             }
             // Who sees a compartment only gets the same answer for what is hidden and what is absent.
             None if *step.permit.visibility() != Visibility::Everything => Err(Fault::not_found()),
-            None if if_match.is_some() => Err(no_such()),
-            None if !step.permit.update_as_create() => Err(Fault::new(
-                FaultKind::MethodNotAllowed,
-                "this caller may not choose the id of a new resource",
-            )),
-            None => Ok(write(None, 201)),
+            None => {
+                preconditions.check(None)?;
+                if !step.permit.update_as_create() {
+                    let text = "this caller may not choose the id of a new resource";
+                    return Err(Fault::new(FaultKind::MethodNotAllowed, text));
+                }
+                Ok(write(None, 201))
+            }
         }
     }
 
-    fn delete(&self, key: &ResourceKey, if_match: Option<&IfMatch>) -> Answered<Decision> {
-        match self.snapshot.version(key) {
-            Some((version, false)) => {
-                expect_version(if_match, version)?;
-                Ok(Decision::Write {
-                    key: key.clone(),
-                    previous: Some(version),
-                    action: Action::Delete,
-                    status: 204,
-                })
-            }
-            _ => nothing(if_match),
-        }
+    fn delete(&self, key: &ResourceKey, preconditions: &Preconditions) -> Answered<Decision> {
+        let newest = self.newest(key).filter(|newest| !newest.deleted);
+        preconditions.check(newest)?;
+        Ok(newest.map_or(Decision::Nothing, |newest| Decision::Write {
+            key: key.clone(),
+            previous: Some(newest.version),
+            action: Action::Delete,
+            status: 204,
+        }))
+    }
+
+    /// The newest version of a resource, as preconditions are asked of it.
+    fn newest(&self, key: &ResourceKey) -> Option<Newest> {
+        let (version, deleted) = self.snapshot.version(key)?;
+        Some(Newest { version, deleted, updated: self.snapshot.updated(key, version) })
     }
 
     /// What criteria find at this point: stored and still there, or made so far.
@@ -326,11 +318,15 @@ impl Decided<'_> {
             Some(writer) => view == View::BeforeUpdates && !self.deletes(*writer),
             None => true,
         });
-        if left.len() < 2 && left.len() < known.len() && known.len() >= MATCHES_MAX {
-            // The registry tells of no more than so many, and too few of them still count.
-            return Ok(Found::Several);
+        if left.len() < 2 && left.len() < known.len() && self.snapshot.is_cut(ask) {
+            let text = "the transaction changes so much of what these criteria match that what is left \
+                        cannot be told; send it in parts";
+            return Err(Fault::new(FaultKind::Unprocessable, text));
         }
         let mut made = self.made_matching(of, query)?;
+        if view == View::After {
+            made.extend(self.patched_matching(of, query)?);
+        }
         made.retain(|at| self.target(*at).is_none_or(|(key, _)| !left.contains(&key)));
         Ok(match (left.pop(), left.is_empty(), &made[..]) {
             (None, _, []) => Found::Nothing,
@@ -361,11 +357,7 @@ impl Decided<'_> {
             let those = (0..operations.len()).filter(makes);
             Candidates::of(of, those.filter_map(|at| Some((at, nodes[at]?))), base, reading)
         });
-        let Some(matched) = candidates.matching(query, id_of, reading) else {
-            let text = "too many criteria about resources of the same transaction; \
-                        refer to entries by their fullUrl";
-            return Err(Fault::new(FaultKind::Unprocessable, text));
-        };
+        let matched = candidates.matching(query, id_of, reading).ok_or_else(too_many)?;
         if !matched.unknown.is_empty() {
             return self.same_criteria(&matched.unknown, of, query);
         }
@@ -392,21 +384,15 @@ impl Decided<'_> {
     }
 }
 
+fn too_many() -> Fault {
+    let text = "too many criteria about resources of the same transaction; \
+                refer to entries by their fullUrl";
+    Fault::new(FaultKind::Unprocessable, text)
+}
+
 /// Version that follows.
 pub(crate) fn next(previous: Option<VersionId>) -> VersionId {
     previous.map_or(VersionId::FIRST, VersionId::next)
-}
-
-fn nothing(if_match: Option<&IfMatch>) -> Answered<Decision> {
-    if if_match.is_some() { Err(no_such()) } else { Ok(Decision::Nothing) }
-}
-
-fn no_such() -> Fault {
-    Fault::new(FaultKind::PreconditionFailed, "the resource does not exist")
-}
-
-fn expect_version(if_match: Option<&IfMatch>, version: VersionId) -> Answered<()> {
-    if_match.map_or(Ok(()), |expected| expected.expect(version))
 }
 
 fn several(what: &str) -> Fault {

@@ -4,14 +4,17 @@
 //! the method is refused: to leave it out would do more than the client asked for.
 //! Not here: the shape of the bundle (`fhir::Bundle`), what the operations lead to (`plan`, `decide`).
 
-use fhir::{Entry, EntryRequest, Instant, Method, Node, ResourceKey, ResourceType, VersionId};
+use fhir::{
+    Entry, EntryRequest, Instant, Method, Node, ParsedReference, ResourceKey, ResourceType,
+    VersionId,
+};
 
 use crate::error::{Answered, Fault, FaultKind};
 use crate::invocation::Invocation;
 use crate::limits::CRITERIA_BYTES_MAX;
 use crate::patch::Patch;
-use crate::precondition::IfMatch;
-use crate::submission::{Operation, Verb, check_body};
+use crate::precondition::{IF_MATCH, IF_NONE_MATCH, Preconditions, Tags};
+use crate::submission::{Operation, Verb, body_id, check_body};
 
 /// A read that stands in a bundle.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -70,6 +73,7 @@ impl PostedEntry {
         if let Some(node) = entry.resource {
             check_body(&verb, node).map_err(|fault| fault.at(&place))?;
         }
+        expect_consistent(entry, &verb, base).map_err(placed)?;
         let full_url = entry.full_url.as_deref().map(str::to_owned);
         Ok(Self::Interaction(Operation { verb, entry: entry.index, full_url }))
     }
@@ -125,20 +129,12 @@ fn verb_of(entry: &Entry<'_>, request: &EntryRequest<'_>, url: &str) -> Answered
 }
 
 fn put(path: &str, query: &str, request: &EntryRequest<'_>) -> Answered<Verb> {
-    let only_new = match request.if_none_match.as_deref() {
-        None => false,
-        Some("*") => true,
-        Some(_) => return Err(invalid("ifNoneMatch of a PUT must be *", "request.ifNoneMatch")),
-    };
-    let if_match = if_match(request)?;
+    let preconditions = preconditions(request)?;
     if path.contains('/') {
         expect_no_query(query)?;
-        return Ok(Verb::Update { key: key_of(path)?, if_match, only_new });
+        return Ok(Verb::Update { key: key_of(path)?, preconditions });
     }
-    if only_new {
-        return Err(invalid("ifNoneMatch goes with a PUT to an id", "request.ifNoneMatch"));
-    }
-    Ok(Verb::UpdateWhere { resource_type: type_of(path)?, query: criteria(query)?, if_match })
+    Ok(Verb::UpdateWhere { resource_type: type_of(path)?, query: criteria(query)?, preconditions })
 }
 
 fn patch(
@@ -149,21 +145,22 @@ fn patch(
 ) -> Answered<Verb> {
     let resource = resource.ok_or_else(|| invalid("this method needs a resource", "resource"))?;
     let patch = Patch::of_entry(resource).map_err(|fault| fault.placed("resource"))?;
-    let if_match = if_match(request)?;
+    let preconditions = preconditions(request)?;
     if path.contains('/') {
         expect_no_query(query)?;
-        return Ok(Verb::Patch { key: key_of(path)?, patch, if_match });
+        return Ok(Verb::Patch { key: key_of(path)?, patch, preconditions });
     }
-    Ok(Verb::PatchWhere { resource_type: type_of(path)?, query: criteria(query)?, patch, if_match })
+    let (resource_type, query) = (type_of(path)?, criteria(query)?);
+    Ok(Verb::PatchWhere { resource_type, query, patch, preconditions })
 }
 
 fn delete(path: &str, query: &str, request: &EntryRequest<'_>) -> Answered<Verb> {
-    let if_match = if_match(request)?;
+    let preconditions = preconditions(request)?;
     if path.contains('/') {
         expect_no_query(query)?;
-        return Ok(Verb::Delete { key: key_of(path)?, if_match });
+        return Ok(Verb::Delete { key: key_of(path)?, preconditions });
     }
-    Ok(Verb::DeleteWhere { resource_type: type_of(path)?, query: criteria(query)?, if_match })
+    Ok(Verb::DeleteWhere { resource_type: type_of(path)?, query: criteria(query)?, preconditions })
 }
 
 fn read(url: &str, request: &EntryRequest<'_>) -> Answered<ReadEntry> {
@@ -176,6 +173,33 @@ fn read(url: &str, request: &EntryRequest<'_>) -> Answered<ReadEntry> {
             invalid("ifModifiedSince must be an instant", "request.ifModifiedSince")
         })?,
     })
+}
+
+/// Refuses a `fullUrl` that names another resource than the request: it shall agree with the resource's id (FHIR R4
+/// bundle.html#Bundle.entry.fullUrl). A new resource gets its id here, so with POST it is the sender's own business.
+fn expect_consistent(entry: &Entry<'_>, verb: &Verb, bases: &str) -> Answered<()> {
+    let named = entry.full_url.as_deref().map(|url| ParsedReference::parse(url, bases));
+    let (Some(ParsedReference::Local { key, .. })
+    | Some(ParsedReference::Absolute { key: Some(key), .. })) = named
+    else {
+        return Ok(());
+    };
+    let own = match verb {
+        Verb::Update { key, .. } | Verb::Delete { key, .. } => Some(key.clone()),
+        Verb::UpdateWhere { resource_type, .. } => {
+            let id = entry.resource.and_then(body_id);
+            id.map(|id| ResourceKey { resource_type: *resource_type, id })
+        }
+        _ => None,
+    };
+    match own {
+        Some(own) if own != key => {
+            let text = "the fullUrl names another resource than the request; \
+                        let it end in the type and id of the request's url, or leave it out";
+            Err(invalid(text, "fullUrl"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses preconditions that say nothing about an operation: `ifMatch` alone may hold for one that changes something.
@@ -199,7 +223,7 @@ fn expect_fitting(request: &EntryRequest<'_>) -> Answered<()> {
     use Method::{Delete, Get, Head, Patch, Post, Put};
     let given = [
         ("ifMatch", request.if_match.is_some(), &[Put, Patch, Delete][..]),
-        ("ifNoneMatch", request.if_none_match.is_some(), &[Get, Head, Put][..]),
+        ("ifNoneMatch", request.if_none_match.is_some(), &[Get, Head, Put, Patch, Delete][..]),
         ("ifModifiedSince", request.if_modified_since.is_some(), &[Get, Head][..]),
         ("ifNoneExist", request.if_none_exist.is_some(), &[Post][..]),
     ];
@@ -261,9 +285,17 @@ fn criteria(query: &str) -> Answered<String> {
     Ok(query.to_owned())
 }
 
-fn if_match(request: &EntryRequest<'_>) -> Answered<Option<IfMatch>> {
-    let parsed = request.if_match.as_deref().map(IfMatch::parse).transpose();
-    parsed.map_err(|fault| fault.placed("request.ifMatch"))
+fn if_match(request: &EntryRequest<'_>) -> Answered<Option<Tags>> {
+    let parsed = request.if_match.as_deref().map(|text| Tags::parse(text, "ifMatch"));
+    parsed.transpose().map_err(|fault| fault.in_parameter(IF_MATCH))
+}
+
+/// What an entry that writes demands of the resource.
+fn preconditions(request: &EntryRequest<'_>) -> Answered<Preconditions> {
+    let if_match = if_match(request)?;
+    let none = request.if_none_match.as_deref().map(|text| Tags::parse(text, "ifNoneMatch"));
+    let if_none_match = none.transpose().map_err(|fault| fault.in_parameter(IF_NONE_MATCH))?;
+    Ok(Preconditions { if_match, if_none_match, unmodified_since: None })
 }
 
 fn invalid(text: &str, at: &str) -> Fault {
@@ -321,7 +353,8 @@ mod tests {
             ("POST", "ifNoneMatch"),
             ("PUT", "ifNoneExist"),
             ("PUT", "ifModifiedSince"),
-            ("DELETE", "ifNoneMatch"),
+            ("DELETE", "ifNoneExist"),
+            ("PATCH", "ifModifiedSince"),
             ("GET", "ifMatch"),
         ] {
             let entry = format!(

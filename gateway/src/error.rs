@@ -7,6 +7,7 @@ use fhir::{HTTP_PLACE, Issue, IssueType, Severity};
 use registry::error::{CommitError, ReadError};
 
 use crate::auth::AuthError;
+use crate::precondition::{IF_MATCH, IF_NONE_EXIST, IF_NONE_MATCH};
 
 /// What kind of refusal; closed, because the table below answers each.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -147,7 +148,7 @@ impl Fault {
             issue.expression = Some(match issue.expression.take() {
                 None => place.to_owned(),
                 Some(inner) if inner.starts_with("Bundle") => inner,
-                Some(inner) if inner.starts_with(HTTP_PLACE) => format!("{place}.request.url"),
+                Some(inner) if inner.starts_with(HTTP_PLACE) => in_request(place, &inner),
                 Some(inner) => format!("{place}.resource.{}", after_type(&inner)),
             });
         }
@@ -178,7 +179,7 @@ impl Fault {
     pub(crate) fn at_entry(mut self, entry: &str) -> Self {
         for issue in &mut self.issues {
             issue.expression = issue.expression.take().map(|place| match &*place {
-                place if place.starts_with(HTTP_PLACE) => format!("{entry}.request.url"),
+                place if place.starts_with(HTTP_PLACE) => in_request(entry, place),
                 place => format!("{entry}.{place}"),
             });
         }
@@ -269,6 +270,19 @@ impl From<ReadError> for Fault {
             }
         }
     }
+}
+
+/// A place in an HTTP request as one in an entry: headers of their own have members of their own (FHIR R4
+/// bundle.html#Bundle.entry.request), parameters stand in the URL.
+fn in_request(entry: &str, place: &str) -> String {
+    let name = place.strip_prefix(HTTP_PLACE).unwrap_or(place);
+    let member = match name {
+        IF_MATCH => "ifMatch",
+        IF_NONE_MATCH => "ifNoneMatch",
+        IF_NONE_EXIST => "ifNoneExist",
+        _ => "url",
+    };
+    format!("{entry}.request.{member}")
 }
 
 /// `Patient.name[0]` → `name[0]`.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use fhir::{Entry, Method, Node, ResourceId, ResourceType};
 
 use crate::error::{Answered, Fault, FaultKind};
-use crate::precondition::IfMatch;
+use crate::precondition::Tags;
 
 /// One operation with what it is given.
 #[derive(Clone)]
@@ -27,7 +27,7 @@ pub struct Invocation {
     /// Its code, without the dollar sign.
     pub(crate) code: String,
     /// As the header `If-Match`.
-    pub(crate) if_match: Option<IfMatch>,
+    pub(crate) if_match: Option<Tags>,
     /// The resource of the entry as it stands in the bundle; empty without one.
     pub(crate) body: Bytes,
 }

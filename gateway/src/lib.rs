@@ -33,6 +33,7 @@ pub mod message;
 pub mod mllp;
 pub mod outcome;
 pub mod patch;
+mod patched;
 pub mod payload;
 mod plan;
 pub mod precondition;

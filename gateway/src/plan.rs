@@ -9,11 +9,11 @@ use std::ops::Range;
 
 use fhir::{
     LinkAt, LinkPlace, Node, ParsedReference, ResourceId, ResourceKey, ResourceType, below_base,
-    first_base, links, references,
+    first_base, links, reference_location, references,
 };
 use policy::{AccessRequest, Permit, Principal};
 
-use crate::error::Answered;
+use crate::error::{Answered, Fault, FaultKind};
 use crate::http::call::refusal;
 use crate::submission::{Operation, Submission, Verb, body_id};
 
@@ -93,6 +93,8 @@ struct FullUrls<'s> {
     /// Those of our own resources without the base: below each of our bases they are the same.
     urls: HashMap<&'s str, usize>,
     bases: &'s str,
+    /// Whether these are all: a URN that is none of them names nothing.
+    all: bool,
 }
 
 impl<'s> FullUrls<'s> {
@@ -102,7 +104,8 @@ impl<'s> FullUrls<'s> {
             let url = operation.full_url.as_deref()?;
             Some((below_base(url, &submission.base).unwrap_or(url), at))
         });
-        Self { urls: named.collect(), bases: &submission.base }
+        let all = submission.is_transaction;
+        Self { urls: named.collect(), bases: &submission.base, all }
     }
 
     /// The entry that a text names, and whether it names a version of it. Relative URLs stand beside the `fullUrl` of
@@ -243,10 +246,13 @@ impl Asks<'_> {
         operation: &Operation,
         full_urls: &FullUrls<'_>,
     ) -> Answered<Vec<Link>> {
-        // Without entries to name, only conditional references are rewritten.
-        let found = match full_urls.urls.is_empty() {
-            true => references(node).into_iter().map(whole).collect(),
-            false => links(node),
+        let found = references(node);
+        // Without entries to name, only conditional references are rewritten, and URNs are wrong.
+        let found = match !full_urls.urls.is_empty()
+            || full_urls.all && found.iter().any(|one| is_urn(&one.text))
+        {
+            true => links(node),
+            false => found.into_iter().map(whole).collect(),
         };
         let mut links = Vec::new();
         for LinkAt { span, text, place } in found {
@@ -259,6 +265,9 @@ impl Asks<'_> {
             for range in ranges {
                 let named = &text[range.clone()];
                 let found = match full_urls.find(named, operation) {
+                    None if is_reference && full_urls.all && is_urn(named) => {
+                        return Err(unnamed(node, &span));
+                    }
                     None if is_reference => self.conditional(named, full_urls.bases)?,
                     found => found,
                 };
@@ -338,6 +347,21 @@ fn service_root(full_url: &str) -> Option<&str> {
     }
     let (rest, _id) = full_url.rsplit_once('/')?;
     rest.rsplit_once('/').map(|(root, _type)| root)
+}
+
+fn is_urn(reference: &str) -> bool {
+    matches!(ParsedReference::parse(reference, ""), ParsedReference::Urn(_))
+}
+
+/// A URN that no entry is named by: stored, it would name nothing for ever (FHIR R4 bundle.html#references).
+fn unnamed(node: Node<'_>, span: &Range<usize>) -> Fault {
+    let text = "no entry of the transaction that stores a resource has this URN as its fullUrl; \
+                name an entry by its fullUrl, or a stored resource by type and id";
+    let fault = Fault::new(FaultKind::Invalid, text);
+    match reference_location(node, span) {
+        Some(place) => fault.placed(&place),
+        None => fault,
+    }
 }
 
 fn whole(found: fhir::ReferenceAt) -> LinkAt {

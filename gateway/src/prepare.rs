@@ -24,6 +24,7 @@ use repository::{CONTENT_BYTES_MAX, DataKey};
 use crate::app::App;
 use crate::decide::{Decision, decide, placed};
 use crate::error::{Answered, Fault, FaultKind};
+use crate::patched::{self, Patched};
 use crate::plan::{Plan, order_of_standard};
 use crate::search_params::Loaded;
 use crate::snapshot::{Snapshot, Unchanged, contents_before};
@@ -74,8 +75,11 @@ pub(crate) async fn prepare(
 ) -> Answered<Prepared> {
     let (shared, planned) = (Arc::clone(submission), Arc::clone(plan));
     let answers = Arc::clone(snapshot);
+    let contents = patched::contents(app, submission, plan, snapshot).await?;
     let (mut decisions, targets) = work::run(submission.is_long(), move || {
-        let mut decided = decide(&shared, &planned, &answers)?;
+        let patched = Patched::of(&shared, &planned, &contents);
+        let mut decided = decide(&shared, &planned, &answers, &patched)?;
+        patched.check()?;
         let targets = Targets::of(&shared, &planned, &mut decided)?;
         Ok::<_, Fault>((decided.into_list(), targets))
     })

@@ -5,7 +5,7 @@
 //! a match that changes before the commit makes the set stale.
 //! Not here: the lookups themselves (`plan`), what they lead to (`decide`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -32,6 +32,8 @@ pub(crate) struct Snapshot {
     verified: Vec<Vec<ResourceId>>,
     /// Last lookup of each key.
     keys: HashMap<ResourceKey, usize>,
+    /// When current versions were made, of resources about which a precondition asks that.
+    updated: HashMap<VersionKey, Instant>,
     /// What the criteria were read with.
     reading: Reading,
 }
@@ -86,14 +88,17 @@ impl Snapshot {
             found: Vec::new(),
             verified: Vec::new(),
             keys: HashMap::new(),
+            updated: HashMap::new(),
             reading,
         };
         snapshot.ask(app, asks).await?;
+        snapshot.ask_beyond(app, submission).await?;
         let further = snapshot.matched_keys(plan, submission);
         snapshot.ask(app, further).await?;
         for at in 0..plan.asks.len() {
             snapshot.verified[at] = snapshot.verify(app, at, &submission.base).await?;
         }
+        snapshot.look_at_times(app, plan, submission).await?;
         Ok(snapshot)
     }
 
@@ -120,9 +125,19 @@ impl Snapshot {
             .collect()
     }
 
-    /// Verified matches of a lookup by criteria, at most [`registry::search::MATCHES_MAX`].
+    /// Verified matches of a lookup by criteria; there may be more where it [`is_cut`](Self::is_cut).
     pub(crate) fn matches(&self, ask: usize) -> &[ResourceId] {
         &self.verified[ask]
+    }
+
+    /// Whether the registry may know more matches than it told.
+    pub(crate) fn is_cut(&self, ask: usize) -> bool {
+        match (&self.asks[ask].asked, &self.found[ask]) {
+            (Match::Query(criteria), MatchOutcome::Query(ids)) => {
+                ids.len() >= criteria.matches_max()
+            }
+            _ => false,
+        }
     }
 
     /// Type and text of a lookup by criteria.
@@ -142,6 +157,71 @@ impl Snapshot {
             | MatchOutcome::SearchParams(_)
             | MatchOutcome::Erasures(_) => None,
         }
+    }
+
+    /// When a current version was made, where a precondition asks that.
+    pub(crate) fn updated(&self, key: &ResourceKey, version: VersionId) -> Option<Instant> {
+        self.updated.get(&VersionKey { key: key.clone(), version }).copied()
+    }
+
+    /// The time of a version never changes, and the commit checks that the version still is current.
+    async fn look_at_times(
+        &mut self,
+        app: &App,
+        plan: &Plan,
+        submission: &Submission,
+    ) -> Answered<()> {
+        for (operation, step) in submission.operations.iter().zip(&plan.steps) {
+            let preconditions = operation.verb.preconditions();
+            if preconditions.is_none_or(|demanded| demanded.unmodified_since.is_none()) {
+                continue;
+            }
+            let mut about = Vec::new();
+            if let Some(Match::Key(key)) = step.current.map(|ask| &self.asks[ask].asked) {
+                about.push(key.clone());
+            }
+            if let Some((ask, (of, _))) =
+                step.condition.and_then(|ask| Some((ask, self.query(ask)?)))
+            {
+                let keys = self.verified[ask].iter().map(|id| ResourceKey::new(of, id.clone()));
+                about.extend(keys);
+            }
+            for key in about {
+                let Some((version, _)) = self.version(&key) else { continue };
+                let version = VersionKey { key, version };
+                if let Some(stored) = app.store.vread(&step.permit, &version).await? {
+                    self.updated.insert(version, stored.updated);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks again for all matches of criteria of which the submission may change so many that of those told nothing would
+    /// be left to decide by.
+    async fn ask_beyond(&mut self, app: &App, submission: &Submission) -> Answered<()> {
+        let mut left = MATCHES_BEYOND_MAX;
+        for at in 0..self.asks.len() {
+            let (Match::Query(criteria), MatchOutcome::Query(ids)) =
+                (&self.asks[at].asked, &self.found[at])
+            else {
+                continue;
+            };
+            let touched = Touched::of(submission, criteria.of());
+            let sure = ids.iter().filter(|id| !touched.ids.contains(id)).count();
+            if !self.is_cut(at) || sure >= touched.by_criteria + 2 {
+                continue;
+            }
+            let most = ids.len() + touched.ids.len() + touched.by_criteria;
+            let Some(rest) = left.checked_sub(most) else { return Ok(()) };
+            left = rest;
+            let asked = Match::Query(criteria.clone().up_to(most));
+            let permit = self.asks[at].permit.clone();
+            let found = app.store.resolve(&permit, std::slice::from_ref(&asked)).await?;
+            self.asks[at].asked = asked;
+            self.found[at] = found.into_iter().next().unwrap_or(MatchOutcome::Hidden);
+        }
+        Ok(())
     }
 
     async fn ask(&mut self, app: &App, asks: Vec<Question>) -> Answered<()> {
@@ -254,6 +334,38 @@ impl Snapshot {
     }
 }
 
+/// What of a type a submission may change or delete.
+struct Touched<'s> {
+    /// Named by their ids.
+    ids: HashSet<&'s ResourceId>,
+    /// How many more, one for each conditional interaction.
+    by_criteria: usize,
+}
+
+impl<'s> Touched<'s> {
+    fn of(submission: &'s Submission, of: ResourceType) -> Self {
+        let mut touched = Self { ids: HashSet::new(), by_criteria: 0 };
+        for operation in &submission.operations {
+            match &operation.verb {
+                Verb::Update { key, .. } | Verb::Patch { key, .. } | Verb::Delete { key, .. }
+                    if key.resource_type == of =>
+                {
+                    touched.ids.insert(&key.id);
+                }
+                Verb::UpdateWhere { resource_type, .. }
+                | Verb::PatchWhere { resource_type, .. }
+                | Verb::DeleteWhere { resource_type, .. }
+                    if *resource_type == of =>
+                {
+                    touched.by_criteria += 1;
+                }
+                _ => {}
+            }
+        }
+        touched
+    }
+}
+
 /// The lookups of a plan, read; what cannot be read is refused with the place of its entry.
 fn questions(plan: &Plan, submission: &Submission, reading: &Reading) -> Answered<Vec<Question>> {
     let asks = plan.asks.iter().enumerate().map(|(at, ask)| {
@@ -350,6 +462,8 @@ fn broken(key: &ResourceKey) -> Fault {
     Fault::new(FaultKind::Internal, "a stored resource is damaged")
 }
 
+/// Matches that one preparation asks for beyond the usual number, all together.
+const MATCHES_BEYOND_MAX: usize = 20_000;
 const READS_PARALLEL_MAX: usize = 16;
 /// Contents that one preparation keeps to compare updates with, in bytes.
 const BEFORE_BYTES_MAX: usize = 64 * 1024 * 1024;

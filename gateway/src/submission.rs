@@ -17,7 +17,7 @@ use crate::error::{Answered, Fault, FaultKind};
 use crate::invocation::judges_its_resource;
 use crate::limits::{BUNDLE_ENTRIES_MAX, PREPARE_INLINE_BYTES_MAX};
 use crate::patch::Patch;
-use crate::precondition::IfMatch;
+use crate::precondition::Preconditions;
 use crate::work;
 
 /// A unit that is committed whole or not at all.
@@ -26,6 +26,8 @@ pub struct Submission {
     pub(crate) document: Option<Arc<Tree>>,
     /// Whether the document is a bundle.
     pub(crate) is_bundle: bool,
+    /// Whether all its entries are here: what none of them is named is named by nothing.
+    pub(crate) is_transaction: bool,
     /// What is to be done.
     pub(crate) operations: Vec<Operation>,
     /// Base URLs of this server (see [`fhir::below_base`]), first the one under which the client knows us.
@@ -52,8 +54,8 @@ pub struct Operation {
 impl Operation {
     /// The deletion of a resource at this version.
     pub(crate) fn deletion(key: ResourceKey, version: VersionId, entry: usize) -> Self {
-        let if_match = Some(IfMatch::OneOf(vec![version]));
-        Self { verb: Verb::Delete { key, if_match }, entry, full_url: None }
+        let preconditions = Preconditions::at(version);
+        Self { verb: Verb::Delete { key, preconditions }, entry, full_url: None }
     }
 }
 
@@ -71,10 +73,8 @@ pub enum Verb {
     Update {
         /// Which resource.
         key: ResourceKey,
-        /// What must be current.
-        if_match: Option<IfMatch>,
-        /// Only when it does not exist.
-        only_new: bool,
+        /// What must hold of it before.
+        preconditions: Preconditions,
     },
     /// `PUT` to criteria.
     UpdateWhere {
@@ -82,8 +82,8 @@ pub enum Verb {
         resource_type: ResourceType,
         /// Criteria; at most one may match.
         query: String,
-        /// What must be current.
-        if_match: Option<IfMatch>,
+        /// What must hold of it before.
+        preconditions: Preconditions,
     },
     /// `PATCH` of an id.
     Patch {
@@ -91,8 +91,8 @@ pub enum Verb {
         key: ResourceKey,
         /// What to change.
         patch: Patch,
-        /// What must be current.
-        if_match: Option<IfMatch>,
+        /// What must hold of it before.
+        preconditions: Preconditions,
     },
     /// `PATCH` of what matches.
     PatchWhere {
@@ -102,15 +102,15 @@ pub enum Verb {
         query: String,
         /// What to change.
         patch: Patch,
-        /// What must be current.
-        if_match: Option<IfMatch>,
+        /// What must hold of it before.
+        preconditions: Preconditions,
     },
     /// `DELETE` of an id.
     Delete {
         /// Which resource.
         key: ResourceKey,
-        /// What must be current.
-        if_match: Option<IfMatch>,
+        /// What must hold of it before.
+        preconditions: Preconditions,
     },
     /// `DELETE` of what matches.
     DeleteWhere {
@@ -118,8 +118,8 @@ pub enum Verb {
         resource_type: ResourceType,
         /// Criteria; at most one may match.
         query: String,
-        /// What must be current.
-        if_match: Option<IfMatch>,
+        /// What must hold of it before.
+        preconditions: Preconditions,
     },
     /// `GET` or `HEAD` inside a bundle, answered after the writes.
     Read(ReadEntry),
@@ -143,6 +143,19 @@ impl Verb {
         match self {
             Self::Patch { patch, .. } | Self::PatchWhere { patch, .. } => Some(patch),
             _ => None,
+        }
+    }
+
+    /// What must hold of the resource before it; `None` where nothing can be demanded.
+    pub(crate) fn preconditions(&self) -> Option<&Preconditions> {
+        match self {
+            Self::Update { preconditions, .. }
+            | Self::UpdateWhere { preconditions, .. }
+            | Self::Patch { preconditions, .. }
+            | Self::PatchWhere { preconditions, .. }
+            | Self::Delete { preconditions, .. }
+            | Self::DeleteWhere { preconditions, .. } => Some(preconditions),
+            Self::Create { .. } | Self::Read(_) => None,
         }
     }
 
@@ -184,6 +197,7 @@ impl Submission {
         Ok(Self {
             document,
             is_bundle: false,
+            is_transaction: false,
             operations: vec![operation],
             base: base.to_owned(),
             request_id: request_id.to_owned(),
@@ -213,6 +227,7 @@ impl Submission {
         Self {
             document: Some(document),
             is_bundle: true,
+            is_transaction: true,
             operations,
             base: base.to_owned(),
             request_id: request_id.to_owned(),
@@ -231,6 +246,7 @@ impl Submission {
         Self {
             document: None,
             is_bundle: false,
+            is_transaction: false,
             operations: found.map(delete).collect(),
             base: base.to_owned(),
             request_id: request_id.to_owned(),
@@ -246,7 +262,8 @@ impl Submission {
         base: &str,
         request_id: &str,
     ) -> Self {
-        Self::of_entries(document, vec![operation], base, request_id)
+        let alone = Self::of_entries(document, vec![operation], base, request_id);
+        Self { is_transaction: false, ..alone }
     }
 
     /// Gives each read of a transaction its permit.

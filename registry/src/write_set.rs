@@ -121,7 +121,7 @@ pub enum MatchOutcome {
     Key(Option<(VersionId, bool)>),
     /// For [`Match::Key`]: it exists, but the permit does not see it. Answer as for an absent one, never write it.
     Hidden,
-    /// For [`Match::Query`]: at most [`crate::search::MATCHES_MAX`] of the matching ids, in ascending order; only what
+    /// For [`Match::Query`]: at most [`Criteria::matches_max`] of the matching ids, in ascending order; only what
     /// the permit sees.
     Query(Vec<ResourceId>),
     /// For [`Match::SearchParams`]: newest change of any SearchParameter.

@@ -25,7 +25,7 @@ use crate::error::{Answered, Fault, FaultKind};
 use crate::ingest::{self, Outcome};
 use crate::invocation::Invocation;
 use crate::limits::PREPARE_INLINE_BYTES_MAX;
-use crate::precondition::IfMatch;
+use crate::precondition::Tags;
 use crate::submission::Submission;
 use crate::telemetry::metrics::Interaction;
 use crate::work;
@@ -77,13 +77,14 @@ impl Call {
     /// Names the interaction, and refuses a client that cannot take the answer.
     ///
     /// # Errors
-    /// 406; 400 for a part of resources that cannot be given.
+    /// 406; 400 for a part of resources that cannot be given, or a precondition that does not go with the interaction.
     pub fn as_interaction(mut self, interaction: Interaction) -> Answered<Self> {
         self.interaction = interaction;
         let query = self.query().to_owned();
         if self.entry.is_none() {
             self.http.extensions_mut().insert(interaction);
             self.shown_as(&query)?;
+            etag::expect_heeded(&self.http, interaction)?;
         }
         if interaction != Interaction::Search {
             let of = ResourceType::parse(self.type_name());
@@ -113,6 +114,7 @@ impl Call {
         }
         self.interaction = interaction;
         self.http.extensions_mut().insert(interaction);
+        etag::expect_heeded(&self.http, interaction)?;
         Ok(self)
     }
 
@@ -198,10 +200,10 @@ impl Call {
     ///
     /// # Errors
     /// 400 when it names no version.
-    pub fn if_match(&self) -> Answered<Option<IfMatch>> {
+    pub fn if_match(&self) -> Answered<Option<Tags>> {
         match &self.entry {
             Some(entry) => Ok(entry.if_match.clone()),
-            None => etag::if_match(&self.http),
+            None => Ok(etag::preconditions(&self.http)?.if_match),
         }
     }
 

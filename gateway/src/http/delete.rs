@@ -29,7 +29,7 @@ pub async fn delete(call: Call, path: Path<(String, String)>) -> Reply {
     let call = call.as_interaction(Interaction::Delete)?;
     let key = resource_key(&path.0, &path.1)?;
     let (principal, _) = call.permit(&AccessRequest::Delete(key.clone())).await?;
-    let verb = Verb::Delete { key, if_match: etag::if_match(&call.http)? };
+    let verb = Verb::Delete { key, preconditions: etag::preconditions(&call.http)? };
     let submission = Submission::single(verb, None, &call.bases(), &call.request_id).await?;
     let written = only(call.submit(submission, &principal).await?)?;
     Ok(answer(&call, written.version))
@@ -47,13 +47,13 @@ pub async fn delete_where(call: Call, path: Path<String>) -> Reply {
     if query.is_empty() {
         return Err(Fault::not_allowed("DELETE needs an id or search criteria", OF_TYPE));
     }
-    let if_match = etag::if_match(&call.http)?;
-    if if_match.is_none()
+    let preconditions = etag::preconditions(&call.http)?;
+    if preconditions.is_empty()
         && let Some(count) = several(&call, &principal, resource_type, &query).await?
     {
         return Ok(reply::json(&call, 200, told(count, &call)));
     }
-    let verb = Verb::DeleteWhere { resource_type, query, if_match };
+    let verb = Verb::DeleteWhere { resource_type, query, preconditions };
     let submission = Submission::single(verb, None, &call.bases(), &call.request_id).await?;
     let written = only(call.submit(submission, &principal).await?)?;
     Ok(answer(&call, written.version))

@@ -22,8 +22,12 @@ pub(super) struct Part {
 
 /// True when what it does may have to be looked up again after a conflict.
 pub(super) fn may_spread(call: &Call, operation: &Operation) -> bool {
-    call.app.config.search.delete_matches_max > 1
-        && matches!(operation.verb, Verb::DeleteWhere { if_match: None, .. })
+    call.app.config.search.delete_matches_max > 1 && is_free(&operation.verb)
+}
+
+/// A conditional deletion that demands nothing of what it matches.
+pub(super) fn is_free(verb: &Verb) -> bool {
+    matches!(verb, Verb::DeleteWhere { preconditions, .. } if preconditions.is_empty())
 }
 
 /// The operation as it is, or the deletions of what it matches when that is several.
@@ -37,7 +41,7 @@ pub(super) async fn spread(
     parts: &mut Vec<Part>,
 ) -> Answered<()> {
     let found = match &operation.verb {
-        Verb::DeleteWhere { resource_type, query, if_match: None } => {
+        verb @ Verb::DeleteWhere { resource_type, query, .. } if is_free(verb) => {
             matches(call, principal, *resource_type, query).await?
         }
         _ => Vec::new(),

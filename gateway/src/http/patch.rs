@@ -27,9 +27,9 @@ pub async fn patch(call: Call, path: Path<(String, String)>, payload: Payload) -
     let call = call.as_interaction(Interaction::Patch)?;
     let key = resource_key(&path.0, &path.1)?;
     let (principal, _) = call.permit(&AccessRequest::Patch(key.clone())).await?;
-    let if_match = etag::if_match(&call.http)?;
+    let preconditions = etag::preconditions(&call.http)?;
     let patch = read(&call, payload).await?;
-    let verb = Verb::Patch { key, patch, if_match };
+    let verb = Verb::Patch { key, patch, preconditions };
     let submission = Submission::single(verb, None, &call.bases(), &call.request_id).await?;
     answer(&call, call.submit(submission, &principal).await?)
 }
@@ -47,9 +47,9 @@ pub async fn patch_where(call: Call, path: Path<String>, payload: Payload) -> Re
         let text = "PATCH needs an id or search criteria";
         return Err(Fault::not_allowed(text, OF_TYPE));
     }
-    let if_match = etag::if_match(&call.http)?;
+    let preconditions = etag::preconditions(&call.http)?;
     let patch = read(&call, payload).await?;
-    let verb = Verb::PatchWhere { resource_type, query, patch, if_match };
+    let verb = Verb::PatchWhere { resource_type, query, patch, preconditions };
     let submission = Submission::single(verb, None, &call.bases(), &call.request_id).await?;
     answer(&call, call.submit(submission, &principal).await?)
 }

@@ -1,13 +1,14 @@
 //! `GET` and `HEAD` of `[type]/[id]` (FHIR R4 http.html#read).
 //!
 //! The access record is durable before the body leaves. A deleted resource is 410, an absent or
-//! invisible one the same 404; `If-None-Match` answers 304. For an operator each Task but those of messages is absent.
+//! invisible one the same 404; `If-None-Match` answers 304, `If-Match` 412. For an operator each Task but those of messages is absent.
 //! Not here: versions (`vread`).
 
 use actix_web::web::Path;
 use policy::AccessRequest;
 
 use super::call::{Call, resource_key};
+use super::etag;
 use super::message_tasks;
 use super::reply::{self, Reply};
 use crate::access::{self, Access};
@@ -17,7 +18,7 @@ use crate::telemetry::metrics::Interaction;
 /// Answers the current version.
 ///
 /// # Errors
-/// 401, 403, 404, 410, 503.
+/// 400, 401, 403, 404, 410, 412, 503.
 pub async fn read(call: Call, path: Path<(String, String)>) -> Reply {
     let key = resource_key(&path.0, &path.1)?;
     let of = key.resource_type;
@@ -42,6 +43,10 @@ pub async fn read(call: Call, path: Path<(String, String)>) -> Reply {
     if is_limited && !message_tasks::is_one(&body) {
         access::record(&call.app, access.refused(404)).await?;
         return Err(Fault::not_found());
+    }
+    if let Err(fault) = etag::expect(&call.http, stored.version, stored.updated) {
+        access::record(&call.app, access.refused(fault.status())).await?;
+        return Err(fault);
     }
     access::record(&call.app, access.version(stored.version).seeing(&call.app.payloads, &stored))
         .await?;

@@ -212,7 +212,9 @@ async fn one(
         let place = format!("Bundle.entry[{}]", operation.entry);
         return answer.map_err(|fault| fault.at(&place)).and_then(|answer| counted(answer, left));
     }
-    if let Verb::DeleteWhere { resource_type, query, if_match: None } = &operation.verb {
+    if let Verb::DeleteWhere { resource_type, query, .. } = &operation.verb
+        && deletions::is_free(&operation.verb)
+    {
         let several = delete::several(call, principal, *resource_type, query).await;
         let place = format!("Bundle.entry[{}]", operation.entry);
         if let Some(count) = several.map_err(|fault| fault.at(&place))? {

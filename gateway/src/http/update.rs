@@ -13,8 +13,9 @@ use super::create::answer;
 use super::etag;
 use super::reply::Reply;
 use super::{OF_TYPE, binary};
+use crate::access::{self, Access};
 use crate::error::{Answered, Fault, FaultKind};
-use crate::precondition::IfMatch;
+use crate::precondition::{Newest, Preconditions};
 use crate::submission::{Submission, Verb};
 use crate::telemetry::metrics::Interaction;
 
@@ -26,16 +27,15 @@ pub async fn update(call: Call, path: Path<(String, String)>, payload: Payload) 
     let call = call.as_interaction(Interaction::Update)?;
     let key = resource_key(&path.0, &path.1)?;
     let (principal, permit) = call.permit(&AccessRequest::Update(key.clone())).await?;
-    let if_match = etag::if_match(&call.http)?;
-    let only_new = etag::if_none_match_any(&call.http);
+    let preconditions = etag::preconditions(&call.http)?;
     if binary::is_content(&call.http, key.resource_type)
         && binary::named_context(&call.http, &call.bases())?.is_none()
     {
-        let asked = Asked { key, if_match, only_new };
+        let asked = Asked { key, preconditions };
         return update_content(&call, asked, &principal, &permit, payload).await;
     }
     let body = call.resource_body(payload, key.resource_type, Some(&key.id)).await?;
-    let verb = Verb::Update { key, if_match, only_new };
+    let verb = Verb::Update { key, preconditions };
     let submission = Submission::single(verb, Some(body), &call.bases(), &call.request_id).await?;
     answer(&call, call.submit(submission, &principal).await?)
 }
@@ -43,8 +43,7 @@ pub async fn update(call: Call, path: Path<(String, String)>, payload: Payload) 
 /// The update that a client asks for.
 struct Asked {
     key: ResourceKey,
-    if_match: Option<IfMatch>,
-    only_new: bool,
+    preconditions: Preconditions,
 }
 
 /// Stores new content of a Binary that stays whose it is: its security context is taken from the version that is
@@ -57,39 +56,57 @@ async fn update_content(
     payload: Payload,
 ) -> Reply {
     let content = call.content(payload).await?;
-    let Asked { key, if_match, only_new } = asked;
+    let Asked { key, preconditions } = asked;
     let mut attempt = 0;
     loop {
         let stored = call.app.store.read(permit, &key).await?;
-        let (context, current) = match &stored {
-            None => (Vec::new(), None),
-            Some(stored) if stored.is_tombstone() => (Vec::new(), Some(stored.version)),
-            Some(stored) => (context_of(call, stored).await?, Some(stored.version)),
+        let context = match &stored {
+            Some(stored) if !stored.is_tombstone() => context_of(call, stored).await?,
+            _ => Vec::new(),
         };
         let body = binary::wrapped(&call.http, Some(&key.id), &context, &content)?;
-        let expected = current.map(|version| IfMatch::OneOf(vec![version]));
-        let is_free = match &if_match {
-            None => true,
-            Some(IfMatch::Any) => current.is_some(),
-            Some(IfMatch::OneOf(_)) => false,
-        };
-        let verb = Verb::Update {
-            key: key.clone(),
-            // The precondition of the client is asked as it is; where it leaves that open, nothing may come between.
-            if_match: if is_free { expected.or(if_match.clone()) } else { if_match.clone() },
-            only_new: only_new || (current.is_none() && if_match.is_none()),
-        };
+        let pinned = pinned(call, (&key, stored.as_ref()), &preconditions, principal).await?;
+        let verb = Verb::Update { key: key.clone(), preconditions: pinned };
         let submission =
             Submission::single(verb, Some(body), &call.bases(), &call.request_id).await?;
         match call.submit(submission, principal).await {
+            // What the client demands is asked again of what came between.
             Err(fault)
-                if fault.status() == 412 && is_free && !only_new && attempt < ATTEMPTS_MAX =>
+                if fault.status() == 412
+                    && (stored.is_some() || preconditions.is_empty())
+                    && attempt < ATTEMPTS_MAX =>
             {
                 attempt += 1;
             }
             done => return answer(call, done?),
         }
     }
+}
+
+/// Nothing may come between the version that was read and the one that is made: the preconditions of the client, which
+/// hold, with that of this version.
+async fn pinned(
+    call: &Call,
+    (key, stored): (&ResourceKey, Option<&StoredVersion>),
+    preconditions: &Preconditions,
+    principal: &Principal,
+) -> Answered<Preconditions> {
+    let Some(stored) = stored else {
+        // Absent or hidden, which only the commit may tell.
+        let absent = Preconditions::absent();
+        return Ok(Preconditions { if_none_match: absent.if_none_match, ..preconditions.clone() });
+    };
+    let newest = Newest {
+        version: stored.version,
+        deleted: stored.is_tombstone(),
+        updated: Some(stored.updated),
+    };
+    if let Err(fault) = preconditions.check(Some(newest)) {
+        let access = Access::of(principal, Interaction::Update, &call.request_id).on(key.clone());
+        access::record(&call.app, access.refused(fault.status())).await?;
+        return Err(fault);
+    }
+    Ok(Preconditions::at(stored.version))
 }
 
 async fn context_of(call: &Call, stored: &StoredVersion) -> Answered<Vec<u8>> {
@@ -121,9 +138,9 @@ pub async fn update_where(call: Call, path: Path<String>, payload: Payload) -> R
         let text = "content for what matches comes with X-Security-Context, empty for none";
         return Err(Fault::new(FaultKind::Invalid, text).at("http.X-Security-Context"));
     }
-    let if_match = etag::if_match(&call.http)?;
+    let preconditions = etag::preconditions(&call.http)?;
     let body = call.resource_body(payload, resource_type, None).await?;
-    let verb = Verb::UpdateWhere { resource_type, query, if_match };
+    let verb = Verb::UpdateWhere { resource_type, query, preconditions };
     let submission = Submission::single(verb, Some(body), &call.bases(), &call.request_id).await?;
     answer(&call, call.submit(submission, &principal).await?)
 }

@@ -8,6 +8,7 @@ use fhir::{VersionId, VersionKey};
 use policy::AccessRequest;
 
 use super::call::{Call, resource_key};
+use super::etag;
 use super::reply::{self, Reply};
 use crate::access::{self, Access};
 use crate::error::{Answered, Fault};
@@ -16,7 +17,7 @@ use crate::telemetry::metrics::Interaction;
 /// Answers one version.
 ///
 /// # Errors
-/// 401, 403, 404, 410, 503.
+/// 400, 401, 403, 404, 410, 412, 503.
 pub async fn vread(call: Call, path: Path<(String, String, String)>) -> Reply {
     let version = version_key(&path.0, &path.1, &path.2)?;
     let of = version.key.resource_type;
@@ -33,6 +34,10 @@ pub async fn vread(call: Call, path: Path<(String, String, String)>) -> Reply {
     if stored.is_tombstone() {
         access::record(&call.app, access.refused(410)).await?;
         return Err(reply::gone_for(&stored));
+    }
+    if let Err(fault) = etag::expect(&call.http, stored.version, stored.updated) {
+        access::record(&call.app, access.refused(fault.status())).await?;
+        return Err(fault);
     }
     let body = call.app.payloads.open(&stored).await?;
     access::record(&call.app, access.seeing(&call.app.payloads, &stored)).await?;

@@ -10,6 +10,7 @@ use super::{Message, State, Trouble, base, idempotency};
 use crate::app::App;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::ingest;
+use crate::precondition::Preconditions;
 use crate::submission::{PostedBundle, Submission, Verb};
 
 /// The gateway's own Device, as Provenance agents name it.
@@ -43,7 +44,7 @@ pub(super) async fn store_raw(
     let body = format!(
         r#"{{"resourceType":"Binary","id":"{id}","contentType":"x-application/hl7-v2+er7"{context}{data}}}"#
     );
-    let verb = Verb::Update { key, if_match: None, only_new: true };
+    let verb = Verb::Update { key, preconditions: Preconditions::absent() };
     let base = base(app);
     let submission =
         Submission::single(verb, Some(body.into_bytes()), &base, &message.request_id()).await?;
@@ -66,7 +67,7 @@ pub(super) async fn store_device(app: &App, principal: &Principal) -> Answered<(
         env!("CARGO_PKG_VERSION"),
         r#""}]}"#
     );
-    let verb = Verb::Update { key: key(DEVICE)?, if_match: None, only_new: true };
+    let verb = Verb::Update { key: key(DEVICE)?, preconditions: Preconditions::absent() };
     let submission =
         Submission::single(verb, Some(body.as_bytes().to_vec()), &base(app), "device").await?;
     match ingest::submit(app, submission, principal).await {
@@ -113,7 +114,7 @@ pub(super) async fn store_task(
         body.extend_from_slice(b"}]");
     }
     body.push(b'}');
-    let verb = Verb::Update { key, if_match: None, only_new: false };
+    let verb = Verb::Update { key, preconditions: Preconditions::default() };
     let base = base(app);
     let submission = Submission::single(verb, Some(body), &base, &message.request_id())
         .await?

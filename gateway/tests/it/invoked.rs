@@ -165,7 +165,11 @@ async fn what_is_no_operation_here_is_refused_in_its_entry_alone() {
         (bare("GET", "Patient/none/$everything"), "404", ""),
         (bare("GET", "Patient/ada/$everything?_sort=date"), "400", ""),
         (with(entry("POST", "Patient/ada/$meta-add", None, tag("x")), "ifMatch"), "200", ""),
-        (with(entry("POST", "Patient/ada/$meta-delete", None, tag("x")), "ifMatch"), "412", ""),
+        (
+            with(entry("POST", "Patient/ada/$meta-delete", None, tag("x")), "ifMatch"),
+            "412",
+            "request.ifMatch",
+        ),
     ];
 
     let mut entries: Vec<Value> = cases.iter().map(|(entry, ..)| entry.clone()).collect();

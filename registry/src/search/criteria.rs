@@ -11,6 +11,7 @@ use std::sync::Arc;
 use fhir::ResourceType;
 
 use super::clause::Filter;
+use super::page::MATCHES_MAX;
 use super::parse::{ParseOptions, parse_pairs};
 use super::weight::{HEAVY_WEIGHT, weight_of};
 use crate::error::ReadError;
@@ -21,6 +22,7 @@ pub struct Criteria {
     of: ResourceType,
     text: Box<str>,
     filters: Arc<[Filter]>,
+    matches_max: usize,
 }
 
 impl Criteria {
@@ -49,7 +51,18 @@ impl Criteria {
             let text = "the criteria of a conditional interaction may not have so many values or references";
             return Err(ReadError::TooCostly(text.to_owned()));
         }
-        Ok(Self { of, text: text.into(), filters: filters.into() })
+        Ok(Self { of, text: text.into(), filters: filters.into(), matches_max: MATCHES_MAX })
+    }
+
+    /// The same, asked for so many matches instead of [`MATCHES_MAX`].
+    #[must_use]
+    pub fn up_to(self, matches_max: usize) -> Self {
+        Self { matches_max, ..self }
+    }
+
+    /// How many matches are told at most.
+    pub fn matches_max(&self) -> usize {
+        self.matches_max
     }
 
     /// The type that is searched.

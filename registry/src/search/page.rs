@@ -312,7 +312,7 @@ async fn count<C: Connection>(
     Ok(total)
 }
 
-/// At most [`MATCHES_MAX`] ids of the resources that match criteria, ascending.
+/// Ids of the resources that match criteria, ascending, at most as many as [`Criteria::matches_max`] says.
 ///
 /// # Errors
 /// As [`run`].
@@ -329,7 +329,7 @@ pub async fn matching_ids<C: Connection>(
     let matching = Matching { of, conditions: &conditions, scope: &scope };
     let plan = matching.plan(true, connection).await?;
     let order = Order::of(&[]);
-    let places = matching.places(&plan, &order, None, MATCHES_MAX, connection).await?;
+    let places = matching.places(&plan, &order, None, criteria.matches_max(), connection).await?;
     let rids: Vec<_> = places.iter().map(|place| place.rid).collect();
     let found = hits::load(of, &rids, &scope, connection).await?;
     let mut ids: Vec<_> = found.into_iter().map(|loaded| loaded.version.key.id).collect();
@@ -337,8 +337,8 @@ pub async fn matching_ids<C: Connection>(
     Ok(ids)
 }
 
-/// Resources that a conditional query finds at most: more than one, so that a transaction which deletes or changes some
-/// of them still knows whether one is left.
+/// Resources that a conditional query finds unless it asks for more: more than one, so that a transaction which deletes or
+/// changes some of them still knows whether one is left.
 pub const MATCHES_MAX: usize = 16;
 /// Totals up to which a total that nobody asked for is counted.
 pub(super) const CHEAP_TOTAL_MAX: u64 = 100;

@@ -52,7 +52,7 @@ pub(super) fn explain(
     search::explain(query, permit, index_key, &mut conn).now_or_never().expect(AT_ONCE)
 }
 
-/// At most [`search::MATCHES_MAX`] ids of resources that match a conditional query, ascending.
+/// Ids of resources that match a conditional query, ascending, at most [`Criteria::matches_max`].
 pub(super) fn matches(
     mut conn: &Connection,
     index_key: &IndexKey,

@@ -17,6 +17,7 @@ use crate::http::call::Call;
 use crate::http::create::only;
 use crate::http::reply::{self, Reply};
 use crate::patch::Patch;
+use crate::precondition::Preconditions;
 use crate::submission::{Submission, Verb};
 use crate::telemetry::metrics::Interaction;
 
@@ -100,13 +101,13 @@ pub(super) async fn as_removal(call: Call, payload: Payload) -> Answered<Verb> {
 
 async fn patch(call: &Call, payload: Payload, kind: PatchKind) -> Answered<Verb> {
     let key = super::instance(call, None)?;
-    let if_match = call.if_match()?;
+    let preconditions = Preconditions { if_match: call.if_match()?, ..Preconditions::default() };
     let input = Input::read(call, payload).await?;
     input.expect_only(&["meta"])?;
     let meta = input.object("meta").ok_or_else(|| {
         Fault::new(FaultKind::Invalid, "the operation needs the parameter meta, a valueMeta")
     })?;
-    Ok(Verb::Patch { key, patch: Patch::new(kind, meta.raw().to_vec()), if_match })
+    Ok(Verb::Patch { key, patch: Patch::new(kind, meta.raw().to_vec()), preconditions })
 }
 
 async fn change(call: Call, payload: Payload, kind: PatchKind) -> Reply {
