@@ -68,6 +68,7 @@ pub(crate) enum TypeRef {
 
 /// The codes of a required binding.
 pub(crate) struct ValueSet {
+    name: &'static str,
     codes: Vec<&'static str>,
     with_system: Vec<(&'static str, &'static str)>,
 }
@@ -124,6 +125,16 @@ impl TypeDef {
 }
 
 impl ValueSet {
+    /// Its canonical URL, with its codes where they are few.
+    pub(crate) fn told(&self) -> String {
+        let below = if self.name.starts_with("v3-") { HL7_TERMINOLOGY } else { HL7_FHIR };
+        let url = format!("{below}/ValueSet/{}", self.name);
+        match self.codes.len() <= CODES_TOLD_MAX {
+            true => format!("{url} ({})", self.codes.join(", ")),
+            false => url,
+        }
+    }
+
     pub(crate) fn has_code(&self, code: &str) -> bool {
         self.codes.binary_search(&code).is_ok()
     }
@@ -199,7 +210,7 @@ impl Parser {
     fn value_set(&mut self, line: &'static str) {
         let mut words = line.split(' ');
         let name = words.next().expect("a value set has a name");
-        let mut set = ValueSet { codes: Vec::new(), with_system: Vec::new() };
+        let mut set = ValueSet { name, codes: Vec::new(), with_system: Vec::new() };
         let mut system = "";
         for word in words {
             // The codes `<` and `<=` are no systems.
@@ -290,6 +301,10 @@ fn choice_key(base: &str, of: &str) -> Box<str> {
 }
 
 const TEXT: &str = include_str!("../../fhir-profiles/r4/elements.txt");
+const HL7_FHIR: &str = "http://hl7.org/fhir";
+const HL7_TERMINOLOGY: &str = "http://terminology.hl7.org";
+/// Codes of a value set that a refusal lists.
+const CODES_TOLD_MAX: usize = 12;
 const EMPTY: u16 = u16::MAX;
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub use link::{LinkAt, LinkPlace, links};
 pub use location::location;
 pub use pretty::pretty;
 pub use reader::{
-    BatchRead, READ_BYTES_MAX, READ_ENTRIES_MAX, ReadLimits, check, read, read_batch,
+    BatchRead, READ_BYTES_MAX, READ_ENTRIES_MAX, ReadLimits, check, check_placed, read, read_batch,
 };
 pub use reference::{ParsedReference, ReferenceAt, reference_location, references};
 pub use resource::{Resource, type_of};

@@ -39,8 +39,8 @@ pub struct BatchRead {
 /// The issues found, at most 50, each with its FHIRPath location.
 pub fn read(bytes: Vec<u8>, limits: &ReadLimits) -> Result<Tree, Vec<Issue>> {
     let tree = parse(bytes, limits)?;
-    let issues = check(tree.root(), limits);
-    if issues.is_empty() { Ok(tree) } else { Err(issues) }
+    let issues = check_placed(tree.root(), limits);
+    if issues.is_empty() { Ok(tree) } else { Err(with_lines(issues, tree.bytes())) }
 }
 
 /// Reads a bundle so that a bad resource in one entry does not refuse the others.
@@ -52,14 +52,15 @@ pub fn read_batch(bytes: Vec<u8>, limits: &ReadLimits) -> Result<BatchRead, Vec<
     let mut reader = Reader::new(limits, true);
     reader.resource(tree.root());
     if !reader.issues.is_empty() {
-        return Err(reader.issues);
+        return Err(with_lines(reader.issues, tree.bytes()));
     }
     let mut refused = Vec::new();
     let entries = tree.root().get("entry").into_iter().flat_map(Node::children);
     for (index, entry) in entries.enumerate() {
-        let issues = entry.get("resource").map(|node| check(node, limits)).unwrap_or_default();
+        let issues = entry.get("resource").map(|node| check_placed(node, limits));
+        let issues = issues.unwrap_or_default();
         if !issues.is_empty() {
-            refused.push((index, issues));
+            refused.push((index, with_lines(issues, tree.bytes())));
         }
     }
     Ok(BatchRead { tree, refused })
@@ -68,9 +69,27 @@ pub fn read_batch(bytes: Vec<u8>, limits: &ReadLimits) -> Result<BatchRead, Vec<
 /// Checks a resource within a document that is well-formed; locations start at the document's root.
 #[must_use]
 pub fn check(node: Node<'_>, limits: &ReadLimits) -> Vec<Issue> {
+    check_placed(node, limits).into_iter().map(|(issue, _)| issue).collect()
+}
+
+/// The same, with the byte of the document at which each issue lies.
+#[must_use]
+pub fn check_placed(node: Node<'_>, limits: &ReadLimits) -> Vec<(Issue, usize)> {
     let mut reader = Reader::new(limits, false);
     reader.resource(node);
     reader.issues
+}
+
+/// Issues that tell line and column in the document; columns count bytes, as in errors about JSON itself.
+fn with_lines(issues: Vec<(Issue, usize)>, document: &[u8]) -> Vec<Issue> {
+    let told = issues.into_iter().map(|(mut issue, at)| {
+        let before = &document[..at.min(document.len())];
+        let line = memchr::memchr_iter(b'\n', before).count() + 1;
+        let begins = memchr::memrchr(b'\n', before).map_or(0, |feed| feed + 1);
+        issue.text.push_str(&format!(" (line {line}, column {})", before.len() - begins + 1));
+        issue
+    });
+    told.collect()
 }
 
 fn parse(bytes: Vec<u8>, limits: &ReadLimits) -> Result<Tree, Vec<Issue>> {
@@ -87,7 +106,8 @@ struct Reader<'r> {
     limits: &'r ReadLimits,
     /// Leaves `Bundle.entry.resource` of the outermost bundle alone.
     shell_only: bool,
-    issues: Vec<Issue>,
+    /// With the byte at which each lies.
+    issues: Vec<(Issue, usize)>,
 }
 
 impl<'r> Reader<'r> {
@@ -256,8 +276,10 @@ impl<'r> Reader<'r> {
         }
         let Some(place) = property.value_set else { return };
         let code = node.as_str().unwrap_or_default();
-        if !self.table.value_set(place).has_code(&code) {
-            self.report(node, IssueType::CodeInvalid, "the code is not in the required value set");
+        let set = self.table.value_set(place);
+        if !set.has_code(&code) {
+            let text = format!("the code is not in the required value set {}", set.told());
+            self.report(node, IssueType::CodeInvalid, &text);
         }
     }
 
@@ -279,8 +301,8 @@ impl<'r> Reader<'r> {
             true
         };
         if !good {
-            let text = "no coding is from the required value set";
-            self.report(node, IssueType::CodeInvalid, text);
+            let text = format!("no coding is from the required value set {}", set.told());
+            self.report(node, IssueType::CodeInvalid, &text);
         }
     }
 
@@ -293,13 +315,14 @@ impl<'r> Reader<'r> {
 
     fn report(&mut self, node: Node<'_>, code: IssueType, text: &str) {
         if self.issues.len() < ISSUES_MAX {
-            self.issues.push(Issue::error(code, text).at(location(node)));
+            self.issues.push((Issue::error(code, text).at(location(node)), node.span().start));
         }
     }
 
     fn report_below(&mut self, node: Node<'_>, name: &str, code: IssueType, text: &str) {
         if self.issues.len() < ISSUES_MAX {
-            self.issues.push(Issue::error(code, text).at(format!("{}.{name}", location(node))));
+            let issue = Issue::error(code, text).at(format!("{}.{name}", location(node)));
+            self.issues.push((issue, node.span().start));
         }
     }
 }

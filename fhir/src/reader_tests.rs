@@ -196,6 +196,25 @@ fn a_type_that_a_choice_does_not_have_is_refused() {
 }
 
 #[test]
+fn an_issue_tells_its_line_and_column_and_a_code_its_value_set() {
+    let json =
+        "{\"resourceType\":\"Observation\",\n\"status\":\"fine\",\"code\":\n\n {\"coding\":{}}}";
+
+    let issues = read(json.into(), &ReadLimits::default()).map(|_| ()).unwrap_err();
+
+    let texts: Vec<&str> = issues.iter().map(|issue| issue.text.as_str()).collect();
+    assert_eq!(
+        texts[0],
+        "the code is not in the required value set http://hl7.org/fhir/ValueSet/observation-status \
+         (amended, cancelled, corrected, entered-in-error, final, preliminary, registered, unknown) \
+         (line 2, column 10)"
+    );
+    assert!(texts[1].ends_with("(line 4, column 12)"), "{texts:?}");
+    let whole = check(Tree::parse(json.into()).unwrap().root(), &ReadLimits::default());
+    assert!(whole.iter().all(|issue| !issue.text.contains("(line ")), "{whole:?}");
+}
+
+#[test]
 fn codes_out_of_a_required_value_set_are_refused() {
     assert_eq!(patient(r#""gender":"f""#), ["code-invalid Patient.gender"]);
     assert_eq!(

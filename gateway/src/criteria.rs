@@ -9,13 +9,14 @@ use std::sync::Arc;
 use fhir::ResourceType;
 use policy::Principal;
 use registry::search::{
-    Criteria, ParseOptions, SearchQuery, SearchTarget, code_questions, pairs, parse, with_params,
+    Criteria, ParseOptions, SearchQuery, SearchTarget, code_questions, pairs, parse, parse_placed,
+    with_params,
 };
 
 use crate::app::App;
 use crate::clock;
 use crate::codes::{self, Answers};
-use crate::error::Answered;
+use crate::error::{Answered, Fault};
 use crate::search_params::Loaded;
 
 /// What criteria are read with.
@@ -69,7 +70,21 @@ impl Reading {
     /// 400 naming the parameter, 503 while its index is made.
     pub(crate) fn read(&self, of: ResourceType, text: &str, base: &str) -> Answered<Criteria> {
         let options = self.options(of, text, base)?;
-        Ok(with_params(&self.params.set, || Criteria::parse(of, text, &options))?)
+        let read = with_params(&self.params.set, || Criteria::parse(of, text, &options));
+        read.map_err(|error| {
+            let fault = Fault::from(error);
+            match self.misread(of, text, &options) {
+                Some(name) => fault.in_parameter(&name),
+                None => fault,
+            }
+        })
+    }
+
+    /// Name of the parameter that is wrong.
+    fn misread(&self, of: ResourceType, text: &str, options: &ParseOptions<'_>) -> Option<String> {
+        let (target, pairs) = (SearchTarget::Type(of), pairs(text).ok()?);
+        let read = with_params(&self.params.set, || Ok(parse_placed(&target, pairs, options)));
+        read.ok()?.err()?.parameter
     }
 
     /// Reads one as a search for all that it matches.

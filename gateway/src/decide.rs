@@ -11,13 +11,14 @@ use std::collections::HashMap;
 
 use fhir::{Node, ResourceKey, ResourceType, VersionId};
 use policy::Visibility;
+use registry::search::pairs;
 use registry::write_set::Action;
 
 use crate::condition::Candidates;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::patched::Patched;
 use crate::plan::{Plan, Step, order_of_standard};
-use crate::precondition::{Newest, Preconditions};
+use crate::precondition::{IF_NONE_EXIST, Newest, Preconditions};
 use crate::snapshot::{Snapshot, Unchanged};
 use crate::submission::{Operation, Submission, Verb, body_id};
 
@@ -144,16 +145,18 @@ impl Decided<'_> {
     /// # Errors
     /// 412 when there is none or several, 422 when that cannot be told.
     pub(crate) fn referred(&mut self, ask: usize) -> Answered<ResourceKey> {
-        let (of, _) = self.snapshot.query(ask).expect("a conditional reference has criteria");
+        let (of, query) = self.snapshot.query(ask).expect("a conditional reference has criteria");
+        let by = pairs(query).unwrap_or_default().into_iter().map(|(name, _)| name);
+        let by = by.collect::<Vec<_>>().join(", ");
         let refused = |how: &str| {
-            let text = format!("a conditional reference to {} matches {how}", of.name());
+            let text = format!("a conditional reference to {} by {by} matches {how}", of.name());
             Fault::new(FaultKind::PreconditionFailed, text)
         };
         match self.find(ask, View::After)? {
             Found::Stored(key) => Ok(key),
             Found::Made(at) => Ok(self.target(at).expect("what was made has a key").0),
-            Found::Nothing => Err(refused("nothing")),
-            Found::Several => Err(refused("several")),
+            Found::Nothing => Err(refused("nothing; store that resource first")),
+            Found::Several => Err(refused("several; narrow it to one")),
         }
     }
 
@@ -203,7 +206,7 @@ impl Decided<'_> {
                         let key = ResourceKey::new(*resource_type, id.clone());
                         self.delete(&key, preconditions)
                     }
-                    _ => Err(several("the criteria")),
+                    _ => Err(several()),
                 }
             }
             Verb::Read(_) => Ok(Decision::Read),
@@ -225,7 +228,7 @@ impl Decided<'_> {
                 _ => Err(Fault::new(FaultKind::Busy, "the match was just deleted; retry")),
             },
             Some(Found::Made(other)) => Ok(Decision::SameAs(other)),
-            Some(Found::Several) => Err(several("ifNoneExist")),
+            Some(Found::Several) => Err(several().in_parameter(IF_NONE_EXIST)),
         }
     }
 
@@ -257,7 +260,7 @@ impl Decided<'_> {
                 self.update(&key, preconditions, step)
             }
             Found::Made(other) => Err(self.twice(other, at)),
-            Found::Several => Err(several("the criteria")),
+            Found::Several => Err(several()),
         }
     }
 
@@ -395,8 +398,9 @@ pub(crate) fn next(previous: Option<VersionId>) -> VersionId {
     previous.map_or(VersionId::FIRST, VersionId::next)
 }
 
-fn several(what: &str) -> Fault {
-    Fault::new(FaultKind::PreconditionFailed, format!("{what}: several resources match"))
+fn several() -> Fault {
+    let text = "several resources match the criteria; narrow them to one";
+    Fault::new(FaultKind::PreconditionFailed, text)
 }
 
 /// The resource that an operation other than a read is about, also where it changes nothing: identities must not overlap

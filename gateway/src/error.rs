@@ -72,7 +72,7 @@ pub struct Fault {
     pub issues: Vec<Issue>,
     /// Value of `WWW-Authenticate`, for a 401.
     pub challenge: Option<Box<str>>,
-    /// Value of `Allow`, for a 405 that is not the policy's.
+    /// Value of `Allow`, for a 405 at a place that is neither a type nor a resource.
     pub allow: Option<&'static str>,
 }
 
@@ -171,6 +171,13 @@ impl Fault {
         for issue in &mut self.issues {
             issue.expression = Some(place.to_owned());
         }
+        self
+    }
+
+    /// Says nowhere.
+    #[must_use]
+    pub(crate) fn unplaced(mut self) -> Self {
+        self.issues.iter_mut().for_each(|issue| issue.expression = None);
         self
     }
 

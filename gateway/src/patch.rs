@@ -82,8 +82,13 @@ impl Patch {
             }
         };
         let patched = patched.map_err(|error| refused(&error))?;
-        fhir::read(patched, &ReadLimits::default())
-            .map_err(|issues| Fault { kind: FaultKind::Unprocessable, ..Fault::invalid(issues) })
+        let unfit = |issues| Fault { kind: FaultKind::Unprocessable, ..Fault::invalid(issues) };
+        let tree = Tree::parse(patched).map_err(unfit)?;
+        // The client has not sent this document, so its lines say nothing to it.
+        match fhir::check(tree.root(), &ReadLimits::default()) {
+            issues if issues.is_empty() => Ok(tree),
+            issues => Err(unfit(issues)),
+        }
     }
 }
 

@@ -315,7 +315,8 @@ impl Asks<'_> {
     }
 
     fn permit(&self, request: &AccessRequest) -> Answered<Permit> {
-        policy::decide(self.principal, request).map_err(|deny| refusal(&deny))
+        policy::decide(self.principal, request)
+            .map_err(|deny| refusal(self.principal, request, &deny))
     }
 }
 

@@ -5,24 +5,31 @@
 //! a match that changes before the commit makes the set stale.
 //! Not here: the lookups themselves (`plan`), what they lead to (`decide`).
 
-use std::collections::{HashMap, HashSet};
+mod before;
+mod touched;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fhir::{Instant, ResourceId, ResourceKey, ResourceType, Tree, VersionId, VersionKey};
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use fhir::{
+    Instant, ResourceId, ResourceKey, ResourceType, Tree, VersionId, VersionKey, reference_location,
+};
 use policy::{Permit, Principal};
 use registry::page::StoredVersion;
-use registry::write_set::{Action, Dependency, Match, MatchOutcome};
+use registry::write_set::{Dependency, Match, MatchOutcome};
 
 use crate::app::App;
 use crate::condition::{self, Verdict};
 use crate::criteria::Reading;
-use crate::decide::{Decision, placed};
+use crate::decide::placed;
 use crate::error::{Answered, Fault, FaultKind};
-use crate::plan::{Asked, Plan};
+use crate::plan::{Asked, Link, LinkTarget, Plan};
+use crate::precondition::IF_NONE_EXIST;
 use crate::submission::{Submission, Verb};
 use crate::work;
+
+pub(crate) use self::before::contents_before;
 
 /// Answers to the lookups of one preparation.
 pub(crate) struct Snapshot {
@@ -164,66 +171,6 @@ impl Snapshot {
         self.updated.get(&VersionKey { key: key.clone(), version }).copied()
     }
 
-    /// The time of a version never changes, and the commit checks that the version still is current.
-    async fn look_at_times(
-        &mut self,
-        app: &App,
-        plan: &Plan,
-        submission: &Submission,
-    ) -> Answered<()> {
-        for (operation, step) in submission.operations.iter().zip(&plan.steps) {
-            let preconditions = operation.verb.preconditions();
-            if preconditions.is_none_or(|demanded| demanded.unmodified_since.is_none()) {
-                continue;
-            }
-            let mut about = Vec::new();
-            if let Some(Match::Key(key)) = step.current.map(|ask| &self.asks[ask].asked) {
-                about.push(key.clone());
-            }
-            if let Some((ask, (of, _))) =
-                step.condition.and_then(|ask| Some((ask, self.query(ask)?)))
-            {
-                let keys = self.verified[ask].iter().map(|id| ResourceKey::new(of, id.clone()));
-                about.extend(keys);
-            }
-            for key in about {
-                let Some((version, _)) = self.version(&key) else { continue };
-                let version = VersionKey { key, version };
-                if let Some(stored) = app.store.vread(&step.permit, &version).await? {
-                    self.updated.insert(version, stored.updated);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Asks again for all matches of criteria of which the submission may change so many that of those told nothing would
-    /// be left to decide by.
-    async fn ask_beyond(&mut self, app: &App, submission: &Submission) -> Answered<()> {
-        let mut left = MATCHES_BEYOND_MAX;
-        for at in 0..self.asks.len() {
-            let (Match::Query(criteria), MatchOutcome::Query(ids)) =
-                (&self.asks[at].asked, &self.found[at])
-            else {
-                continue;
-            };
-            let touched = Touched::of(submission, criteria.of());
-            let sure = ids.iter().filter(|id| !touched.ids.contains(id)).count();
-            if !self.is_cut(at) || sure >= touched.by_criteria + 2 {
-                continue;
-            }
-            let most = ids.len() + touched.ids.len() + touched.by_criteria;
-            let Some(rest) = left.checked_sub(most) else { return Ok(()) };
-            left = rest;
-            let asked = Match::Query(criteria.clone().up_to(most));
-            let permit = self.asks[at].permit.clone();
-            let found = app.store.resolve(&permit, std::slice::from_ref(&asked)).await?;
-            self.asks[at].asked = asked;
-            self.found[at] = found.into_iter().next().unwrap_or(MatchOutcome::Hidden);
-        }
-        Ok(())
-    }
-
     async fn ask(&mut self, app: &App, asks: Vec<Question>) -> Answered<()> {
         let first = self.asks.len();
         self.found.resize(first + asks.len(), MatchOutcome::Hidden);
@@ -334,38 +281,6 @@ impl Snapshot {
     }
 }
 
-/// What of a type a submission may change or delete.
-struct Touched<'s> {
-    /// Named by their ids.
-    ids: HashSet<&'s ResourceId>,
-    /// How many more, one for each conditional interaction.
-    by_criteria: usize,
-}
-
-impl<'s> Touched<'s> {
-    fn of(submission: &'s Submission, of: ResourceType) -> Self {
-        let mut touched = Self { ids: HashSet::new(), by_criteria: 0 };
-        for operation in &submission.operations {
-            match &operation.verb {
-                Verb::Update { key, .. } | Verb::Patch { key, .. } | Verb::Delete { key, .. }
-                    if key.resource_type == of =>
-                {
-                    touched.ids.insert(&key.id);
-                }
-                Verb::UpdateWhere { resource_type, .. }
-                | Verb::PatchWhere { resource_type, .. }
-                | Verb::DeleteWhere { resource_type, .. }
-                    if *resource_type == of =>
-                {
-                    touched.by_criteria += 1;
-                }
-                _ => {}
-            }
-        }
-        touched
-    }
-}
-
 /// The lookups of a plan, read; what cannot be read is refused with the place of its entry.
 fn questions(plan: &Plan, submission: &Submission, reading: &Reading) -> Answered<Vec<Question>> {
     let asks = plan.asks.iter().enumerate().map(|(at, ask)| {
@@ -374,7 +289,10 @@ fn questions(plan: &Plan, submission: &Submission, reading: &Reading) -> Answere
             Asked::Criteria(of, text) => {
                 let read = reading.read(*of, text, &submission.base);
                 Match::Query(read.map_err(|fault| match plan.asking(at) {
-                    Some(operation) => placed(submission, operation, fault),
+                    Some(operation) => {
+                        let fault = stated(plan, submission, (at, operation), fault);
+                        placed(submission, operation, fault)
+                    }
                     None => fault,
                 })?)
             }
@@ -384,63 +302,36 @@ fn questions(plan: &Plan, submission: &Submission, reading: &Reading) -> Answere
     asks.collect()
 }
 
+/// Where the criteria of a lookup are stated: in a reference, in a header, or in parameters of the URL.
+fn stated(
+    plan: &Plan,
+    submission: &Submission,
+    (ask, operation): (usize, usize),
+    fault: Fault,
+) -> Fault {
+    let step = &plan.steps[operation];
+    if step.condition == Some(ask) {
+        return match submission.operations[operation].verb {
+            Verb::Create { .. } => fault.unplaced().in_parameter(IF_NONE_EXIST),
+            _ => fault,
+        };
+    }
+    let asks = |link: &&Link| link.parts.iter().any(|part| part.target == LinkTarget::Ask(ask));
+    let link = step.links.iter().find(asks);
+    let place =
+        link.and_then(|link| reference_location(submission.resources()[operation]?, &link.span));
+    match place {
+        Some(place) => fault.placed(&place),
+        None => fault,
+    }
+}
+
 impl Unchanged {
     /// A stored version whose content was opened.
     pub(crate) fn of(app: &App, stored: StoredVersion, body: Bytes) -> Self {
         let patients = app.payloads.patients(&stored);
         let StoredVersion { key, version, updated, .. } = stored;
         Self { key, version, updated, body, patients }
-    }
-}
-
-/// Contents of what updates would replace, by operation: an update that changes nothing makes no version.
-///
-/// # Errors
-/// 503 when they cannot be read.
-pub(crate) async fn contents_before(
-    app: &App,
-    plan: &Plan,
-    decisions: &[Decision],
-) -> Answered<HashMap<usize, Unchanged>> {
-    let mut reads = Vec::new();
-    for (at, decision) in decisions.iter().enumerate() {
-        if let Decision::Write {
-            key,
-            previous: Some(version),
-            action: Action::Update,
-            status: 200,
-        } = decision
-        {
-            let version = VersionKey { key: key.clone(), version: *version };
-            reads.push(content_before(app, &plan.steps[at].permit, at, version).boxed());
-        }
-    }
-    let mut reads = futures::stream::iter(reads).buffer_unordered(READS_PARALLEL_MAX);
-    let (mut found, mut left) = (HashMap::new(), BEFORE_BYTES_MAX);
-    while let Some(read) = reads.try_next().await? {
-        let Some((at, before)) = read else { continue };
-        // Beyond the budget an update makes a version, changed or not.
-        if let Some(rest) = left.checked_sub(before.body.len()) {
-            left = rest;
-            found.insert(at, before);
-        }
-    }
-    Ok(found)
-}
-
-async fn content_before(
-    app: &App,
-    permit: &Permit,
-    at: usize,
-    version: VersionKey,
-) -> Answered<Option<(usize, Unchanged)>> {
-    let stored = app.store.vread(permit, &version).await?;
-    let Some(stored) = stored.filter(|stored| !stored.is_tombstone()) else { return Ok(None) };
-    match app.payloads.open(&stored).await {
-        Ok(body) => Ok(Some((at, Unchanged::of(app, stored, body)))),
-        // Erased content can be replaced; it is equal to nothing.
-        Err(fault) if fault.kind == FaultKind::Deleted => Ok(None),
-        Err(fault) => Err(fault),
     }
 }
 
@@ -461,9 +352,3 @@ fn broken(key: &ResourceKey) -> Fault {
     tracing::error!(resource.type = key.resource_type.name(), "a stored resource does not parse");
     Fault::new(FaultKind::Internal, "a stored resource is damaged")
 }
-
-/// Matches that one preparation asks for beyond the usual number, all together.
-const MATCHES_BEYOND_MAX: usize = 20_000;
-const READS_PARALLEL_MAX: usize = 16;
-/// Contents that one preparation keeps to compare updates with, in bytes.
-const BEFORE_BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -8,6 +8,7 @@
 //! (`fhir::patient_compartment`).
 
 pub use decide::{decide, is_kept};
+pub use needs::roles_for;
 pub use permit::{Deny, Permit, Reason};
 pub use predicate::{TypeSet, Visibility, universal_types};
 pub use principal::{Principal, PrincipalBuilder, Role};
@@ -18,6 +19,7 @@ pub use scope::{
 };
 
 mod decide;
+mod needs;
 mod permit;
 mod predicate;
 mod principal;

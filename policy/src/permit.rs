@@ -85,7 +85,7 @@ pub enum Deny {
 #[non_exhaustive]
 pub enum Reason {
     /// The token names no role that the gateway knows.
-    #[error("the token grants no role")]
+    #[error("the token grants no role (claim roles)")]
     NoRole,
     /// Patient, system and auditor each stand alone.
     #[error("the token's roles exclude each other")]
@@ -94,16 +94,16 @@ pub enum Reason {
     #[error("the token mixes patient and system scopes")]
     MixedScopes,
     /// `patient/` scopes, or the role patient, without a patient in context.
-    #[error("the token names no patient")]
+    #[error("the token names no patient (claim patient)")]
     NoPatient,
     /// `user/` scopes without a `fhirUser` that fits the role.
-    #[error("the token names no user that fits its role")]
+    #[error("the token names no user that fits its role (claim fhirUser)")]
     NoFhirUser,
     /// A scope that might have granted it cannot be enforced.
     #[error("{0}")]
     ScopeRefused(ScopeRefusal),
     /// No scope grants it.
-    #[error("no scope of the token grants {} on {}", .right.letter(), .resource_type.map_or("*", ResourceType::name))]
+    #[error("no scope of the token grants {} ({}) on {}", .right.name(), .right.letter(), .resource_type.map_or("*", ResourceType::name))]
     NoScope {
         /// The missing right.
         right: Right,

@@ -163,6 +163,11 @@ impl Right {
     /// All of them, in the order of `cruds`.
     pub const ALL: [Self; 5] = [Self::Create, Self::Read, Self::Update, Self::Delete, Self::Search];
 
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        ["create", "read", "update", "delete", "search"][self as usize]
+    }
+
     /// Its letter.
     pub fn letter(self) -> char {
         ['c', 'r', 'u', 'd', 's'][self as usize]

@@ -13,6 +13,7 @@ use crate::Issue;
 pub fn place_in_xml<'i>(xml: &[u8], issues: impl IntoIterator<Item = &'i mut Issue>) {
     let Ok(text) = prepare(xml) else { return };
     let mut issues: Vec<&mut Issue> = issues.into_iter().take(PLACED_MAX).collect();
+    issues.iter_mut().for_each(|issue| forget_line(&mut issue.text));
     let wanted = issues.iter().map(|issue| issue.expression.clone().unwrap_or_default());
     let mut reader = XmlReader::new(&text, Some(Watch::new(wanted.collect())));
     reader.run();
@@ -24,6 +25,13 @@ pub fn place_in_xml<'i>(xml: &[u8], issues: impl IntoIterator<Item = &'i mut Iss
     for (at, issue) in found {
         let (line, column) = lines.of(at);
         issues[issue].text.push_str(&format!(" (line {line}, column {column})"));
+    }
+}
+
+/// Takes away the line in the JSON that was made of the document, which nobody has sent.
+fn forget_line(text: &mut String) {
+    if let Some(at) = text.rfind(" (line ").filter(|_| text.ends_with(')')) {
+        text.truncate(at);
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) async fn searchset(call: &Call, query: &str, principal: &Principal) -
         Ok(permit) => permit,
         Err(deny) => {
             super::denied(&call.app, principal, &request, &call.request_id).await;
-            return Err(refusal(&deny));
+            return Err(refusal(principal, &request, &deny));
         }
     };
     let filter = Filter::parse(query, call.app.config.search.count_default as usize)?;

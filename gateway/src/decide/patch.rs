@@ -40,7 +40,7 @@ impl Decided<'_> {
             }
             Found::Stored(key) => self.patch(&key, preconditions),
             Found::Made(other) => Err(self.twice(other, at)),
-            Found::Several => Err(several("the criteria")),
+            Found::Several => Err(several()),
         }
     }
 

@@ -11,7 +11,7 @@ use actix_web::http::{Method, header};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use bytes::Bytes;
 use fhir::{ReadLimits, ResourceId, ResourceKey, ResourceType, Subset};
-use policy::{AccessRequest, Deny, Permit, Principal};
+use policy::{AccessRequest, Deny, Permit, Principal, Reason, Role, roles_for};
 
 use super::budget::Claim;
 use super::guard::RequestId;
@@ -267,7 +267,7 @@ impl Call {
             Ok(permit) => Ok((principal, permit)),
             Err(deny) => {
                 crate::access::denied(&self.app, &principal, request, &self.request_id).await;
-                Err(refusal(&deny))
+                Err(refusal(&principal, request, &deny))
             }
         }
     }
@@ -289,12 +289,7 @@ impl Call {
 
     /// Criteria of a conditional interaction: the URL's query without what is about the form of the answer.
     pub fn criteria(&self) -> String {
-        let is_criterion = |pair: &&str| {
-            let name = pair.split('=').next().unwrap_or_default();
-            !pair.is_empty() && !FORM.contains(&name)
-        };
-        let pairs: Vec<&str> = self.http.query_string().split('&').filter(is_criterion).collect();
-        pairs.join("&")
+        criteria_of(self.http.query_string())
     }
 
     /// What the caller prefers a write to answer with. Whoever does so notes it in `preferences`.
@@ -354,17 +349,49 @@ impl Call {
     }
 }
 
-/// What a denial tells the caller.
-pub fn refusal(deny: &Deny) -> Fault {
+/// A conditional interaction without criteria, which is offered with them.
+pub(super) fn needs_criteria(method: &str) -> Fault {
+    let text = format!("{method} needs an id or search criteria");
+    Fault::new(FaultKind::MethodNotAllowed, text)
+}
+
+/// A query without what is about the form of the answer.
+pub(super) fn criteria_of(query: &str) -> String {
+    let is_criterion = |pair: &&str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        !pair.is_empty() && !FORM.contains(&name)
+    };
+    let pairs: Vec<&str> = query.split('&').filter(is_criterion).collect();
+    pairs.join("&")
+}
+
+/// What a denial tells the caller: where it is the role, which one would do.
+pub fn refusal(principal: &Principal, request: &AccessRequest, deny: &Deny) -> Fault {
     match deny {
         Deny::NotFound => Fault::not_found(),
+        Deny::Forbidden(Reason::Role) => {
+            Fault::new(FaultKind::Forbidden, of_role(principal, request))
+        }
         Deny::Forbidden(reason) => Fault::new(FaultKind::Forbidden, reason.to_string()),
-        Deny::NotOffered => Fault::new(
-            FaultKind::MethodNotAllowed,
-            "this interaction is not offered to this caller",
-        ),
+        Deny::NotOffered => {
+            let text = "nobody is offered this interaction here; /metadata lists those that are";
+            Fault::new(FaultKind::MethodNotAllowed, text)
+        }
         Deny::Unavailable => Fault::new(FaultKind::Unavailable, "access cannot be decided now"),
     }
+}
+
+fn of_role(principal: &Principal, request: &AccessRequest) -> String {
+    let fitting = roles_for(request);
+    let names = |roles: &[Role]| {
+        let names: Vec<&str> = roles.iter().map(|role| role.name()).collect();
+        names.join(" or ")
+    };
+    let own = names(principal.roles());
+    if principal.roles().iter().any(|role| fitting.contains(role)) {
+        return "a token that is limited to one patient does not allow this".to_owned();
+    }
+    format!("the role {own} does not allow this; it takes {}", names(&fitting))
 }
 
 /// The type in a path.

@@ -9,8 +9,7 @@ use fhir::{ResourceKey, ResourceType, VersionId};
 use policy::{AccessRequest, Principal};
 use registry::search::{Total, pairs};
 
-use super::OF_TYPE;
-use super::call::{Call, refusal, resource_key, resource_type};
+use super::call::{Call, needs_criteria, refusal, resource_key, resource_type};
 use super::create::only;
 use super::etag;
 use super::prefer::Return;
@@ -45,7 +44,7 @@ pub async fn delete_where(call: Call, path: Path<String>) -> Reply {
     let principal = call.principal().await?;
     let query = call.criteria();
     if query.is_empty() {
-        return Err(Fault::not_allowed("DELETE needs an id or search criteria", OF_TYPE));
+        return Err(needs_criteria("DELETE"));
     }
     let preconditions = etag::preconditions(&call.http)?;
     if preconditions.is_empty()
@@ -104,8 +103,9 @@ pub(super) async fn matches(
     if call.app.config.search.delete_matches_max < 2 {
         return Ok(Vec::new());
     }
-    let permit = policy::decide(principal, &AccessRequest::Match(of));
-    let permit = permit.map_err(|deny| refusal(&deny))?;
+    let request = AccessRequest::Match(of);
+    let permit = policy::decide(principal, &request);
+    let permit = permit.map_err(|deny| refusal(principal, &request, &deny))?;
     let invalid = |text: String| Fault::new(FaultKind::Invalid, text);
     if let Some((name, _)) = pairs(query)?.iter().find(|(name, _)| RESULTS.contains(&name.as_str()))
     {

@@ -185,7 +185,7 @@ async fn permit(call: &Call, principal: &Principal, request: &AccessRequest) -> 
         Ok(permit) => Ok(permit),
         Err(deny) => {
             access::denied(&call.app, principal, request, &call.request_id).await;
-            Err(refusal(&deny))
+            Err(refusal(principal, request, &deny))
         }
     }
 }

@@ -16,6 +16,7 @@ use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, ResponseError, we
 use futures::FutureExt;
 use tracing::Instrument;
 
+use super::allow;
 use super::line;
 use super::negotiate::{self, Format};
 use super::shape;
@@ -148,7 +149,9 @@ async fn with_outcome(
         None if response.headers().contains_key(header::CONTENT_TYPE) => return response,
         None => of_status(status),
     };
-    let allowed = response.headers().get(header::ALLOW).cloned();
+    let named = response.headers().get(header::ALLOW).cloned();
+    let own = allow::of(response.request()).filter(|_| status == StatusCode::METHOD_NOT_ALLOWED);
+    let allowed = own.and_then(|methods| methods.parse().ok()).or(named);
     let fault = line::told(response.request(), fault).await;
     let chosen = response.request().extensions().get::<Format>().copied();
     let mut rendered = render(&fault, id, chosen.unwrap_or(format));
@@ -177,7 +180,6 @@ fn render(fault: &Fault, id: &str, format: Format) -> HttpResponse {
         response.insert_header((header::RETRY_AFTER, seconds.to_string()));
     }
     if fault.kind == FaultKind::MethodNotAllowed {
-        // What a policy keeps from everybody (AuditEvent, deleting a Provenance) can still be read.
         response.insert_header((header::ALLOW, fault.allow.unwrap_or("GET, HEAD")));
     }
     if let Some(challenge) = &fault.challenge {

@@ -134,8 +134,9 @@ pub(super) fn expect_versions(scope: &HistoryScope) -> Answered<()> {
 /// 403, 405.
 pub(super) fn expect_listing(query: &HistoryQuery, principal: &Principal) -> Answered<()> {
     let asked = query.list.as_ref().map(|_| AccessRequest::Search(ResourceType::LIST));
-    let denied = asked.and_then(|asked| policy::decide(principal, &asked).err());
-    denied.map_or(Ok(()), |deny| Err(refusal(&deny)))
+    let Some(asked) = asked else { return Ok(()) };
+    let denied = policy::decide(principal, &asked).err();
+    denied.map_or(Ok(()), |deny| Err(refusal(principal, &asked, &deny)))
 }
 
 /// What the parameters of a history ask for.

@@ -3,6 +3,7 @@
 //! FHIR R4 under `/fhir` and `/fhir/R4`; health, metrics and the log's public files beside it. One file an interaction.
 //! Not here: what an interaction does to data (`ingest`, `registry`), sockets (`server`).
 
+mod allow;
 pub mod binary;
 pub mod body;
 pub mod budget;
@@ -153,8 +154,6 @@ async fn nothing_here() -> HttpResponse {
     HttpResponse::NotFound().finish()
 }
 
-/// What is offered on a type without criteria: `Allow` of what needs some.
-const OF_TYPE: &str = "GET, HEAD, POST";
 /// Operations at any level, by their dollar sign.
 const OPERATIONS: [&str; 4] = [
     "/{operation:\\$[^/]*}",

@@ -9,8 +9,7 @@ use actix_web::web::{Path, Payload};
 use fhir::patch::{PatchKind, kind_of};
 use policy::AccessRequest;
 
-use super::OF_TYPE;
-use super::call::{Call, resource_key, resource_type};
+use super::call::{Call, needs_criteria, resource_key, resource_type};
 use super::create::answer;
 use super::etag;
 use super::reply::Reply;
@@ -44,8 +43,7 @@ pub async fn patch_where(call: Call, path: Path<String>, payload: Payload) -> Re
     let principal = call.principal().await?;
     let query = call.criteria();
     if query.is_empty() {
-        let text = "PATCH needs an id or search criteria";
-        return Err(Fault::not_allowed(text, OF_TYPE));
+        return Err(needs_criteria("PATCH"));
     }
     let preconditions = etag::preconditions(&call.http)?;
     let patch = read(&call, payload).await?;

@@ -91,7 +91,7 @@ pub(super) async fn searchset(
         Ok(permit) => permit,
         Err(deny) => {
             access::denied(&call.app, principal, &request, &call.request_id).await;
-            return Err(refusal(&deny));
+            return Err(refusal(principal, &request, &deny));
         }
     };
     let limited;

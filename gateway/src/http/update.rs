@@ -8,11 +8,11 @@ use fhir::ResourceKey;
 use policy::{AccessRequest, Permit, Principal};
 use registry::page::StoredVersion;
 
-use super::call::{Call, resource_key, resource_type};
+use super::binary;
+use super::call::{Call, needs_criteria, resource_key, resource_type};
 use super::create::answer;
 use super::etag;
 use super::reply::Reply;
-use super::{OF_TYPE, binary};
 use crate::access::{self, Access};
 use crate::error::{Answered, Fault, FaultKind};
 use crate::precondition::{Newest, Preconditions};
@@ -130,7 +130,7 @@ pub async fn update_where(call: Call, path: Path<String>, payload: Payload) -> R
     let principal = call.principal().await?;
     let query = call.criteria();
     if query.is_empty() {
-        return Err(Fault::not_allowed("PUT needs an id or search criteria", OF_TYPE));
+        return Err(needs_criteria("PUT"));
     }
     if binary::is_content(&call.http, resource_type)
         && binary::named_context(&call.http, &call.bases())?.is_none()

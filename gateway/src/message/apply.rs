@@ -101,8 +101,8 @@ async fn stored(
     key: &ResourceKey,
     principal: &Principal,
 ) -> Answered<Option<(VersionId, Tree)>> {
-    let permit =
-        decide(principal, &AccessRequest::Read(key.clone())).map_err(|deny| refusal(&deny))?;
+    let request = AccessRequest::Read(key.clone());
+    let permit = decide(principal, &request).map_err(|deny| refusal(principal, &request, &deny))?;
     let Some(stored) = app.store.read(&permit, key).await? else { return Ok(None) };
     if stored.is_tombstone() {
         return Ok(None);

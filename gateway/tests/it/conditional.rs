@@ -398,7 +398,7 @@ async fn criteria_ask_terminology_and_see_what_their_transaction_makes() {
         refers("code:in=http://c.example/unknown"),
     ]});
     let refused = site.post("", &posted).await.expect(400);
-    assert_eq!(refused.issue().1, "Bundle.entry[1]");
+    assert_eq!(refused.issue().1, "Bundle.entry[1].resource.focus[0].reference");
     site.delete("/Condition?code:in=http://c.example/cold").await.expect(204);
     assert_eq!(site.count("Condition").await, 1);
     site.stop().await;

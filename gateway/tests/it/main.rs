@@ -38,6 +38,7 @@ mod site;
 mod sorted;
 mod terminology;
 mod tls;
+mod told;
 mod transaction;
 mod unchanged;
 mod upkeep;

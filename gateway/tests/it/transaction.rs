@@ -333,7 +333,7 @@ async fn failed_preconditions_name_their_entry_and_leave_no_trace() {
     ] {
         let posted = transaction(vec![entry("POST", "Patient", None, patient("Ada")), bad.clone()]);
         let refused = site.post("", &posted).await.expect(412);
-        let members = ["ifMatch", "ifNoneMatch"];
+        let members = ["ifMatch", "ifNoneMatch", "ifNoneExist"];
         let member = members.into_iter().find(|name| bad["request"][*name].is_string());
         let place = match (bad["request"]["url"] == "Observation", member) {
             (true, _) => "Bundle.entry[1].resource.subject.reference".to_owned(),

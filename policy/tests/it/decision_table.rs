@@ -1,6 +1,10 @@
 //! role × scope × request against a naive table that knows no sets and no levels.
 
-use policy::{AccessRequest, Deny, Operation, OperationTarget, Role, Visibility, decide};
+use std::collections::{BTreeSet, HashMap};
+
+use policy::{
+    AccessRequest, Deny, Operation, OperationTarget, Role, Visibility, decide, roles_for,
+};
 
 use crate::word::{Caller, WORDS, Word, callers, id, principal, requests};
 
@@ -29,6 +33,8 @@ fn every_decision_is_the_one_of_the_table() {
     }
     let requests = requests();
     let mut decisions = 0;
+    let mut grantable: HashMap<&AccessRequest, BTreeSet<&str>> =
+        requests.iter().map(|request| (request, BTreeSet::new())).collect();
     for caller in callers() {
         for words in &sets {
             let principal = principal(caller, words);
@@ -36,11 +42,26 @@ fn every_decision_is_the_one_of_the_table() {
                 let expected = table(caller, words, request);
                 let found = outcome(caller, &decide(&principal, request));
                 assert_eq!(found, expected, "{caller:?} {words:?} {request:?}");
+                if let Some(roles) = grantable.get_mut(request)
+                    && matches!(found, All | Own | Nothing)
+                {
+                    roles.insert(caller.role.name());
+                }
                 decisions += 1;
             }
         }
     }
     assert!(decisions > 1_000_000);
+    // What a refusal says would do is what some token of that role can do.
+    for (request, roles) in grantable {
+        let told: BTreeSet<&str> = roles_for(request).into_iter().map(Role::name).collect();
+        let is_others = format!("{request:?}").contains("\"other\"");
+        if is_others {
+            assert!(told.is_superset(&roles), "{request:?}");
+        } else if !roles.is_empty() {
+            assert_eq!(told, roles, "{request:?}");
+        }
+    }
 }
 
 fn outcome(caller: Caller, decision: &Result<policy::Permit, Deny>) -> Expected {

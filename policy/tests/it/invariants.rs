@@ -223,16 +223,22 @@ fn a_refusal_says_which_claim_is_at_fault() {
         }
     };
 
-    assert_eq!(reason(Role::Clinician, "user/*.rs"), "the token names no user that fits its role");
-    assert_eq!(reason(Role::Clinician, "patient/*.rs"), "the token names no patient");
-    assert_eq!(reason(Role::Patient, "patient/*.rs"), "the token names no patient");
+    assert_eq!(
+        reason(Role::Clinician, "user/*.rs"),
+        "the token names no user that fits its role (claim fhirUser)"
+    );
+    assert_eq!(
+        reason(Role::Clinician, "patient/*.rs"),
+        "the token names no patient (claim patient)"
+    );
+    assert_eq!(reason(Role::Patient, "patient/*.rs"), "the token names no patient (claim patient)");
     assert_eq!(
         reason(Role::System, "system/Observation.rs?code=x"),
         "a search expression in a scope is not supported"
     );
     assert_eq!(
         reason(Role::System, "system/Patient.rs"),
-        "no scope of the token grants s on Observation"
+        "no scope of the token grants search (s) on Observation"
     );
     assert_eq!(
         reason(Role::System, "patient/*.rs system/*.rs"),

@@ -101,8 +101,9 @@ async fn read(
     key: &ResourceKey,
     access: &mut Access,
 ) -> Answered<Bytes> {
-    let permit = policy::decide(principal, &AccessRequest::Read(key.clone()));
-    let permit = permit.map_err(|deny| refusal(&deny))?;
+    let request = AccessRequest::Read(key.clone());
+    let permit = policy::decide(principal, &request);
+    let permit = permit.map_err(|deny| refusal(principal, &request, &deny))?;
     let stored = call.app.store.read(&permit, key).await?.ok_or_else(Fault::not_found)?;
     if stored.is_tombstone() {
         return Err(reply::gone());
@@ -133,8 +134,9 @@ fn entry(base: &str, key: &ResourceKey, body: &[u8], out: &mut Vec<u8>) {
 /// Stores the document and says where it is.
 async fn store(call: &Call, principal: &Principal, document: Vec<u8>) -> Reply {
     let resource_type = ResourceType::BUNDLE;
-    let permit = policy::decide(principal, &AccessRequest::Create(resource_type));
-    permit.map_err(|deny| refusal(&deny))?;
+    let request = AccessRequest::Create(resource_type);
+    let permit = policy::decide(principal, &request);
+    permit.map_err(|deny| refusal(principal, &request, &deny))?;
     let verb = Verb::Create { resource_type, if_none_exist: None };
     let submission =
         Submission::single(verb, Some(document), &call.bases(), &call.request_id).await?;

@@ -50,7 +50,7 @@ async fn labels(call: Call, payload: Payload, target: SearchTarget) -> Reply {
         Ok(permit) => permit,
         Err(deny) => {
             access::denied(&call.app, &principal, &request, &call.request_id).await;
-            return Err(refusal(&deny));
+            return Err(refusal(&principal, &request, &deny));
         }
     };
     let input = Input::read(&call, payload).await?;

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use actix_web::web::Payload;
 use fhir::{
-    Issue, IssueType, Kind, Node, ReadLimits, ResourceKey, ResourceType, Severity, Tree, check,
+    Issue, IssueType, Kind, Node, ReadLimits, ResourceKey, ResourceType, Severity, Tree,
+    check_placed,
 };
 use policy::{AccessRequest, Operation, OperationTarget, Permit};
 use profile::{Checks, Finding};
@@ -173,15 +174,17 @@ async fn resource(
         }
         (None, None) => return Err(invalid("send a resource to validate")),
     };
-    let mut issues = identity(&document, asked, of, key);
-    let limits = ReadLimits::default();
-    issues.extend(check(document.root(), &limits));
+    let root = document.root();
+    let own =
+        identity(&document, asked, of, key).into_iter().map(|issue| (issue, root.span().start));
+    let mut issues: Vec<(Issue, usize)> = own.collect();
+    issues.extend(check_placed(root, &ReadLimits::default()));
     let mut findings = Vec::new();
     if fhir::type_of(document.root()).is_some() {
         let checks = Checks { profiles: asked.profiles.clone(), claims: true };
         findings = validation::validate(&call.app, &document, &checks).await?;
     }
-    Ok(outcome(&document, issues, &findings))
+    Ok(outcome(&document, &issues, &findings))
 }
 
 /// Whether the resource is of the type, and has the id, that the URL and the mode demand.
@@ -220,24 +223,30 @@ async fn deletion(
 ) -> Answered<Value> {
     let key = key.ok_or_else(|| invalid("mode delete works on an instance"))?;
     definitions::instance(&call.app, permit, key).await?;
-    policy::decide(principal, &AccessRequest::Delete(key.clone()))
-        .map_err(|deny| refusal(&deny))?;
+    let request = AccessRequest::Delete(key.clone());
+    policy::decide(principal, &request).map_err(|deny| refusal(principal, &request, &deny))?;
     Ok(
         json!({"resourceType": "OperationOutcome", "issue": [all_is_well("the resource can be deleted")]}),
     )
 }
 
-fn outcome(document: &Tree, issues: Vec<Issue>, findings: &[Finding]) -> Value {
-    let mut all: Vec<Value> = issues.iter().map(|issue| rendered(issue, None)).collect();
+fn outcome(document: &Tree, issues: &[(Issue, usize)], findings: &[Finding]) -> Value {
+    let bytes = document.bytes();
+    let read = issues.iter().map(|(issue, at)| {
+        let placed = Finding { issue: issue.clone(), at: *at };
+        rendered(issue, Some(placed.line_and_column(bytes)))
+    });
+    let mut all: Vec<Value> = read.collect();
     for finding in findings {
-        if issues.iter().any(|issue| {
+        if issues.iter().any(|(issue, _)| {
             issue.expression == finding.issue.expression && issue.code == finding.issue.code
         }) {
             continue;
         }
-        all.push(rendered(&finding.issue, Some(finding.line_and_column(document.bytes()))));
+        all.push(rendered(&finding.issue, Some(finding.line_and_column(bytes))));
     }
-    let valid = validation::is_valid(&issues) && !findings.iter().any(Finding::is_error);
+    let read: Vec<Issue> = issues.iter().map(|(issue, _)| issue.clone()).collect();
+    let valid = validation::is_valid(&read) && !findings.iter().any(Finding::is_error);
     if valid {
         all.push(all_is_well("the resource is valid"));
     }
