@@ -6,6 +6,7 @@
 //! Not here: how its parts are configured (`stores`, `issuers`), sockets (`http::server`, `mllp`).
 
 mod issuers;
+mod keys;
 mod stores;
 
 use std::collections::BTreeSet;
@@ -18,7 +19,6 @@ use moka::sync::Cache;
 use registry::access::{Journal, JournalError};
 use registry::store::Store;
 use registry::write_set::WriteSet;
-use repository::Keyring;
 use tokio::sync::watch;
 
 use crate::access::mover::Mover;
@@ -38,6 +38,7 @@ use crate::validation::Validation;
 
 pub use issuers::dev_issuer_file;
 use issuers::{open_auth, start_dev_issuer};
+pub(crate) use keys::{MISSING, fits, open_keyring, tenant_key};
 pub(crate) use stores::{
     of_sequencer, open_objects, open_store, open_store_to_check, open_store_to_rebuild,
     sqlite_options,
@@ -147,8 +148,7 @@ impl App {
         let metrics = Arc::new(Metrics::default());
         let store = open_store(&config).await?;
         store.take_sequencer().await.map_err(of_sequencer)?;
-        let keyring = Keyring::open(&config.kek_file())
-            .map_err(|error| OpenError::Key(format!("{}: {error}", config.kek_file().display())))?;
+        let keyring = open_keyring(&config, &*store).await?;
         let payloads = Payloads::new(keyring, open_objects(&config)?, Arc::clone(&store));
         begin_keys(&payloads, &*store).await?;
         let journal = Arc::new(journal);

@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use registry::access::{Journal, JournalError};
-use repository::Keyring;
 
 use super::{ConfigOptions, out, refuse_config};
-use crate::app::{OpenError, of_sequencer, open_objects, open_store_to_rebuild};
+use crate::app::{OpenError, of_sequencer, open_keyring, open_objects, open_store_to_rebuild};
 use crate::config::Config;
 use crate::http::hosts::Hosts;
 use crate::payload::Payloads;
@@ -59,8 +58,7 @@ async fn rebuild(config: &Config) -> Result<u64, OpenError> {
     let hosts = Hosts::of(config)?;
     let store = open_store_to_rebuild(config).await?;
     store.take_sequencer().await.map_err(of_sequencer)?;
-    let keyring =
-        Keyring::open(&config.kek_file()).map_err(|error| OpenError::Key(error.to_string()))?;
+    let keyring = open_keyring(config, &*store).await?;
     let payloads = Payloads::new(keyring, open_objects(config)?, std::sync::Arc::clone(&store));
     let failed = |error: &dyn std::fmt::Display| OpenError::Registry(error.to_string());
     store.rebuild().await.map_err(|error| failed(&error))?;

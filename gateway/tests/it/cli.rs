@@ -83,6 +83,11 @@ fn doctor_asks_the_gateway_that_runs_and_opens_the_parts_of_one_that_does_not() 
     let stopped = doctor();
     std::fs::remove_file(folder.path().join("keys/kek")).unwrap();
     let keyless = doctor();
+    let other = tempfile::tempdir().unwrap();
+    Process::start(other.path()).kill();
+    std::fs::copy(other.path().join("keys/kek"), folder.path().join("keys/kek")).unwrap();
+    let other_key = doctor();
+    std::fs::remove_file(folder.path().join("keys/kek")).unwrap();
     std::fs::write(folder.path().join("registry.sqlite"), vec![7; 8192]).unwrap();
     // With its log the database would be whole.
     std::fs::remove_file(folder.path().join("registry.sqlite-wal")).unwrap();
@@ -97,6 +102,7 @@ fn doctor_asks_the_gateway_that_runs_and_opens_the_parts_of_one_that_does_not() 
         assert!(stopped.contains(part), "{part}\n{stopped}");
     }
     assert!(keyless.contains("✗ keys:") && keyless.contains("from its backup"), "{keyless}");
+    assert!(other_key.contains("✗ keys:") && other_key.contains("another key"), "{other_key}");
     assert!(!folder.path().join("keys/kek").exists(), "doctor makes nothing");
     assert!(damaged.contains("✗ database:") && damaged.contains("ledger fsck"), "{damaged}");
     // Every line that is not well is followed by what to do.

@@ -20,6 +20,7 @@ mod history;
 mod hostile;
 mod invoked;
 mod load;
+mod lost_key;
 mod message;
 mod named;
 mod operation;

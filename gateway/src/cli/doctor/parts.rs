@@ -12,7 +12,7 @@ use registry::access::{Piece, Reading};
 use repository::Keyring;
 
 use super::{Check, bad, good, warn};
-use crate::app::{OpenError, open_store_to_check};
+use crate::app::{MISSING, OpenError, fits, open_store_to_check, tenant_key};
 use crate::config::Config;
 use crate::keyfile;
 
@@ -30,26 +30,34 @@ pub(super) async fn check(config: &Config) -> Vec<Check> {
         return vec![bad("ledger", &text, next)];
     }
     vec![
-        check_kek(config),
+        check_kek(config).await,
         check_database(config).await,
         check_log(config, &log, head),
         check_journal(&data.join("access")),
     ]
 }
 
-fn check_kek(config: &Config) -> Check {
+/// The key file, and whether it opens what the database holds. What is wrong with the database is told by its own check.
+async fn check_kek(config: &Config) -> Check {
     let file = config.kek_file();
     let shown = file.display();
-    let has_data = config.data_dir.join("registry.sqlite").exists();
+    let known = match open_store_to_check(config).await {
+        Ok(store) => tenant_key(&*store).await.ok().flatten(),
+        Err(_) => None,
+    };
+    let has_data = known.is_some() || config.data_dir.join("registry.sqlite").exists();
     match (file.exists(), has_data) {
         (false, true) => bad(
             "keys",
-            &format!("{shown} is missing, and the database is there: no payload can be opened"),
-            "put the key back from its backup; do not start without it, a new key opens nothing",
+            &format!("{shown}: {MISSING}"),
+            "do not start without it: no payload can be opened",
         ),
         (false, false) => absent("keys", &file),
         (true, _) => match Keyring::open(&file) {
-            Ok(_) => good("keys", &format!("{shown} can be used")),
+            Ok(keyring) => match known.map_or(Ok(()), |known| fits(&keyring, &known)) {
+                Ok(()) => good("keys", &format!("{shown} can be used")),
+                Err(text) => bad("keys", &format!("{shown}: {text}"), "no payload can be opened"),
+            },
             Err(error) => bad(
                 "keys",
                 &format!("{shown}: {error}"),
