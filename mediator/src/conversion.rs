@@ -143,6 +143,22 @@ pub struct Warning {
     pub place: Place,
 }
 
+impl Warning {
+    /// Whether something of the message is in no resource for it; else it only was read with a doubt.
+    pub fn loses(&self) -> bool {
+        let is_needed = !matches!(self.code, "processing-id-missing");
+        self.code.ends_with("-unreadable")
+            || self.code.ends_with("-missing") && is_needed
+            || matches!(
+                self.code,
+                "code-unmapped"
+                    | "instant-not-precise-enough"
+                    | "repetitions-past-the-limit"
+                    | "control-character-dropped"
+            )
+    }
+}
+
 /// What became of one atom.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Fate<'a> {

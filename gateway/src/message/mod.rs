@@ -197,7 +197,8 @@ async fn process(
     match converted {
         Ok(conversion) => {
             app.metrics.messages_left_over.add(conversion.account.totals().left_over as u64);
-            let answer = answer(message, Verdict::Accepted, &[]);
+            let warnings = warned(message, &conversion);
+            let answer = answer(message, Verdict::Accepted, &warnings);
             match apply::apply(app, message, &conversion, &answer, principal).await {
                 Ok(Applied::Now) => Ok(reply(answer, State::Applied)),
                 Ok(Applied::Before(first)) => Ok(repeat(first)),
@@ -221,6 +222,42 @@ async fn process(
         }
         Err(error) => not_converted(app, message, &raw, &error, principal).await,
     }
+}
+
+/// What of a message is in no resource, for its acknowledgement and the log: codes and places, never a value. ERR with a
+/// severity is of HL7 v2.5 (table 0516: applied, but there may be issues); who speaks an older version is not told.
+fn warned(message: &Message<'_>, conversion: &Conversion) -> Vec<AckError> {
+    let lost = conversion.warnings.iter().filter(|warning| warning.loses());
+    let mut told = Vec::new();
+    for warning in lost.take(WARNINGS_TOLD_MAX) {
+        tracing::warn!(
+            message.warning = warning.code,
+            message.place = %warning.place,
+            "something of a message could not be used"
+        );
+        let code = match warning.code {
+            "code-unmapped" => TABLE_VALUE_NOT_FOUND,
+            code if code.ends_with("-missing") => REQUIRED_FIELD_MISSING,
+            _ => DATA_TYPE_ERROR,
+        };
+        told.push(AckError {
+            place: Some(warning.place),
+            code: code.to_owned(),
+            severity: Severity::Warning,
+            text: format!("applied without this: {}", warning.code),
+        });
+    }
+    if message.header.is_none_or(|header| !knows_severity(header.field(12))) {
+        told.clear();
+    }
+    told
+}
+
+/// MSH-12 from 2.5 on.
+fn knows_severity(version: &[u8]) -> bool {
+    let version = String::from_utf8_lossy(version);
+    let mut numbers = version.split(['.', '^']).map_while(|part| part.trim().parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(2), Some(5))
 }
 
 /// The patient that a message is about.
@@ -351,6 +388,14 @@ fn stamp() -> (String, String) {
     (uuid::Uuid::now_v7().simple().to_string()[..20].to_owned(), format!("{digits}+0000"))
 }
 
+/// HL7 table 0357.
+const REQUIRED_FIELD_MISSING: &str = "101";
+/// HL7 table 0357.
+const DATA_TYPE_ERROR: &str = "102";
+/// HL7 table 0357.
+const TABLE_VALUE_NOT_FOUND: &str = "103";
+/// Warnings that an acknowledgement and the log tell of one message.
+const WARNINGS_TOLD_MAX: usize = 20;
 /// HL7 table 0357: application internal error.
 const APPLICATION_ERROR: &str = "207";
 /// Characters of a name or control id that are kept in an identity.

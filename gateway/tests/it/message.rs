@@ -241,3 +241,30 @@ async fn a_repeated_refusal_keeps_its_http_status() {
     assert_eq!(first.bytes, second.bytes);
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_used_of_an_applied_message_is_acknowledged_with_a_warning_at_its_place() {
+    let site = listening().await;
+    // There is no month 13 (HL7 v2 chapter 2A, DT), and severity W is "applied, but there may be issues" (table 0516).
+    let pid = "PID|1||W1^^^NORTH^MR||Rich^Ruth||19701301|F";
+    let message = adt("A01", "W1", "20260301101500+0000", pid);
+
+    let answer = send(&site, &message).await;
+    let older = send(&site, &message.replace("|2.5.1", "|2.4").replace("|W1|", "|W2|")).await;
+
+    let errors: Vec<&str> = answer.split('\r').filter(|line| line.starts_with("ERR|")).collect();
+    assert!(answer.contains("MSA|AA|W1"), "{answer}");
+    let date = "ERR||PID^1^7^1^1^1|102^data type error^HL70357|W||||applied without this: timestamp-unreadable";
+    assert_eq!(errors.first(), Some(&date), "{answer}");
+    // The visit of this message has no number where the standard wants it (PV1-19).
+    let visit = "ERR||PV1^1|101^required field missing^HL70357|W||||applied without this: encounter-key-missing";
+    assert_eq!(errors[1..], [visit], "{answer}");
+    assert!(!answer.contains("19701301"), "{answer}");
+    assert!(older.contains("MSA|AA|W2") && !older.contains("ERR|"), "2.4 has no severity: {older}");
+    let found = site.get("/Patient?identifier=W1").await.expect(200).json();
+    assert_eq!(found["total"], 1);
+    assert!(found["entry"][0]["resource"]["birthDate"].is_null());
+    // A repetition gets the same answer, warning and all.
+    assert_eq!(send(&site, &message).await, answer);
+    site.stop().await;
+}
