@@ -26,10 +26,19 @@ use crate::telemetry::metrics::Interaction;
 /// # Errors
 /// 400 for another `mode`, 406.
 pub async fn capability(call: Call) -> Reply {
+    let call = call.as_interaction(Interaction::Capabilities)?;
+    let body = stated(&call, call.http.query_string()).await?;
+    Ok(reply::json(&call, 200, part::cut(call.part.as_ref(), body, true)))
+}
+
+/// The statement that a query asks for.
+///
+/// # Errors
+/// 400 for another `mode`.
+pub(super) async fn stated(call: &Call, query: &str) -> Answered<Bytes> {
     static MADE: LazyLock<Cache<(String, Mode, u64), Bytes>> =
         LazyLock::new(|| Cache::new(BASES_MAX));
-    let call = call.as_interaction(Interaction::Capabilities)?;
-    let (base, mode) = (call.base(), Mode::of(call.http.query_string())?);
+    let (base, mode) = (call.base(), Mode::of(query)?);
     // One process has one configuration, so base, mode and parameters tell statements apart.
     let deletes_several = call.app.config.search.delete_matches_max > 1;
     let params = call.app.search_params.current();
@@ -37,17 +46,13 @@ pub async fn capability(call: Call) -> Reply {
     // Statements with custom parameters are made anew: they change while they are indexed.
     if mode == Mode::Full && !set.is_standard() {
         let params = call.app.search_params.refresh(&call.app).await?;
-        return Ok(reply::json(
-            &call,
-            200,
-            statement(&base, deletes_several, clock::now(), &params.set).to_string(),
-        ));
+        let made = statement(&base, deletes_several, clock::now(), &params.set);
+        return Ok(made.to_string().into());
     }
-    let body = MADE.get_with((base.clone(), mode, params.change), || match mode {
+    Ok(MADE.get_with((base.clone(), mode, params.change), || match mode {
         Mode::Full => statement(&base, deletes_several, clock::now(), set).to_string().into(),
         Mode::Terminology => capabilities::statement(&base, clock::now()).to_string().into(),
-    });
-    Ok(reply::json(&call, 200, part::cut(call.part.as_ref(), body, true)))
+    }))
 }
 
 /// Which statement (`mode`, FHIR R4 http.html#capabilities). The normative part is not told apart.

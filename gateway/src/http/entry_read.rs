@@ -14,7 +14,7 @@ use registry::search::{SearchQuery, SearchTarget};
 use super::call::{Call, refusal, resource_key, resource_type};
 use super::transaction::{EntryAnswer, status_line};
 use super::vread::version_key;
-use super::{history, part, search, search_compartment};
+use super::{capability, history, part, search, search_compartment};
 use crate::access::{self, Access};
 use crate::entry::ReadEntry;
 use crate::error::{Answered, Fault, FaultKind};
@@ -50,6 +50,11 @@ pub(super) async fn read(
     let (path, query) = entry.url.split_once('?').unwrap_or((&entry.url, ""));
     if let Some(target) = search_target(path)? {
         let body = search::searchset(call, &target, query, principal).await?;
+        return Ok(EntryAnswer::found(200, None, (!entry.head).then_some(body)));
+    }
+    if path == "metadata" {
+        let part = part::of(query, Interaction::Capabilities, None)?;
+        let body = part::cut(part.as_ref(), capability::stated(call, query).await?, true);
         return Ok(EntryAnswer::found(200, None, (!entry.head).then_some(body)));
     }
     let planned = plan(call, entry, principal).await?;
@@ -107,7 +112,7 @@ pub(super) async fn plan(
         _ => match search_target(path)? {
             Some(target) => plan_search(call, entry, target, query, principal).await,
             None => {
-                let text = "in a bundle GET reads, vreads, lists history and searches; ask for anything else by itself";
+                let text = "in a bundle GET reads, vreads, lists history and searches, in a batch also metadata; ask for anything else by itself";
                 Err(Fault::new(FaultKind::Unsupported, text))
             }
         },

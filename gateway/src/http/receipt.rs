@@ -2,7 +2,8 @@
 //!
 //! The receipt discloses the salt of its commitment, so it is for those who may see the content. Before the
 //! entry is under a checkpoint the receipt says so (it verifies as pending) and the answer has `Retry-After`;
-//! `?wait=SECONDS` waits for the checkpoint, at most ten.
+//! `?wait=SECONDS` waits for the checkpoint, at most ten. A deletion has a receipt as well; the bytes that were sealed of
+//! it, which name what was deleted and when, are answered with `?content=true`.
 //! Not here: verification (`ledger::verify`), the log's public files (`ledger_files`).
 
 use std::time::{Duration, Instant};
@@ -13,9 +14,10 @@ use fhir::VersionKey;
 use ledger::{ContentHash, EntryBody, Kind, Receipt, ResourceReference, Salt, Sealed};
 use policy::AccessRequest;
 use registry::page::StoredVersion;
+use registry::search::pairs;
 use repository::SaltKey;
 
-use super::call::Call;
+use super::call::{Call, criteria_of};
 use super::reply::{self, Reply};
 use super::vread::version_key;
 use crate::access::{self, Access};
@@ -27,11 +29,11 @@ use crate::work;
 /// Answers the receipt of one version, tombstones included.
 ///
 /// # Errors
-/// 401, 403, 404, 410 after erasure, 503.
+/// 400, 401, 403, 404, 410 after erasure, 503.
 pub async fn receipt(call: Call, path: Path<(String, String, String)>) -> Reply {
     let call = call.as_interaction(Interaction::Operation)?;
     let version = version_key(&path.0, &path.1, &path.2)?;
-    let wait = wait_of(call.http.query_string())?;
+    let asked = Asked::of(call.http.query_string())?;
     let (principal, permit) = call.permit(&AccessRequest::Receipt(version.clone())).await?;
     let found = call.app.store.vread(&permit, &version).await?;
     let access = Access::of(&principal, Interaction::Operation, &call.request_id)
@@ -41,8 +43,17 @@ pub async fn receipt(call: Call, path: Path<(String, String, String)>) -> Reply 
         access::record(&call.app, access.refused(404)).await?;
         return Err(Fault::not_found());
     };
+    if asked.content && !stored.is_tombstone() {
+        access::record(&call.app, access.refused(400)).await?;
+        let text = "content is asked of deletions; of any other version it is what a read answers";
+        return Err(Fault::new(FaultKind::Invalid, text).in_parameter("content"));
+    }
     let (body, salt_key) = call.app.payloads.open_with_salt(&stored).await?;
-    seal_awaited(&call.app, &version, wait).await?;
+    if asked.content {
+        access::record(&call.app, access.seeing(&call.app.payloads, &stored)).await?;
+        return Ok(reply::plain(&call, reply::FHIR_JSON, body));
+    }
+    seal_awaited(&call.app, &version, asked.wait).await?;
     let receipt = make(&call.app, &version, &stored, &body, &salt_key).await?;
     access::record(&call.app, access.seeing(&call.app.payloads, &stored)).await?;
     let mut answer = reply::plain(&call, "application/json", receipt.to_json());
@@ -53,16 +64,36 @@ pub async fn receipt(call: Call, path: Path<(String, String, String)>) -> Reply 
     Ok(answer)
 }
 
-/// How long the caller waits: `wait` of the query in whole seconds, bounded; none without it.
-fn wait_of(query: &str) -> Answered<Duration> {
-    let Some(text) = query.split('&').find_map(|pair| pair.strip_prefix("wait=")) else {
-        return Ok(Duration::ZERO);
-    };
-    let seconds = text.parse::<u64>().map_err(|_| {
-        let text = format!("wait is a number of seconds, at most {WAIT_SECONDS_MAX}");
-        Fault::new(FaultKind::Invalid, text)
-    })?;
-    Ok(Duration::from_secs(seconds.min(WAIT_SECONDS_MAX)))
+/// What is asked of a receipt.
+#[derive(Default)]
+struct Asked {
+    /// How long the caller waits for the seal: whole seconds, bounded; none without it.
+    wait: Duration,
+    /// The sealed bytes of a deletion instead of the receipt: no read answers them.
+    content: bool,
+}
+
+impl Asked {
+    fn of(query: &str) -> Answered<Self> {
+        let invalid =
+            |name: &str, text: &str| Fault::new(FaultKind::Invalid, text).in_parameter(name);
+        let mut asked = Self::default();
+        for (name, value) in pairs(&criteria_of(query))? {
+            match (name.as_str(), value.as_str()) {
+                ("wait", value) => {
+                    let text = format!("wait is a number of seconds, at most {WAIT_SECONDS_MAX}");
+                    let seconds = value.parse::<u64>().map_err(|_| invalid("wait", &text))?;
+                    asked.wait = Duration::from_secs(seconds.min(WAIT_SECONDS_MAX));
+                }
+                ("content", "true" | "false") => asked.content = value == "true",
+                ("content", _) => return Err(invalid("content", "content is true or false")),
+                (name, _) => {
+                    return Err(invalid(name, "$receipt takes wait and content"));
+                }
+            }
+        }
+        Ok(asked)
+    }
 }
 
 /// Returns when the version is sealed, or the time is over.

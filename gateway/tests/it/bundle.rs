@@ -282,7 +282,7 @@ async fn entries_answer_as_preferred() {
 async fn what_an_entry_cannot_ask_is_refused_with_what_to_do_instead() {
     let site = Site::start().await;
     let asked = json!({"resourceType": "Bundle", "type": "batch", "entry": [
-        {"request": {"method": "GET", "url": "metadata"}},
+        {"request": {"method": "GET", "url": "Patient/1/_nothing"}},
         {"request": {"method": "POST", "url": "Patient/_search"}},
     ]});
 
@@ -295,5 +295,14 @@ async fn what_an_entry_cannot_ask_is_refused_with_what_to_do_instead() {
         assert_eq!(issue["code"], "not-supported");
         assert!(issue["details"]["text"].as_str().unwrap().contains(instead), "{issue}");
     }
+    let metadata = |url: &str| json!({"request": {"method": "GET", "url": url}});
+    let statements =
+        vec![metadata("metadata?_elements=fhirVersion"), metadata("metadata?mode=nonsense")];
+    let answered = site.post("", &bundle("batch", statements)).await.expect(200).json();
+    assert_eq!(answered["entry"][0]["resource"]["fhirVersion"], "4.0.1");
+    assert!(answered["entry"][0]["resource"]["rest"][0]["resource"].is_null(), "{answered}");
+    assert_eq!(answered["entry"][1]["response"]["status"], "400 Bad Request");
+    let read = site.post("", &bundle("transaction", vec![metadata("metadata")])).await;
+    assert!(read.expect(501).text().contains("by itself"));
     site.stop().await;
 }

@@ -37,6 +37,35 @@ async fn a_receipt_verifies_offline_and_every_flipped_byte_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_receipt_of_a_deletion_verifies_with_the_bytes_that_were_sealed_of_it() {
+    let site = Site::start().await;
+    let key = site.create(&patient("Ada")).await;
+    site.delete(&format!("/{key}")).await.expect(204);
+    let path = format!("/{key}/_history/2");
+    site.get(&path).await.expect(410);
+    let receipt = site.sealed_receipt(&path).await;
+    let trust = site.anonymous(reqwest::Method::GET, "/ledger/trust").send().await.unwrap();
+    let trust = Trust::parse(&trust.bytes().await.unwrap()).unwrap();
+
+    let content = site.get(&format!("{path}/$receipt?content=true")).await.expect(200);
+
+    let report = verify_receipt_bytes(&content.bytes, &receipt, &trust);
+    assert_eq!(report.verdict, Verdict::Verified, "{report}");
+    let deletion = content.json();
+    let named = format!(
+        "{}/{}",
+        deletion["resourceType"].as_str().unwrap(),
+        deletion["id"].as_str().unwrap()
+    );
+    assert_eq!((named, &deletion["meta"]["versionId"]), (key.clone(), &serde_json::json!("2")));
+    assert!(!content.text_all().contains("Ada"));
+    // What can be read is read; what is not asked of a receipt is refused.
+    site.get(&format!("/{key}/_history/1/$receipt?content=true")).await.expect(400);
+    site.get(&format!("{path}/$receipt?contents=true")).await.expect(400);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_receipt_that_is_not_sealed_yet_says_when_to_come_back_or_waits() {
     let site = Site::start_with(|config| {
         config.ledger.checkpoint_ms = 1500;
