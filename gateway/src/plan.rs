@@ -246,13 +246,12 @@ impl Asks<'_> {
         operation: &Operation,
         full_urls: &FullUrls<'_>,
     ) -> Answered<Vec<Link>> {
-        let found = references(node);
         // Without entries to name, only conditional references are rewritten, and URNs are wrong.
-        let found = match !full_urls.urls.is_empty()
-            || full_urls.all && found.iter().any(|one| is_urn(&one.text))
-        {
-            true => links(node),
-            false => found.into_iter().map(whole).collect(),
+        let found = match full_urls.urls.is_empty().then(|| references(node)) {
+            Some(plain) if !(full_urls.all && plain.iter().any(|one| is_urn(&one.text))) => {
+                plain.into_iter().map(whole).collect()
+            }
+            _ => links(node),
         };
         let mut links = Vec::new();
         for LinkAt { span, text, place } in found {
@@ -351,7 +350,7 @@ fn service_root(full_url: &str) -> Option<&str> {
 }
 
 fn is_urn(reference: &str) -> bool {
-    matches!(ParsedReference::parse(reference, ""), ParsedReference::Urn(_))
+    reference.starts_with("urn:uuid:") || reference.starts_with("urn:oid:")
 }
 
 /// A URN that no entry is named by: stored, it would name nothing for ever (FHIR R4 bundle.html#references).

@@ -132,23 +132,33 @@ impl Filter {
     fn parse(query: &str, count_default: usize) -> Answered<Self> {
         let mut filter = Self { count: count_default, ..Self::default() };
         for (name, value) in pairs(query)? {
-            let wrong = || Fault::new(FaultKind::Invalid, format!("{name} is malformed"));
+            let wrong = |wanted: &str| {
+                let text = format!("{name} must be {wanted}");
+                Fault::new(FaultKind::Invalid, text).in_parameter(&name)
+            };
             match name.as_str() {
-                "date" => filter.dates.push(date(&value).ok_or_else(wrong)?),
+                "date" => filter
+                    .dates
+                    .push(date(&value).ok_or_else(|| wrong("a date such as ge2026-01-31"))?),
                 "patient" => {
                     let id = value.rsplit('/').next().unwrap_or_default().to_owned();
                     filter.patients.push(id);
                 }
                 "agent" => filter.agents.push(value),
                 "_count" => {
-                    let count: usize = value.parse().map_err(|_| wrong())?;
+                    let count: usize =
+                        value.parse().map_err(|_| wrong("a whole number such as 50"))?;
                     filter.count = count.min(AUDIT_COUNT_MAX);
                 }
-                PAGE => filter.before = Some(value.parse().map_err(|_| wrong())?),
+                PAGE => {
+                    filter.before = Some(value.parse().map_err(|_| wrong("that of a next link"))?)
+                }
                 "_format" | "_pretty" => {}
                 _ => {
-                    let text = format!("AuditEvent has no search parameter {name:?} here");
-                    return Err(Fault::new(FaultKind::Invalid, text));
+                    let text = format!(
+                        "AuditEvent has no search parameter {name:?} here; it has date, patient, agent, _count"
+                    );
+                    return Err(Fault::new(FaultKind::Invalid, text).in_parameter(&name));
                 }
             }
         }

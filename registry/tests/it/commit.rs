@@ -2,10 +2,11 @@
 
 use policy::Permit;
 use registry::error::CommitError;
+use registry::search::Criteria;
 use registry::write_set::{Dependency, Idempotency, Match, MatchOutcome, WrappedKey, WriteSet};
 
 use crate::engines::on_each_engine;
-use crate::sets::{commit_one, delete, key, set, version, write};
+use crate::sets::{ORGANIZATION, commit_one, criteria, delete, key, set, version, write};
 
 #[test]
 fn versions_of_a_resource_count_up_and_times_strictly_increase() {
@@ -41,6 +42,44 @@ fn a_stale_write_is_refused_and_leaves_no_trace() {
         let permit = Permit::maintenance();
         assert!(store.read(&permit, &key("Organization/b")).await.unwrap().is_none());
         assert_eq!(store.outbox(0, 10).await.unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn criteria_tell_sixteen_matches_or_as_many_as_they_ask_for_and_the_commit_asks_the_same() {
+    on_each_engine(async |site| {
+        let (store, permit) = (&*site.store, Permit::maintenance());
+        let ids: Vec<String> = (10..30).map(|at| format!("o{at}")).collect();
+        for id in &ids {
+            commit_one(store, write(&format!("Organization/{id}"), None, id)).await.unwrap();
+        }
+        let asked = criteria(ORGANIZATION, &format!("_id={}", ids.join(","))).unwrap();
+        let found = async |asked: &Criteria| {
+            let asked = [Match::Query(asked.clone())];
+            store.resolve(&permit, &asked).await.unwrap().remove(0)
+        };
+        let count = async |asked: &Criteria| match found(asked).await {
+            MatchOutcome::Query(ids) => ids.len(),
+            other => panic!("{other:?}"),
+        };
+
+        assert_eq!(count(&asked).await, 16);
+        assert_eq!(count(&asked.clone().up_to(18)).await, 18);
+        let all = asked.up_to(100);
+        assert_eq!(count(&all).await, 20);
+        let known = found(&all).await;
+        let depending = |key: &str| WriteSet {
+            depends: vec![Dependency {
+                permit: permit.clone(),
+                asked: Match::Query(all.clone()),
+                found: known.clone(),
+            }],
+            ..set(vec![write(key, None, "new")])
+        };
+        store.commit(depending("Organization/a")).await.unwrap();
+        commit_one(store, delete("Organization/o29", 1)).await.unwrap();
+        let stale = store.commit(depending("Organization/b")).await;
+        assert!(matches!(stale, Err(CommitError::Stale)), "{stale:?}");
     });
 }
 

@@ -90,7 +90,10 @@ impl Input {
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Answered<Option<T>> {
         let Some(text) = self.text(name)? else { return Ok(None) };
-        let wrong = || Fault::new(FaultKind::Invalid, format!("{name} is malformed"));
+        let wrong = || {
+            let text = format!("{name} must be {}", form_of(name));
+            Fault::new(FaultKind::Invalid, text).in_parameter(name)
+        };
         parse(text).map(Some).ok_or_else(wrong)
     }
 
@@ -145,3 +148,14 @@ fn value_of(parameter: Node<'_>) -> Option<Node<'_>> {
 }
 
 const PARAMETERS_MAX: usize = 200;
+
+/// What a simple value is, for whoever sent another.
+fn form_of(name: &str) -> &'static str {
+    match name {
+        "_count" | "max" => "a whole number such as 50, and no more than this server gives",
+        "start" | "end" => "a date such as 2026-01-31",
+        "_since" => "an instant such as 2026-01-31T12:00:00Z",
+        "persist" | "dryRun" => "true or false",
+        _ => "that of a next link",
+    }
+}
