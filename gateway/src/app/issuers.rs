@@ -62,6 +62,15 @@ pub(super) fn open_auth(
         if let Some(claim) = &one.roles_claim {
             accepted.roles_claim.clone_from(claim);
         }
+        if let Some(types) = &one.token_types {
+            if types.is_empty() || types.iter().any(String::is_empty) {
+                let text =
+                    format!("issuer {}: token_types names no type, such as at+jwt", one.issuer);
+                return Err(ConfigError(text).into());
+            }
+            accepted.token_types.clone_from(types);
+        }
+        accepted.audience_list = one.audience_list.unwrap_or(false);
         settings.push(accepted);
     }
     let listen = config.server.listen;

@@ -37,19 +37,23 @@ pub enum TokenFault {
     #[error("the token's algorithm is not that of its key")]
     Algorithm,
     /// No accepted issuer has exactly this name.
-    #[error("the token's issuer is not accepted")]
+    #[error("the token's issuer is not accepted: iss must be exactly that of one [[auth.issuer]]")]
     UnknownIssuer,
     /// The issuer has no usable key of this `kid`.
-    #[error("the token's key is not known")]
+    #[error("the token's key is not known: its issuer's key set has no such kid")]
     UnknownKey,
     /// The signature does not verify.
     #[error("the token's signature does not verify")]
     Signature,
     /// The token was made for something else than access.
-    #[error("the token is not an access token")]
+    #[error(
+        "the token is not an access token: typ in its header must be at+jwt, or one of the issuer's token_types"
+    )]
     Type,
     /// The token is for somebody else.
-    #[error("the token is for another audience")]
+    #[error(
+        "the token is for another audience: aud must be auth.audience, or the URL of /fhir where that is unset"
+    )]
     Audience,
     /// The token has expired.
     #[error("the token has expired")]
@@ -58,14 +62,36 @@ pub enum TokenFault {
     #[error("the token is not valid yet")]
     NotYetValid,
     /// The token lives longer than its issuer may let it.
-    #[error("the token lives too long")]
+    #[error("the token lives too long: exp may be an hour after iat")]
     Lifetime,
     /// A claim is missing or mistyped.
     #[error("the token's claim {0} is missing or malformed")]
     Claim(&'static str),
+    /// Several claims that every token has are missing.
+    #[error("the token lacks the claims {0}")]
+    Missing(Absent),
     /// The token carries a restriction that is not enforced here, so it cannot be honoured.
     #[error("the token carries a restriction that is not enforced here: {0}")]
     Restriction(&'static str),
+}
+
+/// Which of the claims that every token has are missing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Absent(u8);
+
+impl Absent {
+    fn of(claims: Node<'_>) -> Self {
+        let absent = |(at, name): (usize, &&str)| u8::from(claims.get(name).is_none()) << at;
+        Self(REQUIRED.iter().enumerate().map(absent).sum())
+    }
+}
+
+impl std::fmt::Display for Absent {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let absent = REQUIRED.iter().enumerate().filter(|(at, _)| self.0 & (1 << at) != 0);
+        let names: Vec<&str> = absent.map(|(_, name)| *name).collect();
+        out.write_str(&names.join(", "))
+    }
 }
 
 /// A token in its parts. Nothing about it is verified.
@@ -134,6 +160,10 @@ pub(super) fn check_claims(
     settings: &IssuerSettings,
     now: i64,
 ) -> Result<i64, TokenFault> {
+    let absent = Absent::of(claims);
+    if absent.0.count_ones() > 1 {
+        return Err(TokenFault::Missing(absent));
+    }
     check_audience(claims, settings)?;
     let expires = seconds(claims, "exp")?.ok_or(TokenFault::Claim("exp"))?;
     let issued = seconds(claims, "iat")?.ok_or(TokenFault::Claim("iat"))?;
@@ -200,6 +230,8 @@ fn object(part: &str) -> Result<Tree, TokenFault> {
 
 /// Header members that change what a token means or bring a key of their own.
 const NOT_UNDERSTOOD: [&str; 8] = ["crit", "b64", "jwk", "jku", "x5u", "x5c", "zip", "enc"];
+/// Claims of every access token (RFC 9068 §2.2); `client_id` is read where it is there.
+const REQUIRED: [&str; 5] = ["sub", "aud", "exp", "iat", "jti"];
 const NAME_BYTES_MAX: usize = 256;
 /// The year 10000.
 const SECONDS_MAX: i64 = 253_402_300_800;

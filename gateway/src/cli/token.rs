@@ -28,7 +28,7 @@ pub struct TokenArgs {
     #[arg(long)]
     scope: Option<String>,
     /// How long it lives
-    #[arg(long, default_value_t = 24)]
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u8).range(1..))]
     hours: u8,
 }
 

@@ -179,6 +179,12 @@ pub const ISSUER_KEYS: &[Key] = &[
         "roles",
         "claim with the role names: clinician, patient, system, auditor, operator",
     ),
+    list(
+        "token_types",
+        "at+jwt,JWT",
+        "typ that its access tokens carry; unset takes at+jwt alone (docs/tokens.md before adding JWT)",
+    ),
+    flag("audience_list", "false", "take an aud that is a list with the audience in it"),
 ];
 
 /// Variables with our prefix that are not configuration: client commands and tests read them.

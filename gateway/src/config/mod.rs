@@ -161,6 +161,10 @@ pub struct Issuer {
     pub audience: Option<String>,
     /// Claim that holds the role names.
     pub roles_claim: Option<String>,
+    /// Values of the header `typ` that its access tokens carry; unset takes `at+jwt`.
+    pub token_types: Option<Vec<String>>,
+    /// Whether `aud` may be a list that holds the audience.
+    pub audience_list: Option<bool>,
 }
 
 /// `[ledger]`

@@ -117,6 +117,19 @@ fn an_audience_list_needs_the_flag_and_our_name_in_it() {
 }
 
 #[test]
+fn claims_that_are_missing_are_told_together() {
+    let gate = Gate::new();
+
+    let fault = gate.fault_of_claims(|claims| {
+        remove(claims, "jti");
+        remove(claims, "aud");
+        remove(claims, "iat");
+    });
+
+    assert_eq!(fault.to_string(), "the token lacks the claims aud, iat, jti");
+}
+
+#[test]
 fn subject_and_token_id_are_required() {
     let gate = Gate::new();
     for name in ["sub", "jti"] {
