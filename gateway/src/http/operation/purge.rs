@@ -59,7 +59,10 @@ pub(super) async fn purge(call: Call, payload: Payload) -> Reply {
     if running.is_none() {
         let record = access::seal(app, access, &[]).await?;
         if !erasure::begin(app, &key.id, record, &call.request_id).await? {
-            return Err(Fault::not_found());
+            // The end of an erasure came between the look at what is there and the look at what runs.
+            let gone = app.store.erasures().extent(&key.id).await?;
+            let is_erased = gone.is_some_and(|extent| extent.erased > 0);
+            return Err(if is_erased { reply::erased() } else { Fault::not_found() });
         }
     } else {
         access::record(app, access).await?;
