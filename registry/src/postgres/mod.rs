@@ -24,7 +24,7 @@ mod read;
 mod readers;
 mod reading;
 mod sealed;
-mod sorting;
+mod searching;
 mod store;
 mod upkeep;
 mod write;

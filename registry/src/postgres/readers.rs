@@ -39,6 +39,8 @@ struct Lane {
 struct Work {
     pool: PgPool,
     idle: Mutex<Vec<Session>>,
+    /// Searches that are not heavy and run at the same time: more than there are processors only slow each other.
+    turns: Semaphore,
     /// As many as the pool may open.
     free: Semaphore,
     /// Of these, what searches may take.
@@ -126,6 +128,7 @@ impl Lane {
         let work = Arc::new(Work {
             pool,
             idle: Mutex::new(Vec::with_capacity(connections)),
+            turns: Semaphore::new(turns()),
             free: Semaphore::new(connections),
             searches: Semaphore::new(shares.searches),
             heavy: Semaphore::new(shares.heavy),
@@ -266,6 +269,12 @@ impl Work {
     }
 
     async fn permits(&self, cost: Cost) -> Result<Permits<'_>, tokio::sync::AcquireError> {
+        // Where the database waits for its disks, or has processors of its own, nobody waits long for a turn.
+        let turn = match cost {
+            Cost::Search => tokio::time::timeout(TURN_WAIT_MAX, self.turns.acquire()).await.ok(),
+            _ => None,
+        };
+        let turn = turn.transpose()?;
         let heavy = match cost {
             Cost::Heavy => Some(self.heavy.acquire().await?),
             _ => None,
@@ -274,7 +283,7 @@ impl Work {
             Cost::Point => None,
             _ => Some(self.searches.acquire().await?),
         };
-        Ok((heavy, search, self.free.acquire().await?))
+        Ok((turn, heavy, search, self.free.acquire().await?))
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Session>> {
@@ -289,8 +298,14 @@ impl Work {
     }
 }
 
-/// Leave to use one connection: as a heavy search, as a search, at all.
-type Permits<'a> = (Option<SemaphorePermit<'a>>, Option<SemaphorePermit<'a>>, SemaphorePermit<'a>);
+/// Leave to use one connection: a turn, as a heavy search, as a search, at all.
+type Permits<'a> = (Leave<'a>, Leave<'a>, Leave<'a>, SemaphorePermit<'a>);
+type Leave<'a> = Option<SemaphorePermit<'a>>;
+
+/// Turns of one lane.
+fn turns() -> usize {
+    (std::thread::available_parallelism().map_or(LANES, usize::from) / LANES).max(1)
+}
 
 fn out_of_time() -> ReadError {
     ReadError::TooCostly("the search ran out of time".into())
@@ -352,5 +367,7 @@ impl From<sqlx::Error> for ReadError {
 /// Between two attempts to cancel a statement.
 const CANCEL_PAUSE: Duration = Duration::from_millis(200);
 const CANCELS_MAX: usize = 10;
+/// Longest wait of a search for its turn while connections are free.
+const TURN_WAIT_MAX: Duration = Duration::from_millis(20);
 /// Threads that drive the connections of reads.
 const LANES: usize = 2;

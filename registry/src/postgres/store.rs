@@ -14,7 +14,9 @@ use tokio::sync::Notify;
 use super::fence::{self, Fence};
 use super::options::PostgresOptions;
 use super::readers::{Readers, snapshot};
-use super::{access_outbox, compartment, history, params, read, reading, sealed, sorting, writer};
+use super::{
+    access_outbox, compartment, history, params, read, reading, sealed, searching, writer,
+};
 use crate::check::Checks;
 use crate::cost::{Cost, READ_TIME_MAX, criteria_time};
 use crate::erasure::Erasures;
@@ -28,7 +30,7 @@ use crate::page::{
 use crate::params::{Activation, ParamTable, ReindexPage, ReindexStep};
 use crate::queue::Queue;
 use crate::reading::{Asked, Reply, Unread};
-use crate::search::{self, Explanation, Matches, SearchQuery, Unsorted};
+use crate::search::{self, Explanation, Matches, Memory, SearchQuery, Unsorted};
 use crate::store::Store;
 use crate::upkeep::Upkeep;
 use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
@@ -44,6 +46,7 @@ pub struct PostgresStore {
     writer: Option<JoinHandle<()>>,
     fence: Arc<Fence>,
     fence_session: PgConnectOptions,
+    memory: Arc<Memory>,
 }
 
 impl PostgresStore {
@@ -63,7 +66,18 @@ impl PostgresStore {
         let ended = |_| Err(OpenError::Unavailable("the writer has ended".into()));
         let index_key = opening.await.unwrap_or_else(ended)?;
         let writer = Some(writer);
-        Ok(Self { index_key, full_text, outbox, readers, queue, writer, fence, fence_session })
+        let memory = Arc::new(Memory::new());
+        Ok(Self {
+            index_key,
+            full_text,
+            outbox,
+            readers,
+            queue,
+            writer,
+            fence,
+            fence_session,
+            memory,
+        })
     }
 
     /// Connects to a database to be looked at as it is: its schema stays. Whoever asks for it writes nothing.
@@ -185,20 +199,8 @@ impl Store for PostgresStore {
         permit: &'a Permit,
         query: &'a SearchQuery,
     ) -> BoxFuture<'a, Result<Page, ReadError>> {
-        let asked = Arc::new((self.index_key.clone(), permit.clone(), query.clone()));
-        self.readers.run_as(Cost::of_search(query), READ_TIME_MAX, move |conn| {
-            let asked = Arc::clone(&asked);
-            async move {
-                let (key, permit, query) = &*asked;
-                if let Some(page) = search::run_at_once(query, permit, key, &mut &mut *conn).await?
-                {
-                    return Ok(page);
-                }
-                snapshot(conn, async |mut conn| search::run(query, permit, key, &mut conn).await)
-                    .await
-            }
-            .boxed()
-        })
+        let asked = (self.index_key.clone(), permit.clone(), query.clone());
+        searching::search(&self.readers, &self.memory, asked)
     }
 
     fn unsorted<'a>(
@@ -207,7 +209,7 @@ impl Store for PostgresStore {
         query: &'a SearchQuery,
     ) -> BoxFuture<'a, Result<Unsorted, ReadError>> {
         let asked = (self.index_key.clone(), permit.clone(), query.clone());
-        sorting::unsorted(&self.readers, asked)
+        searching::unsorted(&self.readers, asked)
     }
 
     fn page_of<'a>(
@@ -217,7 +219,7 @@ impl Store for PostgresStore {
         matches: Matches,
     ) -> BoxFuture<'a, Result<Page, ReadError>> {
         let asked = (self.index_key.clone(), permit.clone(), query.clone());
-        sorting::page_of(&self.readers, asked, matches)
+        searching::page_of(&self.readers, asked, matches)
     }
 
     fn newest_change<'a>(

@@ -4,7 +4,9 @@
 //! is complete when first polled ([`futures::FutureExt::now_or_never`]).
 
 use std::future::Future;
+use std::sync::Arc;
 
+use super::memory::Memory;
 use super::sql::{Bind, Dialect, Statement};
 use crate::error::ReadError;
 
@@ -18,6 +20,11 @@ pub trait Connection {
     /// Whether all statements see one snapshot.
     fn is_settled(&self) -> bool {
         true
+    }
+
+    /// What searches before remember, where fetching it again costs more than looking it up.
+    fn memory(&self) -> Option<Arc<Memory>> {
+        None
     }
 
     /// Runs one statement and returns all its rows.
@@ -135,26 +142,58 @@ impl Connection for &mut sqlx::PgConnection {
     }
 
     async fn ask(&mut self, statement: Statement) -> Result<Vec<Row>, ReadError> {
-        let failed = ReadError::from;
-        if statement.binds.len() > usize::from(u16::MAX) {
-            return Err(ReadError::too_long());
-        }
-        let kept = is_kept(&statement);
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(statement.text)).persistent(kept);
-        for bind in statement.binds {
-            query = match bind {
-                Bind::Int(value) => query.bind(value),
-                Bind::Real(value) => query.bind(value),
-                Bind::Text(value) => query.bind(value),
-                Bind::Ints(values) => query.bind(values),
-                Bind::Texts(values) => query.bind(values),
-            };
-        }
-        let rows = query.fetch_all(&mut **self).await.map_err(failed)?;
-        let Some(first) = rows.first() else { return Ok(Vec::new()) };
-        let kinds: Vec<_> = sqlx::Row::columns(first).iter().map(kind_of).collect();
-        rows.iter().map(|row| cells_of(row, &kinds)).collect::<Result<_, _>>().map_err(failed)
+        ask_postgres(self, statement).await
     }
+}
+
+/// PostgreSQL as above, with what this process remembers.
+pub struct Remembering<'a> {
+    /// Where what is not remembered is asked.
+    pub connection: &'a mut sqlx::PgConnection,
+    /// What is remembered.
+    pub memory: &'a Arc<Memory>,
+}
+
+impl Connection for Remembering<'_> {
+    const DIALECT: Dialect = Dialect::Postgres;
+    const ROUND_TRIPS: bool = true;
+
+    fn is_settled(&self) -> bool {
+        sqlx::Connection::is_in_transaction(&*self.connection)
+    }
+
+    fn memory(&self) -> Option<Arc<Memory>> {
+        Some(Arc::clone(self.memory))
+    }
+
+    async fn ask(&mut self, statement: Statement) -> Result<Vec<Row>, ReadError> {
+        ask_postgres(self.connection, statement).await
+    }
+}
+
+async fn ask_postgres(
+    connection: &mut sqlx::PgConnection,
+    statement: Statement,
+) -> Result<Vec<Row>, ReadError> {
+    let failed = ReadError::from;
+    if statement.binds.len() > usize::from(u16::MAX) {
+        return Err(ReadError::too_long());
+    }
+    let kept = is_kept(&statement);
+    let mut query = sqlx::query(sqlx::AssertSqlSafe(statement.text)).persistent(kept);
+    for bind in statement.binds {
+        query = match bind {
+            Bind::Int(value) => query.bind(value),
+            Bind::Real(value) => query.bind(value),
+            Bind::Text(value) => query.bind(value),
+            Bind::Ints(values) => query.bind(values),
+            Bind::Texts(values) => query.bind(values),
+        };
+    }
+    let rows = query.fetch_all(connection).await.map_err(failed)?;
+    let Some(first) = rows.first() else { return Ok(Vec::new()) };
+    let kinds: Vec<_> = sqlx::Row::columns(first).iter().map(kind_of).collect();
+    rows.iter().map(|row| cells_of(row, &kinds)).collect::<Result<_, _>>().map_err(failed)
 }
 
 /// How a column of PostgreSQL is read.

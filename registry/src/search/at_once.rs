@@ -10,7 +10,9 @@ use super::ask::{Cell, Connection, Row, int};
 use super::clause::{Filter, ReferenceTest, SearchQuery, Tests, Total};
 use super::cursor::{self, Start};
 use super::hits::{self, Loaded};
+use super::include_at_once;
 use super::matching::{Matching, Plan};
+use super::memory::{self, Memory};
 use super::order::{Order, Place};
 use super::page::{self, CHEAP_TOTAL_MAX, Matches, Planned};
 use super::plan::{Candidate, Lead, SORTED_ROWS_MAX};
@@ -26,6 +28,8 @@ pub(super) struct Taken {
     pub(super) found: Vec<(Place, Loaded)>,
     /// Matches of the whole search, if they were counted.
     pub(super) counted: Option<u64>,
+    /// What the page includes, if the statement brought it.
+    pub(super) included: Option<Vec<Loaded>>,
 }
 
 /// Answers a search without a snapshot, if one statement makes its page; `None` if it needs several.
@@ -51,6 +55,9 @@ pub async fn run_at_once<C: Connection>(
     }
     let order = Order::of(&leg.sort);
     let start = cursor::start(query, key)?;
+    if !query.includes.is_empty() && connection.memory().is_none() {
+        return Ok(None);
+    }
     let planned = match range(query, &matching, &order, start.as_ref(), connection).await? {
         Ranged::Page(taken) => {
             let matches = Matches::taken(taken, query, start.as_ref());
@@ -79,7 +86,7 @@ fn is_plain(query: &SearchQuery) -> bool {
     };
     query.count > 0
         && query.total != Total::Accurate
-        && query.includes.is_empty()
+        && include_at_once::can_be(query, &Order::of(&leg.sort))
         && query.revincludes.is_empty()
         && !leg.filters.iter().any(|filter| has_hops(filter) || is_tree(filter))
 }
@@ -105,11 +112,22 @@ pub(super) async fn take<C: Connection>(
         return Ok(None);
     }
     if leg.plan.leads.is_empty() {
-        return Ok(Some(Taken { found: Vec::new(), counted: Some(0) }));
+        let included = Some(Vec::new());
+        return Ok(Some(Taken { found: Vec::new(), counted: Some(0), included }));
     }
     let order = turned(&leg.order, start);
-    let mut sql = Sql::new(C::DIALECT, leg.matching.scope);
-    columns(&mut sql, &order);
+    let memory = connection.memory();
+    let together = memory.is_some()
+        && !query.includes.is_empty()
+        && query.revincludes.is_empty()
+        && include_at_once::can_be(query, &order);
+    let brief = together || memory.as_ref().is_some_and(|memory| memory.pays());
+    let scope = leg.matching.scope;
+    let mut sql = Sql::new(C::DIALECT, scope);
+    if together {
+        sql.push("with p (nsort, rid, change, total) as materialized (");
+    }
+    columns(&mut sql, &order, brief);
     let counts =
         query.total == Total::Cheap && leg.plan.counts_cheaply(leg.matching.conditions.len());
     sql.push(", ");
@@ -120,14 +138,28 @@ pub(super) async fn take<C: Connection>(
     }
     sql.push(" from (");
     leg.matching.places_of(&mut sql, &leg.plan, &order, after, limit(query));
-    versions(&mut sql, leg.matching.of);
-    let found = connection.ask(sql.finish()).await?;
-    let counted = found.first().and_then(|row| match row.last() {
+    versions(&mut sql, leg.matching.of, brief);
+    if together {
+        let includes = include_at_once::effective(query, leg.matching.of, scope);
+        include_at_once::close(&mut sql, &includes, &order, query.count);
+    }
+    let rows = connection.ask(sql.finish()).await?;
+    let (rows, also) = if together { include_at_once::parted(rows) } else { (rows, Vec::new()) };
+    let counted = rows.first().and_then(|row| match row.last() {
         Some(Cell::Int(total)) => u64::try_from(*total).ok(),
         _ => None,
     });
     let counted = counted.filter(|total| *total < CHEAP_TOTAL_MAX);
-    Ok(Some(Taken { found: rows(found, &order)?, counted }))
+    let found = gather(rows, &order, brief, memory.as_deref(), connection).await?;
+    let included = match memory {
+        Some(memory) if together => {
+            let first = found.iter().take(usize::try_from(query.count).unwrap_or(usize::MAX));
+            let matches = first.map(|(place, _)| place.rid).collect();
+            Some(include_at_once::loaded(&also, &matches, &memory, connection).await?)
+        }
+        _ => None,
+    };
+    Ok(Some(Taken { found, counted, included }))
 }
 
 /// What the one range that holds all matches brought.
@@ -150,7 +182,8 @@ async fn range<C: Connection>(
     connection: &mut C,
 ) -> Result<Ranged, ReadError> {
     let leads = matching.only_range().filter(|leads| leads.len() <= LEADS_MAX);
-    let (Some(mut leads), true) = (leads, order.is_default()) else { return Ok(Ranged::None) };
+    let is_alone = order.is_default() && query.includes.is_empty();
+    let (Some(mut leads), true) = (leads, is_alone) else { return Ok(Ranged::None) };
     let order = turned(order, start);
     let most = i64::try_from(SORTED_ROWS_MAX).unwrap_or(i64::MAX);
     if matching.scope.patients().is_none() {
@@ -163,11 +196,17 @@ async fn range<C: Connection>(
         matching.body(&mut sql, lead);
         sql.push(" limit ").int(most).push(")");
     }
+    let memory = connection.memory();
+    let range = memory::key(sql.so_far().0, sql.so_far().1);
+    if memory.as_ref().and_then(|memory| memory.size_of(range)) == Some(SORTED_ROWS_MAX) {
+        return Ok(Ranged::Large);
+    }
+    let brief = memory.as_ref().is_some_and(|memory| memory.pays());
     sql.push("), s as (select count(*) as n from c) select p.*, s.n, case when s.n < ");
     sql.int(i64::try_from(CHEAP_TOTAL_MAX).unwrap_or(i64::MAX));
     sql.push(" then (select count(*) from (select 1 from c group by nsort, rid) g) end");
     sql.push(" from s left join (");
-    columns(&mut sql, &order);
+    columns(&mut sql, &order, brief);
     sql.push(" from (select d.nsort, d.rid from c d where (select n from s) < ").int(most);
     if let Some(start) = start {
         order.after_default(&mut sql, &start.place, false);
@@ -175,7 +214,7 @@ async fn range<C: Connection>(
     sql.push(" group by d.nsort, d.rid");
     order.by_default(&mut sql);
     sql.push(" limit ").int(limit(query));
-    versions(&mut sql, matching.of);
+    versions(&mut sql, matching.of, brief);
     sql.push(") p on true");
     let mut found = connection.ask(sql.finish()).await?;
     let (total, size) = match found.first().map(Vec::as_slice) {
@@ -183,6 +222,9 @@ async fn range<C: Connection>(
         _ => return Err(malformed()),
     };
     if size >= most {
+        if let Some(memory) = memory {
+            memory.keep_size(range, SORTED_ROWS_MAX);
+        }
         return Ok(Ranged::Large);
     }
     // One row without a place stands for no match.
@@ -194,23 +236,29 @@ async fn range<C: Connection>(
         Cell::Int(total) => u64::try_from(total).ok(),
         _ => None,
     };
-    Ok(Ranged::Page(Taken { found: rows(found, &order)?, counted }))
+    let found = gather(found, &order, brief, memory.as_deref(), connection).await?;
+    Ok(Ranged::Page(Taken { found, counted, included: None }))
 }
 
-/// `select …` of the places and their versions, up to the column that counts.
-fn columns(sql: &mut Sql<'_>, order: &Order) {
+/// `select …` of the places and their versions, `brief` if only their change numbers, up to the column that counts.
+fn columns(sql: &mut Sql<'_>, order: &Order, brief: bool) {
     sql.push("select m.nsort, m.rid");
     for at in 0..order.keys.len() {
         sql.push(&format!(", m.k{at}"));
     }
-    sql.push(", ").push(hits::COLUMNS);
+    sql.push(", ").push(if brief { hits::CHANGE } else { hits::COLUMNS });
 }
 
 /// The versions of the places before.
-fn versions(sql: &mut Sql<'_>, of: ResourceType) {
+fn versions(sql: &mut Sql<'_>, of: ResourceType, brief: bool) {
     sql.push(") m").beside("resource", "r", "r.rid = m.rid");
-    sql.beside("resource_version", "v", "v.change = r.change");
-    sql.push(" where r.rid = m.rid and r.deleted = 0 and v.change = r.change").visible("r", of);
+    if brief {
+        sql.push(" where r.rid = m.rid and r.deleted = 0");
+    } else {
+        sql.beside("resource_version", "v", "v.change = r.change");
+        sql.push(" where r.rid = m.rid and r.deleted = 0 and v.change = r.change");
+    }
+    sql.visible("r", of);
 }
 
 /// One more than the page holds.
@@ -223,22 +271,36 @@ fn turned(order: &Order, start: Option<&Start>) -> Order {
 }
 
 /// Places and versions in order, from rows with one more column behind.
-fn rows(rows: Vec<Row>, order: &Order) -> Result<Vec<(Place, Loaded)>, ReadError> {
-    let found = rows.into_iter().map(|row| of_row(row, order.keys.len()));
-    let mut found = found.collect::<Option<Vec<_>>>().ok_or_else(malformed)?;
+async fn gather<C: Connection>(
+    rows: Vec<Row>,
+    order: &Order,
+    brief: bool,
+    memory: Option<&Memory>,
+    connection: &mut C,
+) -> Result<Vec<(Place, Loaded)>, ReadError> {
+    let mut places = Vec::with_capacity(rows.len());
+    let mut stored = Vec::with_capacity(rows.len());
+    for mut row in rows {
+        row.pop();
+        let mut version = row.split_off((2 + order.keys.len()).min(row.len()));
+        version.insert(0, Cell::Int(int(&row, 1)));
+        places.push(Place::of_row(row));
+        stored.push(version);
+    }
+    let loaded = match memory {
+        Some(memory) if brief => {
+            let changes: Vec<_> = stored.iter().map(|row| int(row, 1)).collect();
+            hits::remembered(&changes, memory, connection).await?
+        }
+        memory => hits::loaded(stored, memory)?,
+    };
+    let mut found: Vec<_> = places.into_iter().zip(loaded).collect();
     found.sort_by(|(a, _), (b, _)| order.compare(a, b));
     Ok(found)
 }
 
 fn malformed() -> ReadError {
     ReadError::Unavailable("malformed resource row".into())
-}
-
-fn of_row(mut row: Row, keys: usize) -> Option<(Place, Loaded)> {
-    row.pop()?;
-    let mut stored = row.split_off((2 + keys).min(row.len()));
-    stored.insert(0, Cell::Int(int(&row, 1)));
-    Some((Place::of_row(row), hits::of_row(stored)?))
 }
 
 impl Matching<'_> {

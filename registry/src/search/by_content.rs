@@ -218,7 +218,7 @@ impl Unsorted {
         }
         found.sort_by(|(a, _), (b, _)| order.compare(a, b));
         found.truncate(usize::try_from(query.count).unwrap_or(usize::MAX).saturating_add(1));
-        Ok(Matches::taken(Taken { found, counted }, query, start.as_ref()))
+        Ok(Matches::taken(Taken { found, counted, included: None }, query, start.as_ref()))
     }
 }
 

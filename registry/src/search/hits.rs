@@ -8,6 +8,7 @@ use bytes::Bytes;
 use fhir::{Instant, ResourceId, ResourceKey, ResourceType, VersionId};
 
 use super::ask::{Cell, Connection, Row, int};
+use super::memory::Memory;
 use super::scope::Scope;
 use super::sql::{Bind, Sql};
 use crate::error::ReadError;
@@ -58,21 +59,86 @@ async fn load_rows<C: Connection>(
     if rids.is_empty() {
         return Ok(Vec::new());
     }
+    let memory = connection.memory();
+    let brief = memory.as_ref().is_some_and(|memory| memory.pays());
     let mut sql = Sql::new(C::DIALECT, scope);
-    sql.push("select r.rid, ").push(COLUMNS).each(Bind::Ints(rids.to_vec()));
-    sql.beside("resource", "r", "r.rid = j.value");
-    sql.beside("resource_version", "v", "v.change = r.change");
-    sql.push(" where r.rid = j.value and r.deleted = 0 and v.change = r.change");
+    sql.push("select r.rid, ").push(if brief { CHANGE } else { COLUMNS });
+    sql.each(Bind::Ints(rids.to_vec())).beside("resource", "r", "r.rid = j.value");
+    if !brief {
+        sql.beside("resource_version", "v", "v.change = r.change");
+    }
+    sql.push(" where r.rid = j.value and r.deleted = 0");
+    if !brief {
+        sql.push(" and v.change = r.change");
+    }
     match wanted {
         Wanted::Rows(of) => sql.visible("r", *of),
         Wanted::Included => sql.visible_of_any_type("r"),
     };
     let rows = connection.ask(sql.finish()).await?;
-    let loaded = rows.into_iter().map(of_row).collect::<Option<Vec<_>>>();
-    let loaded = loaded.ok_or_else(|| ReadError::Unavailable("malformed resource row".into()))?;
-    let mut by_rid: HashMap<_, _> = loaded.into_iter().map(|one| (one.rid, one)).collect();
+    let found = match memory {
+        Some(memory) if brief => {
+            let changes: Vec<_> = rows.iter().map(|row| int(row, 1)).collect();
+            remembered(&changes, &memory, connection).await?
+        }
+        memory => loaded(rows, memory.as_deref())?,
+    };
+    let mut by_rid: HashMap<_, _> = found.into_iter().map(|one| (one.rid, one)).collect();
     Ok(rids.iter().filter_map(|rid| by_rid.remove(rid)).collect())
 }
+
+/// Versions from rows of `rid` and [`COLUMNS`]; they are remembered.
+pub(super) fn loaded(rows: Vec<Row>, memory: Option<&Memory>) -> Result<Vec<Loaded>, ReadError> {
+    let loaded: Option<Vec<_>> = rows.into_iter().map(of_row).collect();
+    let loaded = loaded.ok_or_else(|| ReadError::Unavailable(MALFORMED.into()))?;
+    if let Some(memory) = memory {
+        let is_new = |one: &&Loaded| {
+            i64::try_from(one.version.change).is_ok_and(|change| !memory.has_version(change))
+        };
+        let new: Vec<_> = loaded.iter().filter(is_new).collect();
+        memory.learn(new.is_empty());
+        new.into_iter().for_each(|one| memory.keep(one));
+    }
+    Ok(loaded)
+}
+
+/// Versions by change number in that order, from memory as far as they are there. A version never changes, so no
+/// snapshot is needed.
+///
+/// # Errors
+/// [`ReadError::Unavailable`] for one that is gone, or from the database.
+pub(super) async fn remembered<C: Connection>(
+    changes: &[i64],
+    memory: &Memory,
+    connection: &mut C,
+) -> Result<Vec<Loaded>, ReadError> {
+    let found: Vec<_> = changes.iter().map(|change| memory.version(*change)).collect();
+    let missing: Vec<_> =
+        changes.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(c, _)| *c).collect();
+    memory.learn(missing.is_empty());
+    let mut fetched: HashMap<u64, Loaded> = HashMap::new();
+    if !missing.is_empty() {
+        let everything = Scope::everything();
+        let mut sql = Sql::new(C::DIALECT, &everything);
+        sql.push("select r.rid, ").push(COLUMNS).each(Bind::Ints(missing));
+        sql.beside("resource_version", "v", "v.change = j.value");
+        sql.beside("resource", "r", "r.rid = v.rid");
+        sql.push(" where v.change = j.value and r.rid = v.rid");
+        for row in connection.ask(sql.finish()).await? {
+            let one = of_row(row).ok_or_else(|| ReadError::Unavailable(MALFORMED.into()))?;
+            memory.keep(&one);
+            fetched.insert(one.version.change, one);
+        }
+    }
+    let complete = |(change, found): (&i64, Option<Loaded>)| {
+        let fetch = || fetched.remove(&u64::try_from(*change).ok()?);
+        found.or_else(fetch).ok_or_else(|| ReadError::Unavailable("a version is gone".into()))
+    };
+    changes.iter().zip(found).map(complete).collect()
+}
+
+/// Instead of [`COLUMNS`] where versions are remembered.
+pub(super) const CHANGE: &str = "r.change";
 
 /// What [`of_row`] reads after `rid`, of `resource r` and `resource_version v`.
 pub(super) const COLUMNS: &str = "r.khash, r.type, r.id, v.version, v.updated_us, v.action, v.change, v.payload, \
@@ -108,3 +174,5 @@ pub(super) fn of_row(row: Row) -> Option<Loaded> {
     };
     Some(Loaded { rid: number(&rid), khash: number(&khash), version })
 }
+
+const MALFORMED: &str = "malformed resource row";

@@ -202,7 +202,7 @@ fn rids_within_limit(rows: &[Row]) -> Result<Vec<i64>, ReadError> {
     Ok(rows.iter().map(|row| int(row, 0)).collect())
 }
 
-fn too_many() -> ReadError {
+pub(super) fn too_many() -> ReadError {
     ReadError::TooCostly(format!(
         "the page includes more than {INCLUDES_MAX} resources; ask for a smaller _count"
     ))

@@ -47,6 +47,11 @@ pub(super) async fn named<C: Connection>(
     Ok(rows.iter().filter(|found| is_meant(found)).map(|found| found.rid).collect())
 }
 
+/// Whether a parameter may be over canonicals.
+pub(super) fn may_be_canonical(param: u16) -> bool {
+    TARGETS.contains_key(&param)
+}
+
 /// Rows of the visible resources that name these by canonicals of the parameters.
 pub(super) async fn naming<C: Connection>(
     to: &[&Loaded],

@@ -9,6 +9,7 @@ mod arms;
 mod ask;
 mod at_once;
 mod by_content;
+mod choice;
 mod clause;
 mod codes;
 mod condition;
@@ -20,10 +21,12 @@ mod groups;
 mod hits;
 mod in_force;
 mod include;
+mod include_at_once;
 mod include_canonical;
 #[cfg(test)]
 mod limit_tests;
 mod matching;
+mod memory;
 mod merge;
 mod near;
 mod operator;
@@ -55,7 +58,7 @@ mod walk;
 mod weight;
 mod words;
 
-pub use ask::{Cell, Connection, Row};
+pub use ask::{Cell, Connection, Remembering, Row};
 pub use at_once::run_at_once;
 pub use by_content::{
     ContentKey, ContentKeys, SORT_OPENED_MAX, SORT_STORED_BYTES_MAX, Unsorted, page_of, unsorted,
@@ -70,6 +73,7 @@ pub use explain::{ExplainedLeg, ExplainedStatement, Explanation, Rows, explain};
 pub use expression::{FILTER_CHARS_MAX, FILTER_DEPTH_MAX, FILTER_TESTS_MAX};
 pub use in_force::with_params;
 pub use include::{INCLUDE_ROUNDS_MAX, INCLUDES_MAX};
+pub use memory::Memory;
 pub use near::NEAR_DISTANCE_M;
 pub(crate) use near::register;
 pub use operator::filter_operators;

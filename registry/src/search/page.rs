@@ -70,11 +70,15 @@ pub(super) async fn page<C: Connection>(
     }
     let start = cursor::start(query, key)?;
     let matches = match at_once::take(query, planned, start.as_ref(), connection).await? {
-        Some(taken) => {
+        Some(mut taken) => {
+            let included = taken.included.take();
             let mut matches = Matches::taken(taken, query, start.as_ref());
             if query.total == Total::Accurate {
                 let cut = &matches.cut;
                 matches.total = total(query, planned, cut, start.is_none(), connection).await?;
+            }
+            if let Some(included) = included {
+                return Ok(matches.page(included, query, key));
             }
             matches
         }
@@ -100,7 +104,7 @@ pub struct Matches {
 impl Matches {
     /// From what one statement brought.
     pub(super) fn taken(taken: Taken, query: &SearchQuery, start: Option<&Start>) -> Self {
-        let Taken { found, counted } = taken;
+        let Taken { found, counted, included: _ } = taken;
         let Cut { found, more_before, more_after } = Cut::of(found, query, start);
         let (found, loaded): (Vec<_>, Vec<_>) = found.into_iter().unzip();
         let total = match query.total {

@@ -71,6 +71,11 @@ impl<'a> Sql<'a> {
         self
     }
 
+    /// Text and values up to here.
+    pub(super) fn so_far(&self) -> (&str, &[Bind]) {
+        (&self.text, &self.binds)
+    }
+
     pub(super) fn finish(self) -> Statement {
         Statement { text: self.text, binds: self.binds }
     }

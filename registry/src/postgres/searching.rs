@@ -1,4 +1,6 @@
-//! Searches that are sorted by contents, each step on one snapshot. Not here: the steps (`search::by_content`).
+//! Searches on the lanes of reads: on one snapshot, or in one statement where that makes the page.
+//!
+//! Not here: what is asked (`search`).
 
 use std::sync::Arc;
 
@@ -11,9 +13,35 @@ use crate::cost::{Cost, READ_TIME_MAX};
 use crate::error::ReadError;
 use crate::hash::IndexKey;
 use crate::page::Page;
-use crate::search::{self, Matches, SearchQuery, Unsorted};
+use crate::search::{self, Matches, Memory, Remembering, SearchQuery, Unsorted};
 
-/// All matches.
+/// One page.
+pub(super) fn search(
+    readers: &Readers,
+    memory: &Arc<Memory>,
+    asked: (IndexKey, Permit, SearchQuery),
+) -> BoxFuture<'static, Result<Page, ReadError>> {
+    let cost = Cost::of_search(&asked.2);
+    let asked = Arc::new((asked, Arc::clone(memory)));
+    readers.run_as(cost, READ_TIME_MAX, move |conn| {
+        let asked = Arc::clone(&asked);
+        async move {
+            let ((key, permit, query), memory) = &*asked;
+            let mut at_once = Remembering { connection: &mut *conn, memory };
+            if let Some(page) = search::run_at_once(query, permit, key, &mut at_once).await? {
+                return Ok(page);
+            }
+            snapshot(conn, async |connection| {
+                let mut connection = Remembering { connection, memory };
+                search::run(query, permit, key, &mut connection).await
+            })
+            .await
+        }
+        .boxed()
+    })
+}
+
+/// All matches of a search that is sorted by contents.
 pub(super) fn unsorted(
     readers: &Readers,
     asked: (IndexKey, Permit, SearchQuery),
