@@ -9,10 +9,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::crowd::Crowd;
 use super::files::{Files, Folder};
 use super::segment::{self, Batch, HEADER_BYTES};
 
@@ -244,25 +244,6 @@ fn recover(files: &dyn Files) -> Result<(Vec<Segment>, u64), JournalError> {
     Ok((segments, end))
 }
 
-/// Whether many come at once: then a group waits a moment for more, as an fsync costs more than the moment. A caller that
-/// is alone, or one of a few, is never kept waiting for others.
-#[derive(Default)]
-struct Crowd {
-    is_one: bool,
-}
-
-impl Crowd {
-    fn gather(&self) {
-        if self.is_one {
-            std::thread::sleep(GATHER_TIME);
-        }
-    }
-
-    fn counted(&mut self, records: usize) {
-        self.is_one = records >= if self.is_one { CROWD_STAYS } else { CROWD_BEGINS };
-    }
-}
-
 impl Shared {
     /// Writes what waits, one batch a round, until the queue is closed or a write fails.
     fn run(&self, mut queue: mpsc::Receiver<Waiting>) {
@@ -395,12 +376,6 @@ impl Shared {
 const BODY_BYTES_MAX: usize = 256 * 1024;
 /// A segment at least this long is followed by a new one.
 const SEGMENT_BYTES_MAX: u64 = 16 << 20;
-/// How long a group waits for more.
-const GATHER_TIME: Duration = Duration::from_micros(700);
-/// Records of a group that came while the one before was written, from which on many come at once.
-const CROWD_BEGINS: usize = 3;
-/// Records of a group that waited, below which it did so in vain.
-const CROWD_STAYS: usize = 4;
 /// Bodies after which a batch is closed.
 const BATCH_BYTES_MAX: usize = 4 << 20;
 /// Records that may wait for the disk.

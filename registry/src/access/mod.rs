@@ -1,6 +1,7 @@
 //! Accesses made durable before data leaves: an append-only [`Journal`] with group fsync.
 
 mod check;
+mod crowd;
 mod files;
 mod journal;
 mod segment;

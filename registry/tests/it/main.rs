@@ -29,6 +29,7 @@ mod query_fuzz;
 mod races;
 mod reading;
 mod reads;
+mod remembered;
 mod searches;
 mod sets;
 mod structure;
