@@ -72,6 +72,8 @@ pub enum Domain {
     Word = 10,
     /// Parameter and word of one of its values.
     ParamWord = 11,
+    /// Set of the parameters that a resource has something for.
+    PresentSet = 12,
 }
 
 #[cfg(test)]

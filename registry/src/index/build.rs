@@ -21,6 +21,7 @@ use super::param::{
     url_param,
 };
 use super::position;
+use super::present::present_set;
 use super::rows::{
     DateRow, IndexRows, NumberRow, QuantityRow, ReferenceRow, StringRow, TokenRow, UriRow,
 };
@@ -68,6 +69,7 @@ pub fn index_rows_with(
     patient_codes(of, &found, key, params, &mut rows);
     shape_dates(of, sort_time(node, of), &mut rows.dates);
     rows.normalise();
+    rows.present_set = present_set(of, &rows, key);
     rows
 }
 

@@ -8,6 +8,7 @@ mod build;
 mod composite;
 pub mod param;
 pub(crate) mod position;
+mod present;
 pub mod rows;
 pub(crate) mod table;
 pub mod terms;
@@ -18,4 +19,5 @@ pub use build::{STRING_CHARS_MAX, index_rows, index_rows_with};
 pub(crate) use composite::{
     instant, pair_hash, qualified_hash, sampled_form, system_hash, under_form,
 };
+pub(crate) use present::sets_of;
 pub use rows::IndexRows;

@@ -28,6 +28,8 @@ pub struct IndexRows {
     pub uris: Vec<UriRow>,
     /// Parameters that have a value or an element, for `:missing`: `resource_terms.present`.
     pub present: Vec<u16>,
+    /// Their set as one number: `resource_terms.present_set`; 0 for what is deleted, and for what is read back.
+    pub present_set: i64,
     /// Row of `search_text`.
     pub words: Words,
 }

@@ -18,7 +18,7 @@ pub(super) struct Pending {
     versions: Vec<VersionRow>,
     outbox: Vec<OutboxEntry>,
     accesses: Vec<AccessRecord>,
-    terms: BTreeMap<i64, (Vec<u8>, String)>,
+    terms: BTreeMap<i64, (Vec<u8>, (String, i64))>,
     members_gone: Vec<i64>,
     members: Vec<(i64, ResourceType, Place)>,
     version_members: Vec<(i64, i64)>,
@@ -250,14 +250,16 @@ impl Pending {
 
     fn put_others(&self, batch: &mut Batch) -> Result<(), sqlx::Error> {
         if !self.terms.is_empty() {
-            batch.part().push("insert into resource_terms (rid, terms, present) ");
+            batch.part().push("insert into resource_terms (rid, terms, present, present_set) ");
             batch.push("select * from unnest(");
             batch.bind(self.terms.keys().copied().collect::<Vec<_>>())?;
             batch
                 .bind(self.terms.values().map(|(terms, _)| terms.as_slice()).collect::<Vec<_>>())?;
-            batch.bind(self.terms.values().map(|(_, text)| text.as_str()).collect::<Vec<_>>())?;
-            batch.push(") on conflict (rid) do update ");
-            batch.push("set terms = excluded.terms, present = excluded.present");
+            let present = self.terms.values().map(|(_, present)| present);
+            batch.bind(present.clone().map(|(text, _)| text.as_str()).collect::<Vec<_>>())?;
+            batch.bind(present.map(|(_, set)| *set).collect::<Vec<_>>())?;
+            batch.push(") on conflict (rid) do update set terms = excluded.terms, ");
+            batch.push("present = excluded.present, present_set = excluded.present_set");
         }
         let rows = &self.keys;
         if !rows.is_empty() {
@@ -285,8 +287,8 @@ impl Pending {
 pub(super) struct RowChange {
     pub(super) place: Place,
     pub(super) terms: Vec<u8>,
-    /// What is present, as `resource_terms` lists it.
-    pub(super) present: String,
+    /// What is present, as `resource_terms` lists it, and its set.
+    pub(super) present: (String, i64),
     pub(super) gone: Option<(IndexRows, Place)>,
     pub(super) new: IndexRows,
 }

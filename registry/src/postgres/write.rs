@@ -133,7 +133,7 @@ impl Group<'_> {
         former: Option<Current>,
         place: Place,
     ) -> Result<(), sqlx::Error> {
-        let (terms, present) = (terms::encode(&rows), rows.present_text());
+        let (terms, present) = (terms::encode(&rows), (rows.present_text(), rows.present_set));
         let Some(former) = former.filter(|row| row.version.is_some()) else {
             self.pending.rows(RowChange { place, terms, present, gone: None, new: rows });
             return Ok(());

@@ -69,6 +69,8 @@ pub(super) enum Arm {
         param: u16,
         test: NearTest,
     },
+    /// Resources whose set of what is present is one of these.
+    Sets(Vec<i64>),
     /// All values of an ordered parameter, one for each resource: the lowest or the highest.
     Values {
         table: Table,
@@ -103,7 +105,7 @@ impl Arm {
                 true
             }
             Self::Ids(_) | Self::Rids(_) | Self::Updated(_) | Self::ByUpdate => true,
-            Self::Reference { .. } | Self::Words { .. } => true,
+            Self::Reference { .. } | Self::Words { .. } | Self::Sets(_) => true,
             Self::Token { key, .. } => key.code.is_some() && key.system.is_some(),
             _ => false,
         }
@@ -153,19 +155,26 @@ impl Arm {
                 });
                 sql.push(" and d.type = ").int(of.code()).push(" and d.deleted = 0");
             }
+            Self::Sets(sets) => {
+                with_sets(sql, sets, true);
+                sql.push(" and d.rid = t.rid and d.type = ")
+                    .int(of.code())
+                    .push(" and d.deleted = 0");
+            }
             _ => self.lead_index(sql),
         }
         sql.visible("d", of);
     }
 
-    /// As [`Arm::lead`] where rows are counted up to `most`: those that match by words are counted in their index
-    /// alone, whoever sees them.
+    /// As [`Arm::lead`] where rows are counted up to `most`: those that match by words or by what is present are counted
+    /// in their index alone, whoever sees them.
     pub(super) fn counted(&self, sql: &mut Sql<'_>, of: ResourceType, most: usize) {
         match self {
             Self::Words { query, narrative, .. } => {
                 let most = i64::try_from(most).unwrap_or(i64::MAX);
                 words(sql, query, *narrative, most, "");
             }
+            Self::Sets(sets) => with_sets(sql, sets, false),
             _ => self.lead(sql, of),
         }
     }
@@ -311,6 +320,15 @@ fn words(sql: &mut Sql<'_>, query: &WordQuery, narrative: bool, most: i64, joine
             sql.push(") f (rid)").push(joined);
         }
     }
+}
+
+/// ` from` the resources with these sets, as `t`, with `d` beside where that is asked for; and the first condition.
+fn with_sets(sql: &mut Sql<'_>, sets: &[i64], joined: bool) {
+    sql.push(" from resource_terms t").indexed_by("resource_terms_by_set");
+    if joined {
+        sql.beside("resource", "d", "d.rid = t.rid");
+    }
+    sql.push(" where ").one_of("t.present_set", sets);
 }
 
 fn bound(sql: &mut Sql<'_>, test: &str, value: i64, open: i64) {

@@ -14,6 +14,8 @@ pub(super) fn arms(condition: &Condition) -> Option<Vec<Arm>> {
     match condition {
         Condition::Ids(ids) => Some(vec![Arm::Ids(ids.clone())]),
         Condition::Rids(rids) => Some(vec![Arm::Rids(rids.clone())]),
+        Condition::Sets { sets, .. } if sets.is_empty() => Some(vec![Arm::Rids(Vec::new())]),
+        Condition::Sets { sets, .. } => Some(vec![Arm::Sets(sets.clone())]),
         Condition::LastUpdated(tests) => Some(vec![Arm::Updated(tests.clone())]),
         Condition::Index { params, keys, not: false } => {
             Some(params.iter().flat_map(|param| index_arms(*param, keys)).collect())

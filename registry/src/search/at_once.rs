@@ -16,6 +16,7 @@ use super::memory::{self, Memory};
 use super::order::{Order, Place};
 use super::page::{self, CHEAP_TOTAL_MAX, Matches, Planned};
 use super::plan::{Candidate, Lead, SORTED_ROWS_MAX};
+use super::presence::is_presence;
 use super::resolve::{Limits, Resolver, has_hops};
 use super::scope::Scope;
 use super::sql::Sql;
@@ -88,6 +89,7 @@ fn is_plain(query: &SearchQuery) -> bool {
         && query.total != Total::Accurate
         && include_at_once::can_be(query, &Order::of(&leg.sort))
         && query.revincludes.is_empty()
+        && !is_presence(&leg.filters)
         && !leg.filters.iter().any(|filter| has_hops(filter) || is_tree(filter))
 }
 

@@ -30,6 +30,8 @@ pub(super) enum Condition {
     Words { query: WordQuery, narrative: bool, not: bool },
     /// Presence of rows.
     Missing { params: Vec<u16>, missing: bool },
+    /// Each of these, all about presence: the set of what is present is one of those that pass.
+    Sets { sets: Vec<i64>, each: Vec<Condition> },
     /// A resource of type `source` refers here by `params` and passes `inner`; too many do to list them.
     /// With `codes`, its references stand under its codes too, and one of these is needed. With
     /// `among`, no other rows can pass.

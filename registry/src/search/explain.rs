@@ -195,6 +195,7 @@ fn arm(arm: &Arm) -> String {
         Arm::String { .. } => "search_string, a range".into(),
         Arm::Uri { .. } => "search_uri, a range".into(),
         Arm::Words { .. } => "search_text, words".into(),
+        Arm::Sets(_) => "resource_terms, sets of what is present".into(),
         Arm::Near { .. } => "search_quantity, cells around a place".into(),
         Arm::Values { table, .. } => format!("{}, all values", name(*table)),
     }
@@ -218,6 +219,7 @@ fn condition(one: &Condition) -> String {
         }
         Condition::Missing { missing: true, .. } => "no element".into(),
         Condition::Missing { .. } => "an element, whatever it holds".into(),
+        Condition::Sets { .. } => "elements that are there or not".into(),
         Condition::ReferredBy { source, inner, .. } => {
             format!("referred to by {source} with ({})", condition(inner))
         }

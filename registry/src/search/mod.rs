@@ -43,6 +43,7 @@ mod parse_value;
 mod plan;
 #[cfg(test)]
 mod plan_tests;
+mod presence;
 mod probe;
 mod query_string;
 mod resolve;

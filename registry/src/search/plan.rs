@@ -144,7 +144,8 @@ fn rank(condition: &Condition) -> Option<u8> {
             Keys::String(_) => Some(4),
             Keys::Date(_) => None,
         },
-        Condition::LastUpdated(_) | Condition::Words { not: false, .. } => Some(4),
+        Condition::LastUpdated(_) | Condition::Sets { .. } => Some(4),
+        Condition::Words { not: false, .. } => Some(4),
         Condition::Any(several) => {
             several.iter().map(nested_rank).collect::<Option<Vec<_>>>()?.into_iter().max()
         }

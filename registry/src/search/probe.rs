@@ -38,6 +38,7 @@ pub(super) fn probe(sql: &mut Sql<'_>, d: &str, condition: &Condition) {
             words(sql, d, &query.text(sql.dialect, *narrative));
         }
         Condition::Missing { params, missing } => present(sql, d, params, *missing),
+        Condition::Sets { each, .. } => all(sql, d, each),
         Condition::ReferredBy { source, params, codes, inner, .. } => {
             referred_by(sql, d, *source, params, codes.as_deref(), inner);
         }
@@ -69,6 +70,7 @@ pub(super) fn is_existence(condition: &Condition) -> bool {
         | Condition::LastUpdated(_)
         | Condition::Words { .. }
         | Condition::Missing { .. }
+        | Condition::Sets { .. }
         | Condition::Index { .. } => true,
     }
 }
@@ -220,11 +222,7 @@ fn present(sql: &mut Sql<'_>, d: &str, params: &[u16], missing: bool) {
     sql.push(if missing { "not " } else { "" });
     sql.push("exists (select 1 from resource_terms p where p.rid = ").push(d).push(".rid and ");
     sql.any(params, &mut |sql, param| {
-        let listed = format!(",{param},");
-        match sql.dialect {
-            Dialect::Sqlite => sql.push("instr(p.present, ").text(&listed).push(") > 0"),
-            Dialect::Postgres => sql.push("position(").text(&listed).push(" in p.present) > 0"),
-        };
+        sql.lists("p.present", *param);
     });
     sql.each_time().push(")");
 }

@@ -17,6 +17,7 @@ use super::include;
 use super::matching::Matching;
 use super::order::Order;
 use super::plan::code_param;
+use super::presence::{is_presence, presence};
 use super::scope::Scope;
 use super::sql::{Bind, Sql};
 use super::words::WordPlace;
@@ -52,6 +53,12 @@ impl Resolver<'_> {
         filters: &[Filter],
         connection: &mut C,
     ) -> Result<Vec<Condition>, ReadError> {
+        if is_presence(filters)
+            && connection.is_settled()
+            && let Some(condition) = presence(of, filters, self.scope, connection).await?
+        {
+            return Ok(vec![condition]);
+        }
         let mut conditions = Vec::with_capacity(filters.len());
         let (hops, plain): (Vec<_>, Vec<_>) = filters.iter().partition(|filter| has_hops(filter));
         for filter in plain {

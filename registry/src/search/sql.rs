@@ -140,6 +140,17 @@ impl<'a> Sql<'a> {
         }
     }
 
+    /// Condition that a list of parameters, each between commas, has this one.
+    pub(super) fn lists(&mut self, list: &str, param: u16) -> &mut Self {
+        let param = format!(",{param},");
+        match self.dialect {
+            Dialect::Sqlite => self.push("instr(").push(list).push(", ").text(&param).push(") > 0"),
+            Dialect::Postgres => {
+                self.push("position(").text(&param).push(" in ").push(list).push(") > 0")
+            }
+        }
+    }
+
     /// Writes one parenthesised condition: that one of the alternatives holds; without any, that nothing does. Many
     /// stand in halves of halves, as SQLite bounds how deep a chain of `or` may be.
     pub(super) fn any<T>(&mut self, each: &[T], one: &mut impl FnMut(&mut Self, &T)) -> &mut Self {

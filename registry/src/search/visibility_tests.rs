@@ -31,6 +31,8 @@ impl<const POSTGRES: bool> Connection for Recorder<POSTGRES> {
             vec![vec![Cell::Int(self.count)]]
         } else if text.starts_with("select d.") || text.starts_with("select m.") {
             (0..self.count.min(1_200)).map(place).collect()
+        } else if text.starts_with("with recursive n") {
+            vec![vec![Cell::Int(7), Cell::Int(1)]]
         } else if text.starts_with("select t.terms") || text.starts_with("select r.rid, r.khash") {
             Vec::new()
         } else {

@@ -99,6 +99,7 @@ impl Condition {
                 keys => keys.len(),
             },
             Self::Missing { params, .. } => params.len(),
+            Self::Sets { each, .. } => each.iter().map(Self::weight).sum(),
             Self::ReferredBy { inner, .. } => HOP_WEIGHT + inner.weight(),
             Self::Refers { targets, .. } => {
                 HOP_WEIGHT + targets.iter().map(|(_, inner)| inner.weight()).sum::<usize>()

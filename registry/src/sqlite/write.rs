@@ -140,7 +140,7 @@ impl Group<'_> {
         place: Place,
     ) -> rusqlite::Result<()> {
         let Place { nsort, rid, patient } = place;
-        let (listed, present) = (terms::encode(&rows), rows.present_text());
+        let (listed, present) = (terms::encode(&rows), (rows.present_text(), rows.present_set));
         let Some(former) = former.filter(|row| row.version.is_some()) else {
             self.insert_terms(rid, &listed, &present)?;
             self.pending.add(rows, place);
@@ -165,12 +165,18 @@ impl Group<'_> {
         Ok(())
     }
 
-    fn insert_terms(&self, rid: i64, listed: &[u8], present: &str) -> rusqlite::Result<()> {
+    fn insert_terms(
+        &self,
+        rid: i64,
+        listed: &[u8],
+        (present, set): &(String, i64),
+    ) -> rusqlite::Result<()> {
         self.conn
             .prepare_cached(
-                "insert or replace into resource_terms (rid, terms, present) values (?1, ?2, ?3)",
+                "insert or replace into resource_terms (rid, terms, present, present_set)
+                 values (?1, ?2, ?3, ?4)",
             )?
-            .execute(params![rid, listed, present])?;
+            .execute(params![rid, listed, present, set])?;
         Ok(())
     }
 

@@ -186,7 +186,7 @@ pub(super) const ALTERATIONS: &[(&str, &str)] = &[
     ("insert into search_uri select param, uri, nsort, 1000000, patient from search_uri", "resource number 1000000: search_uri has a row too many"),
     ("insert into compartment select (select rid from resource where id = 'unwritten'), type, nsort, rid from compartment where patient = (select rid from resource where id = 'ada')", "compartment has a row too many"),
     ("insert into version_compartment select max(change) + 1000000, min(patient) from version_compartment", "version_compartment has a row too many"),
-    ("insert into resource_terms select 1000000, terms, present from resource_terms where rid = (select rid from resource where id = 'ada')", "resource number 1000000: resource_terms has a row too many"),
+    ("insert into resource_terms select 1000000, terms, present, present_set from resource_terms where rid = (select rid from resource where id = 'ada')", "resource number 1000000: resource_terms has a row too many"),
     ("delete from search_text", "Patient/ada: search_text lacks a row"),
     ("update search_token set patient = 0 where rid = (select rid from resource where id = 'eve')", "Patient/eve: search_token lacks a row for"),
 ];
