@@ -62,6 +62,8 @@ pub(crate) struct Decided<'s> {
     made: HashMap<ResourceType, Candidates<'s>>,
     /// What patches make, as far as conditional references ask for it.
     patched: &'s Patched,
+    /// Operations that patch.
+    patches: Vec<usize>,
     patched_as: HashMap<ResourceType, Candidates<'s>>,
 }
 
@@ -94,6 +96,7 @@ pub(crate) fn decide<'s>(
     snapshot: &'s Snapshot,
     patched: &'s Patched,
 ) -> Answered<Decided<'s>> {
+    let is_patch = |at: &usize| submission.operations[*at].verb.patch().is_some();
     let mut decided = Decided {
         submission,
         plan,
@@ -104,6 +107,7 @@ pub(crate) fn decide<'s>(
         named: HashMap::new(),
         made: HashMap::new(),
         patched,
+        patches: (0..submission.operations.len()).filter(is_patch).collect(),
         patched_as: HashMap::new(),
     };
     for at in order_of_standard(submission) {

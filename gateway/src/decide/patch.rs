@@ -51,17 +51,14 @@ impl Decided<'_> {
         query: &str,
     ) -> Answered<Vec<usize>> {
         let (list, patched) = (&self.list, self.patched);
-        let operations = &self.submission.operations;
         let written = |at: usize| match &list[at] {
             Some(Decision::Write { key, .. }) => Some(key),
             _ => None,
         };
         let is_open = |at: usize| {
-            operations[at].verb.patch().is_some()
-                && written(at).is_some_and(|key| key.resource_type == of)
-                && !patched.knows(at)
+            written(at).is_some_and(|key| key.resource_type == of) && !patched.knows(at)
         };
-        if (0..operations.len()).any(is_open) {
+        if self.patches.iter().any(|at| is_open(*at)) {
             let text = "what a PATCH of the same type makes is not known before references are resolved; \
                         refer to the resource by its id";
             return Err(Fault::new(FaultKind::Unprocessable, text));

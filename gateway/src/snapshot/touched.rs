@@ -58,9 +58,12 @@ impl Snapshot {
             else {
                 continue;
             };
+            if !self.is_cut(at) {
+                continue;
+            }
             let touched = Touched::of(submission, criteria.of());
             let sure = ids.iter().filter(|id| !touched.ids.contains(id)).count();
-            if !self.is_cut(at) || sure >= touched.by_criteria + 2 {
+            if sure >= touched.by_criteria + 2 {
                 continue;
             }
             let most = ids.len() + touched.ids.len() + touched.by_criteria;
