@@ -77,8 +77,10 @@ pub struct ResourceRow {
     pub patient: i64,
     /// 1 for a tombstone.
     pub deleted: i64,
-    /// Row of `resource_terms`.
+    /// Of its row of `resource_terms`.
     pub terms: Option<Vec<u8>>,
+    /// From there too: the parameters that it has something for, as a text and as the number of the set.
+    pub present: (String, i64),
 }
 
 /// Row of `resource_version`, with its place in the log.

@@ -31,6 +31,8 @@ pub(super) struct Indexed<'a> {
     pub(super) content: Option<Node<'a>>,
     /// Its stored list of terms.
     pub(super) terms: Option<&'a [u8]>,
+    /// The parameters that it has something for, as stored: their text and the number of their set.
+    pub(super) present: &'a (String, i64),
     /// `rid`s of its patients.
     pub(super) members: &'a [i64],
 }
@@ -312,7 +314,12 @@ fn rows_of(resource: &Indexed<'_>, key: &IndexKey, params: &SearchParams) -> (In
     let rows = resource
         .content
         .map_or_else(IndexRows::default, |node| index_rows_with(node, of, "", key, params));
-    let is_listed = |rows: &IndexRows| resource.terms == Some(&terms::encode(rows)[..]);
+    let is_listed = |rows: &IndexRows| {
+        let (text, set) = resource.present;
+        resource.terms == Some(&terms::encode(rows)[..])
+            && *text == rows.present_text()
+            && *set == rows.present_set
+    };
     if is_listed(&rows) {
         return (rows, true);
     }

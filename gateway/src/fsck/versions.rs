@@ -342,6 +342,7 @@ impl Check<'_> {
             place: Place { nsort, rid, patient: column(&members) },
             content: content.as_ref().filter(|_| !is_gone).map(Tree::root),
             terms: row.terms.as_deref(),
+            present: &row.present,
             members: &members,
         };
         let listed = index.expect(&resource, self.store.index_key(), &self.params);

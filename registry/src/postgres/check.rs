@@ -129,17 +129,22 @@ async fn resources(
             patient: row.try_get(8)?,
             deleted: i64::from(row.try_get::<i16, _>(9)?),
             terms: None,
+            present: (String::new(), 0),
         });
     }
     let rids: Vec<i64> = found.iter().map(|row| row.rid).collect();
-    let listed: Vec<(i64, Vec<u8>)> =
-        sqlx::query_as("select rid, terms from resource_terms where rid = any($1)")
-            .bind(rids)
-            .fetch_all(conn)
-            .await?;
-    let mut listed: HashMap<_, _> = listed.into_iter().collect();
+    let listed: Vec<(i64, Vec<u8>, String, i64)> = sqlx::query_as(
+        "select rid, terms, present, present_set from resource_terms where rid = any($1)",
+    )
+    .bind(rids)
+    .fetch_all(conn)
+    .await?;
+    let listed = listed.into_iter().map(|(rid, terms, text, set)| (rid, (terms, (text, set))));
+    let mut listed: HashMap<_, _> = listed.collect();
     for row in &mut found {
-        row.terms = listed.remove(&row.rid);
+        if let Some((terms, present)) = listed.remove(&row.rid) {
+            (row.terms, row.present) = (Some(terms), present);
+        }
     }
     Ok(found)
 }

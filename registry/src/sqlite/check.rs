@@ -134,7 +134,7 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
 fn resources(conn: &Connection, after: i64, limit: usize) -> rusqlite::Result<Vec<ResourceRow>> {
     conn.prepare_cached(
         "select r.rid, r.type, r.id, r.khash, r.version, r.change, r.updated_us, r.nsort, r.patient,
-                r.deleted, t.terms
+                r.deleted, t.terms, coalesce(t.present, ''), coalesce(t.present_set, 0)
          from resource r left join resource_terms t on t.rid = r.rid
          where r.rid > ?1 order by r.rid limit ?2",
     )?
@@ -151,6 +151,7 @@ fn resources(conn: &Connection, after: i64, limit: usize) -> rusqlite::Result<Ve
             patient: row.get(8)?,
             deleted: row.get(9)?,
             terms: row.get(10)?,
+            present: (row.get(11)?, row.get(12)?),
         })
     })?
     .collect()

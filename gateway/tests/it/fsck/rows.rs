@@ -176,6 +176,8 @@ pub(super) const ALTERATIONS: &[(&str, &str)] = &[
     ("delete from version_compartment where change = (select max(change) from version_compartment)", "version_compartment lacks a row"),
     ("delete from resource_terms where rid = (select rid from resource where id = 'ada')", "Patient/ada: its list of index terms"),
     ("update resource_terms set terms = (select terms from resource_terms where rid = (select rid from resource where id = 'eve')) where rid = (select rid from resource where id = 'ada')", "Patient/ada: its list of index terms"),
+    ("update resource_terms set present = present || '9,' where rid = (select rid from resource where id = 'ada')", "Patient/ada: its list of index terms"),
+    ("update resource_terms set present_set = present_set + 1 where rid = (select rid from resource where id = 'ada')", "Patient/ada: its list of index terms"),
     ("insert into search_token select param, code_hash + 1, nsort, rid, sys_hash, patient from search_token where rid = (select rid from resource where id = 'eve')", "Patient/eve: search_token has a row too many"),
     ("insert into search_reference select param, target_hash + 1, code_hash, nsort, rid, patient from search_reference where code_hash = 0", "search_reference has a row too many"),
     ("insert into search_date select param, lo - 1, hi, nsort, rid, patient from search_date", "search_date has a row too many"),
