@@ -259,7 +259,7 @@ impl Shared {
                 group.push(next);
             }
             crowd.counted(group.len());
-            if let Err(error) = self.write(group) {
+            if let Err(error) = crowd.writing(|| self.write(group)) {
                 tracing::error!(error = %error, "the access journal refuses from now on");
                 return;
             }

@@ -66,7 +66,7 @@ impl Readers {
         let connections = usize::try_from(options.max_connections.max(1)).unwrap_or(1);
         let lanes = (connections / 2).clamp(1, LANES);
         let share = |lane: usize| connections / lanes + usize::from(lane < connections % lanes);
-        let lanes = (0..lanes).map(|lane| Lane::start(options, share(lane)));
+        let lanes = (0..lanes).map(|lane| Lane::start(options, share(lane), lanes));
         let lanes = lanes.collect::<Result<_, _>>()?;
         Ok(Self { lanes, time: options.read_timeout })
     }
@@ -115,7 +115,11 @@ impl Readers {
 }
 
 impl Lane {
-    fn start(options: &PostgresOptions, connections: usize) -> Result<Self, OpenError> {
+    fn start(
+        options: &PostgresOptions,
+        connections: usize,
+        lanes: usize,
+    ) -> Result<Self, OpenError> {
         let failed = |error: std::io::Error| OpenError::Unavailable(error.to_string());
         // Read before there is a runtime, which must not be dropped where the caller waits.
         let session = options.reader()?;
@@ -128,7 +132,7 @@ impl Lane {
         let work = Arc::new(Work {
             pool,
             idle: Mutex::new(Vec::with_capacity(connections)),
-            turns: Semaphore::new(turns()),
+            turns: Semaphore::new(turns(lanes)),
             free: Semaphore::new(connections),
             searches: Semaphore::new(shares.searches),
             heavy: Semaphore::new(shares.heavy),
@@ -269,12 +273,6 @@ impl Work {
     }
 
     async fn permits(&self, cost: Cost) -> Result<Permits<'_>, tokio::sync::AcquireError> {
-        // Where the database waits for its disks, or has processors of its own, nobody waits long for a turn.
-        let turn = match cost {
-            Cost::Search => tokio::time::timeout(TURN_WAIT_MAX, self.turns.acquire()).await.ok(),
-            _ => None,
-        };
-        let turn = turn.transpose()?;
         let heavy = match cost {
             Cost::Heavy => Some(self.heavy.acquire().await?),
             _ => None,
@@ -283,7 +281,13 @@ impl Work {
             Cost::Point => None,
             _ => Some(self.searches.acquire().await?),
         };
-        Ok((turn, heavy, search, self.free.acquire().await?))
+        let free = self.free.acquire().await?;
+        // Where the database waits for its disks, or has processors of its own, nobody waits long for a turn.
+        let turn = match cost {
+            Cost::Search => tokio::time::timeout(TURN_WAIT_MAX, self.turns.acquire()).await.ok(),
+            _ => None,
+        };
+        Ok((turn.transpose()?, heavy, search, free))
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Session>> {
@@ -302,9 +306,9 @@ impl Work {
 type Permits<'a> = (Leave<'a>, Leave<'a>, Leave<'a>, SemaphorePermit<'a>);
 type Leave<'a> = Option<SemaphorePermit<'a>>;
 
-/// Turns of one lane.
-fn turns() -> usize {
-    (std::thread::available_parallelism().map_or(LANES, usize::from) / LANES).max(1)
+/// Turns of one lane of so many.
+fn turns(lanes: usize) -> usize {
+    (std::thread::available_parallelism().map_or(lanes, usize::from) / lanes).max(1)
 }
 
 fn out_of_time() -> ReadError {
@@ -368,6 +372,6 @@ impl From<sqlx::Error> for ReadError {
 const CANCEL_PAUSE: Duration = Duration::from_millis(200);
 const CANCELS_MAX: usize = 10;
 /// Longest wait of a search for its turn while connections are free.
-const TURN_WAIT_MAX: Duration = Duration::from_millis(20);
+const TURN_WAIT_MAX: Duration = Duration::from_millis(2);
 /// Threads that drive the connections of reads.
 const LANES: usize = 2;

@@ -9,7 +9,7 @@ use policy::Permit;
 use super::ask::{Cell, Connection, Row, int};
 use super::clause::{Filter, ReferenceTest, SearchQuery, Tests, Total};
 use super::cursor::{self, Start};
-use super::hits::{self, Loaded};
+use super::hits::{self, Current, Loaded};
 use super::include_at_once;
 use super::matching::{Matching, Plan};
 use super::memory::{self, Memory};
@@ -79,18 +79,24 @@ pub async fn run_at_once<C: Connection>(
 /// Whether nothing but the resources of one type has to be looked at.
 fn is_plain(query: &SearchQuery) -> bool {
     let [leg] = &query.legs[..] else { return false };
-    let is_tree = |filter: &Filter| match filter {
-        Filter::Value { tests: Tests::Reference(tests), .. } => {
-            tests.iter().any(|test| matches!(test, ReferenceTest::Tree(..)))
-        }
-        _ => false,
-    };
     query.count > 0
         && query.total != Total::Accurate
         && include_at_once::can_be(query, &Order::of(&leg.sort))
         && query.revincludes.is_empty()
         && !is_presence(&leg.filters)
         && !leg.filters.iter().any(|filter| has_hops(filter) || is_tree(filter))
+}
+
+/// Whether a reference is asked for with what is below or above it, which is looked up first.
+fn is_tree(filter: &Filter) -> bool {
+    match filter {
+        Filter::Value { tests: Tests::Reference(tests), .. } => {
+            tests.iter().any(|test| matches!(test, ReferenceTest::Tree(..)))
+        }
+        Filter::Any(several) | Filter::All(several) => several.iter().any(is_tree),
+        Filter::Not(inner) => is_tree(inner),
+        _ => false,
+    }
 }
 
 /// Whether the places of a leg are one statement.
@@ -127,7 +133,9 @@ pub(super) async fn take<C: Connection>(
     let scope = leg.matching.scope;
     let mut sql = Sql::new(C::DIALECT, scope);
     if together {
-        sql.push("with p (nsort, rid, change, total) as materialized (");
+        sql.push(
+            "with p (nsort, rid, khash, version, updated_us, change, total) as materialized (",
+        );
     }
     columns(&mut sql, &order, brief);
     let counts =
@@ -242,13 +250,13 @@ async fn range<C: Connection>(
     Ok(Ranged::Page(Taken { found, counted, included: None }))
 }
 
-/// `select …` of the places and their versions, `brief` if only their change numbers, up to the column that counts.
+/// `select …` of the places and their versions, `brief` if only which they are, up to the column that counts.
 fn columns(sql: &mut Sql<'_>, order: &Order, brief: bool) {
     sql.push("select m.nsort, m.rid");
     for at in 0..order.keys.len() {
         sql.push(&format!(", m.k{at}"));
     }
-    sql.push(", ").push(if brief { hits::CHANGE } else { hits::COLUMNS });
+    sql.push(", ").push(if brief { hits::CURRENT } else { hits::COLUMNS });
 }
 
 /// The versions of the places before.
@@ -291,8 +299,8 @@ async fn gather<C: Connection>(
     }
     let loaded = match memory {
         Some(memory) if brief => {
-            let changes: Vec<_> = stored.iter().map(|row| int(row, 1)).collect();
-            hits::remembered(&changes, memory, connection).await?
+            let current: Vec<_> = stored.iter().map(|row| Current::of_row(row)).collect();
+            hits::remembered(&current, memory, connection).await?
         }
         memory => hits::loaded(stored, memory)?,
     };

@@ -62,7 +62,7 @@ async fn load_rows<C: Connection>(
     let memory = connection.memory();
     let brief = memory.as_ref().is_some_and(|memory| memory.pays());
     let mut sql = Sql::new(C::DIALECT, scope);
-    sql.push("select r.rid, ").push(if brief { CHANGE } else { COLUMNS });
+    sql.push("select r.rid, ").push(if brief { CURRENT } else { COLUMNS });
     sql.each(Bind::Ints(rids.to_vec())).beside("resource", "r", "r.rid = j.value");
     if !brief {
         sql.beside("resource_version", "v", "v.change = r.change");
@@ -78,8 +78,8 @@ async fn load_rows<C: Connection>(
     let rows = connection.ask(sql.finish()).await?;
     let found = match memory {
         Some(memory) if brief => {
-            let changes: Vec<_> = rows.iter().map(|row| int(row, 1)).collect();
-            remembered(&changes, &memory, connection).await?
+            let current: Vec<_> = rows.iter().map(|row| Current::of_row(row)).collect();
+            remembered(&current, &memory, connection).await?
         }
         memory => loaded(rows, memory.as_deref())?,
     };
@@ -96,27 +96,59 @@ pub(super) fn loaded(rows: Vec<Row>, memory: Option<&Memory>) -> Result<Vec<Load
             i64::try_from(one.version.change).is_ok_and(|change| !memory.has_version(change))
         };
         let new: Vec<_> = loaded.iter().filter(is_new).collect();
-        memory.learn(new.is_empty());
+        if !loaded.is_empty() {
+            memory.learn(new.is_empty());
+        }
         new.into_iter().for_each(|one| memory.keep(one));
     }
     Ok(loaded)
 }
 
-/// Versions by change number in that order, from memory as far as they are there. A version never changes, so no
-/// snapshot is needed.
+/// Which version of a resource is the current one, as `resource` tells it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Current {
+    rid: i64,
+    khash: i64,
+    version: i64,
+    updated_us: i64,
+    change: i64,
+}
+
+impl Current {
+    /// From `rid` and [`CURRENT`].
+    pub(super) fn of_row(row: &[Cell]) -> Self {
+        let [rid, khash, version, updated_us, change] = [0, 1, 2, 3, 4].map(|at| int(row, at));
+        Self { rid, khash, version, updated_us, change }
+    }
+
+    /// Whether this is the version. A database that lost commits, as by a failover, gives the numbers of changes and
+    /// of rows out again.
+    fn is(&self, loaded: &Loaded) -> bool {
+        self.rid == loaded.rid
+            && self.khash == loaded.khash
+            && self.version.unsigned_abs() == loaded.version.version.number()
+            && self.updated_us == loaded.version.updated.micros()
+    }
+}
+
+/// These versions in that order, from memory as far as they are there. A version never changes, so no snapshot is
+/// needed.
 ///
 /// # Errors
 /// [`ReadError::Unavailable`] for one that is gone, or from the database.
 pub(super) async fn remembered<C: Connection>(
-    changes: &[i64],
+    current: &[Current],
     memory: &Memory,
     connection: &mut C,
 ) -> Result<Vec<Loaded>, ReadError> {
-    let found: Vec<_> = changes.iter().map(|change| memory.version(*change)).collect();
-    let missing: Vec<_> =
-        changes.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(c, _)| *c).collect();
-    memory.learn(missing.is_empty());
-    let mut fetched: HashMap<u64, Loaded> = HashMap::new();
+    let known = |one: &Current| memory.version(one.change).filter(|loaded| one.is(loaded));
+    let found: Vec<_> = current.iter().map(known).collect();
+    let missing = current.iter().zip(&found).filter(|(_, found)| found.is_none());
+    let missing: Vec<_> = missing.map(|(one, _)| one.change).collect();
+    if !current.is_empty() {
+        memory.learn(missing.is_empty());
+    }
+    let mut fetched: HashMap<i64, Loaded> = HashMap::new();
     if !missing.is_empty() {
         let everything = Scope::everything();
         let mut sql = Sql::new(C::DIALECT, &everything);
@@ -127,18 +159,18 @@ pub(super) async fn remembered<C: Connection>(
         for row in connection.ask(sql.finish()).await? {
             let one = of_row(row).ok_or_else(|| ReadError::Unavailable(MALFORMED.into()))?;
             memory.keep(&one);
-            fetched.insert(one.version.change, one);
+            fetched.insert(one.rid, one);
         }
     }
-    let complete = |(change, found): (&i64, Option<Loaded>)| {
-        let fetch = || fetched.remove(&u64::try_from(*change).ok()?);
+    let complete = |(current, found): (&Current, Option<Loaded>)| {
+        let fetch = || fetched.remove(&current.rid).filter(|one| current.is(one));
         found.or_else(fetch).ok_or_else(|| ReadError::Unavailable("a version is gone".into()))
     };
-    changes.iter().zip(found).map(complete).collect()
+    current.iter().zip(found).map(complete).collect()
 }
 
 /// Instead of [`COLUMNS`] where versions are remembered.
-pub(super) const CHANGE: &str = "r.change";
+pub(super) const CURRENT: &str = "r.khash, r.version, r.updated_us, r.change";
 
 /// What [`of_row`] reads after `rid`, of `resource r` and `resource_version v`.
 pub(super) const COLUMNS: &str = "r.khash, r.type, r.id, v.version, v.updated_us, v.action, v.change, v.payload, \

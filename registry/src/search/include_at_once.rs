@@ -10,7 +10,7 @@ use fhir::ResourceType;
 
 use super::ask::{Connection, Row, int};
 use super::clause::{Include, SearchQuery};
-use super::hits::{self, Loaded};
+use super::hits::{self, Current, Loaded};
 use super::include::{INCLUDES_LIMIT, INCLUDES_MAX, too_many};
 use super::include_canonical::may_be_canonical;
 use super::memory::Memory;
@@ -46,8 +46,8 @@ pub(super) fn effective<'a>(
     query.includes.iter().filter(brings).collect()
 }
 
-/// Ends `with p (nsort, rid, change, total) as materialized (…` so that rows that begin with 0 are of the page, and those
-/// with 1 the place in `rid` and `change` of what its first `count` rows include.
+/// Ends `with p (…) as materialized (…` so that rows that begin with 0 are of the page, and those with 1 have in the
+/// columns from `rid` to `change` what its first `count` rows include, each once.
 pub(super) fn close(sql: &mut Sql<'_>, includes: &[&Include], order: &Order, count: u32) {
     sql.push(") select 0, p.* from p");
     let mut params: Vec<_> = includes.iter().flat_map(|include| include.params.clone()).collect();
@@ -56,7 +56,8 @@ pub(super) fn close(sql: &mut Sql<'_>, includes: &[&Include], order: &Order, cou
     if params.is_empty() {
         return;
     }
-    sql.push(" union all (select 1, null, r.rid, r.change, null from (");
+    sql.push(" union all (select distinct 1, null::bigint, r.rid, ").push(hits::CURRENT);
+    sql.push(", null::bigint from (");
     sql.push("select distinct s.target_hash, s.param from (select d.rid from p d");
     order.by_default(sql);
     sql.push(" limit ").int(i64::from(count));
@@ -98,12 +99,12 @@ pub(super) async fn loaded<C: Connection>(
     if rows.len() > INCLUDES_MAX {
         return Err(too_many());
     }
-    let mut places: Vec<_> = rows.iter().map(|row| (int(row, 1), int(row, 2))).collect();
-    places.sort_unstable();
-    places.dedup();
-    places.retain(|(rid, _)| !matches.contains(rid));
-    let changes: Vec<_> = places.into_iter().map(|(_, change)| change).collect();
-    hits::remembered(&changes, memory, connection).await
+    // Behind `nsort`, which they have none of.
+    let mut included: Vec<_> = rows.iter().filter_map(|row| row.get(1..)).collect();
+    included.retain(|row| !matches.contains(&int(row, 0)));
+    included.sort_unstable_by_key(|row| int(row, 0));
+    let current: Vec<_> = included.into_iter().map(Current::of_row).collect();
+    hits::remembered(&current, memory, connection).await
 }
 
 /// Includes that one statement holds.

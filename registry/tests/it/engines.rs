@@ -16,6 +16,13 @@ pub(crate) struct Site {
     _folder: Option<tempfile::TempDir>,
 }
 
+impl Site {
+    /// A registry that is somewhere else.
+    pub(crate) fn of(store: Arc<dyn Store>, engine: &'static str) -> Self {
+        Self { store, engine, _folder: None }
+    }
+}
+
 /// Runs a test on a fresh database of each engine.
 pub(crate) fn on_each_engine(test: impl AsyncFn(&Site)) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
