@@ -13,6 +13,7 @@ mod issue;
 mod json_scan;
 mod json_text;
 mod key;
+mod lines;
 mod link;
 mod location;
 pub mod patch;

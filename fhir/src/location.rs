@@ -10,9 +10,14 @@ use crate::{Kind, Node};
 /// FHIRPath location of a node, from the root of its document.
 #[must_use]
 pub fn location(node: Node<'_>) -> String {
+    let root = node.tree().root();
+    location_below(root, type_of(root).map_or("Resource", |of| of.name()), node)
+}
+
+/// Location of a node at or below a resource whose own is known, so that its siblings need not be counted again.
+pub(crate) fn location_below(resource: Node<'_>, path: &str, node: Node<'_>) -> String {
     let table = element_table();
-    let mut at = node.tree().root();
-    let mut path = type_of(at).map_or("Resource", |of| of.name()).to_owned();
+    let (mut at, mut path) = (resource, path.to_owned());
     let mut of = TypeRef::Resource;
     while at.place != node.place {
         let holds = |child: &Node<'_>| child.slot().skip > node.place;

@@ -5,7 +5,8 @@
 
 use crate::element_table::{ElementTable, Property, TypeDef, TypeId, TypeRef, element_table};
 use crate::issue::{Issue, IssueType};
-use crate::location::location;
+use crate::lines::Lines;
+use crate::location::{location, location_below};
 use crate::primitive::{Fault, Primitive};
 use crate::tree_build::ISSUES_MAX;
 use crate::{Kind, Node, ResourceType, Tree};
@@ -29,7 +30,7 @@ impl Default for ReadLimits {
 pub struct BatchRead {
     /// The document.
     pub tree: Tree,
-    /// Entries whose resource is not good, with their issues, by ascending place.
+    /// Entries whose resource is not good, with their issues, by ascending place; of a transaction the first.
     pub refused: Vec<(usize, Vec<Issue>)>,
 }
 
@@ -40,27 +41,44 @@ pub struct BatchRead {
 pub fn read(bytes: Vec<u8>, limits: &ReadLimits) -> Result<Tree, Vec<Issue>> {
     let tree = parse(bytes, limits)?;
     let issues = check_placed(tree.root(), limits);
-    if issues.is_empty() { Ok(tree) } else { Err(with_lines(issues, tree.bytes())) }
+    if issues.is_empty() {
+        Ok(tree)
+    } else {
+        Err(with_lines(issues, &mut Lines::new(tree.bytes())))
+    }
 }
 
-/// Reads a bundle so that a bad resource in one entry does not refuse the others.
+/// Reads a bundle so that a bad resource in one entry does not refuse the others. A transaction is refused as a whole, so
+/// its entries are read until there are as many issues as one answer tells.
 ///
 /// # Errors
 /// The issues of the JSON text and of the bundle's own elements.
 pub fn read_batch(bytes: Vec<u8>, limits: &ReadLimits) -> Result<BatchRead, Vec<Issue>> {
     let tree = parse(bytes, limits)?;
-    let mut reader = Reader::new(limits, true);
-    reader.resource(tree.root());
+    let root = tree.root();
+    let mut reader = Reader::new(limits, true, None);
+    reader.resource(root);
+    // Entries lie in the document one after the other.
+    let mut lines = Lines::new(tree.bytes());
     if !reader.issues.is_empty() {
-        return Err(with_lines(reader.issues, tree.bytes()));
+        return Err(with_lines(reader.issues, &mut lines));
     }
+    let is_whole = root.get("type").and_then(Node::as_str).is_some_and(|of| of == "transaction");
+    let mut left = if is_whole { ISSUES_MAX } else { usize::MAX };
     let mut refused = Vec::new();
-    let entries = tree.root().get("entry").into_iter().flat_map(Node::children);
+    let entries = root.get("entry").into_iter().flat_map(Node::children);
     for (index, entry) in entries.enumerate() {
-        let issues = entry.get("resource").map(|node| check_placed(node, limits));
-        let issues = issues.unwrap_or_default();
-        if !issues.is_empty() {
-            refused.push((index, with_lines(issues, tree.bytes())));
+        let Some(node) = entry.get("resource") else { continue };
+        let path = format!("Bundle.entry[{index}].resource");
+        let mut reader = Reader::new(limits, false, Some((node, path)));
+        reader.resource(node);
+        if reader.issues.is_empty() {
+            continue;
+        }
+        left = left.saturating_sub(reader.issues.len());
+        refused.push((index, with_lines(reader.issues, &mut lines)));
+        if left == 0 {
+            break;
         }
     }
     Ok(BatchRead { tree, refused })
@@ -75,21 +93,21 @@ pub fn check(node: Node<'_>, limits: &ReadLimits) -> Vec<Issue> {
 /// The same, with the byte of the document at which each issue lies.
 #[must_use]
 pub fn check_placed(node: Node<'_>, limits: &ReadLimits) -> Vec<(Issue, usize)> {
-    let mut reader = Reader::new(limits, false);
+    let mut reader = Reader::new(limits, false, None);
     reader.resource(node);
     reader.issues
 }
 
-/// Issues that tell line and column in the document; columns count bytes, as in errors about JSON itself.
-fn with_lines(issues: Vec<(Issue, usize)>, document: &[u8]) -> Vec<Issue> {
-    let told = issues.into_iter().map(|(mut issue, at)| {
-        let before = &document[..at.min(document.len())];
-        let line = memchr::memchr_iter(b'\n', before).count() + 1;
-        let begins = memchr::memrchr(b'\n', before).map_or(0, |feed| feed + 1);
-        issue.text.push_str(&format!(" (line {line}, column {})", before.len() - begins + 1));
-        issue
-    });
-    told.collect()
+/// Issues that tell line and column in the document, none of them before those told already.
+fn with_lines(issues: Vec<(Issue, usize)>, lines: &mut Lines<'_>) -> Vec<Issue> {
+    let mut order: Vec<usize> = (0..issues.len()).collect();
+    order.sort_by_key(|one| issues[*one].1);
+    let (mut told, places): (Vec<Issue>, Vec<usize>) = issues.into_iter().unzip();
+    for one in order {
+        let (line, column) = lines.of(places[one]);
+        told[one].text.push_str(&format!(" (line {line}, column {column})"));
+    }
+    told
 }
 
 fn parse(bytes: Vec<u8>, limits: &ReadLimits) -> Result<Tree, Vec<Issue>> {
@@ -106,13 +124,22 @@ struct Reader<'r> {
     limits: &'r ReadLimits,
     /// Leaves `Bundle.entry.resource` of the outermost bundle alone.
     shell_only: bool,
+    /// A resource whose location is known, and it.
+    below: Option<(Node<'r>, String)>,
     /// With the byte at which each lies.
     issues: Vec<(Issue, usize)>,
 }
 
 impl<'r> Reader<'r> {
-    fn new(limits: &'r ReadLimits, shell_only: bool) -> Self {
-        Self { table: element_table(), limits, shell_only, issues: Vec::new() }
+    fn new(limits: &'r ReadLimits, shell_only: bool, below: Option<(Node<'r>, String)>) -> Self {
+        Self { table: element_table(), limits, shell_only, below, issues: Vec::new() }
+    }
+
+    fn location(&self, node: Node<'_>) -> String {
+        match &self.below {
+            Some((resource, path)) => location_below(*resource, path, node),
+            None => location(node),
+        }
     }
 
     fn resource(&mut self, node: Node<'_>) {
@@ -315,13 +342,13 @@ impl<'r> Reader<'r> {
 
     fn report(&mut self, node: Node<'_>, code: IssueType, text: &str) {
         if self.issues.len() < ISSUES_MAX {
-            self.issues.push((Issue::error(code, text).at(location(node)), node.span().start));
+            self.issues.push((Issue::error(code, text).at(self.location(node)), node.span().start));
         }
     }
 
     fn report_below(&mut self, node: Node<'_>, name: &str, code: IssueType, text: &str) {
         if self.issues.len() < ISSUES_MAX {
-            let issue = Issue::error(code, text).at(format!("{}.{name}", location(node)));
+            let issue = Issue::error(code, text).at(format!("{}.{name}", self.location(node)));
             self.issues.push((issue, node.span().start));
         }
     }

@@ -8,6 +8,7 @@
 use super::reader::XmlReader;
 use super::text::prepare;
 use crate::Issue;
+use crate::lines::Lines;
 
 /// Adds line and column to issues whose location is in the document, to the first `PLACED_MAX` of them.
 pub fn place_in_xml<'i>(xml: &[u8], issues: impl IntoIterator<Item = &'i mut Issue>) {
@@ -21,7 +22,7 @@ pub fn place_in_xml<'i>(xml: &[u8], issues: impl IntoIterator<Item = &'i mut Iss
     let mut found: Vec<(usize, usize)> =
         watch.wanted.iter().filter_map(|one| Some((one.best?.1, one.issue))).collect();
     found.sort_unstable();
-    let mut lines = Lines { text: text.as_bytes(), read: 0, line: 1, begins: 0 };
+    let mut lines = Lines::new(text.as_bytes());
     for (at, issue) in found {
         let (line, column) = lines.of(at);
         issues[issue].text.push_str(&format!(" (line {line}, column {column})"));
@@ -32,26 +33,6 @@ pub fn place_in_xml<'i>(xml: &[u8], issues: impl IntoIterator<Item = &'i mut Iss
 fn forget_line(text: &mut String) {
     if let Some(at) = text.rfind(" (line ").filter(|_| text.ends_with(')')) {
         text.truncate(at);
-    }
-}
-
-/// Line and column of ascending places; columns count bytes, as in errors about JSON.
-struct Lines<'x> {
-    text: &'x [u8],
-    read: usize,
-    line: usize,
-    begins: usize,
-}
-
-impl Lines<'_> {
-    fn of(&mut self, at: usize) -> (usize, usize) {
-        let at = at.min(self.text.len());
-        for feed in memchr::memchr_iter(b'\n', &self.text[self.read..at]) {
-            self.line += 1;
-            self.begins = self.read + feed + 1;
-        }
-        self.read = at;
-        (self.line, at - self.begins + 1)
     }
 }
 
