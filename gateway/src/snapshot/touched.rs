@@ -3,7 +3,7 @@
 //! When current versions were made, where a precondition asks that; and all matches of criteria of which the submission
 //! itself may take many away. Not here: what they lead to (`decide`).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use fhir::{ResourceId, ResourceKey, ResourceType, VersionKey};
 use registry::write_set::{Match, MatchOutcome};
@@ -51,24 +51,24 @@ impl Snapshot {
     /// Asks again for all matches of criteria of which the submission may change so many that of those told nothing would
     /// be left to decide by.
     pub(super) async fn ask_beyond(&mut self, app: &App, submission: &Submission) -> Answered<()> {
-        let mut left = MATCHES_BEYOND_MAX;
-        for at in 0..self.asks.len() {
+        let cut: Vec<usize> = (0..self.asks.len()).filter(|at| self.is_cut(*at)).collect();
+        if cut.is_empty() {
+            return Ok(());
+        }
+        let touched = Touched::by_type(submission);
+        let mut budget = Budget { left: MATCHES_BEYOND_MAX };
+        for at in cut {
             let (Match::Query(criteria), MatchOutcome::Query(ids)) =
                 (&self.asks[at].asked, &self.found[at])
             else {
                 continue;
             };
-            if !self.is_cut(at) {
+            let Some(most) = touched.get(&criteria.of()).and_then(|all| all.wanted(ids)) else {
+                continue;
+            };
+            if !budget.takes(most) {
                 continue;
             }
-            let touched = Touched::of(submission, criteria.of());
-            let sure = ids.iter().filter(|id| !touched.ids.contains(id)).count();
-            if sure >= touched.by_criteria + 2 {
-                continue;
-            }
-            let most = ids.len() + touched.ids.len() + touched.by_criteria;
-            let Some(rest) = left.checked_sub(most) else { return Ok(()) };
-            left = rest;
             let asked = Match::Query(criteria.clone().up_to(most));
             let permit = self.asks[at].permit.clone();
             let found = app.store.resolve(&permit, std::slice::from_ref(&asked)).await?;
@@ -80,6 +80,7 @@ impl Snapshot {
 }
 
 /// What of a type a submission may change or delete.
+#[derive(Default)]
 struct Touched<'s> {
     /// Named by their ids.
     ids: HashSet<&'s ResourceId>,
@@ -88,28 +89,69 @@ struct Touched<'s> {
 }
 
 impl<'s> Touched<'s> {
-    fn of(submission: &'s Submission, of: ResourceType) -> Self {
-        let mut touched = Self { ids: HashSet::new(), by_criteria: 0 };
+    /// Of all types at once: there may be as many criteria as operations.
+    fn by_type(submission: &'s Submission) -> HashMap<ResourceType, Self> {
+        let mut touched: HashMap<ResourceType, Self> = HashMap::new();
         for operation in &submission.operations {
             match &operation.verb {
-                Verb::Update { key, .. } | Verb::Patch { key, .. } | Verb::Delete { key, .. }
-                    if key.resource_type == of =>
-                {
-                    touched.ids.insert(&key.id);
+                Verb::Update { key, .. } | Verb::Patch { key, .. } | Verb::Delete { key, .. } => {
+                    touched.entry(key.resource_type).or_default().ids.insert(&key.id);
                 }
                 Verb::UpdateWhere { resource_type, .. }
                 | Verb::PatchWhere { resource_type, .. }
-                | Verb::DeleteWhere { resource_type, .. }
-                    if *resource_type == of =>
-                {
-                    touched.by_criteria += 1;
+                | Verb::DeleteWhere { resource_type, .. } => {
+                    touched.entry(*resource_type).or_default().by_criteria += 1;
                 }
-                _ => {}
+                Verb::Create { .. } | Verb::Read(_) => {}
             }
         }
         touched
+    }
+
+    /// How many matches are to be asked for where only these were told; `None` where enough of them stay.
+    fn wanted(&self, told: &[ResourceId]) -> Option<usize> {
+        let sure = told.iter().filter(|id| !self.ids.contains(id)).count();
+        (sure < self.by_criteria + 2).then(|| told.len() + self.ids.len() + self.by_criteria)
+    }
+}
+
+/// Matches that may still be asked for.
+struct Budget {
+    left: usize,
+}
+
+impl Budget {
+    /// Takes as many, or none; fewer may still be had then.
+    fn takes(&mut self, most: usize) -> bool {
+        let rest = self.left.checked_sub(most);
+        self.left = rest.unwrap_or(self.left);
+        rest.is_some()
     }
 }
 
 /// Matches that one preparation asks for beyond the usual number, all together.
 const MATCHES_BEYOND_MAX: usize = 20_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn criteria_with_too_many_matches_leave_what_is_left_to_others() {
+        let mut budget = Budget { left: 100 };
+
+        assert_eq!([70, 40, 30, 1].map(|most| budget.takes(most)), [true, false, true, false]);
+    }
+
+    #[test]
+    fn more_is_asked_for_where_less_than_two_matches_would_surely_stay() {
+        let ids: Vec<_> =
+            ["a", "b", "c", "d"].iter().map(|id| ResourceId::parse(id).unwrap()).collect();
+        let touched =
+            |named: usize, by_criteria| Touched { ids: ids[..named].iter().collect(), by_criteria };
+
+        assert_eq!(touched(2, 0).wanted(&ids), None);
+        assert_eq!(touched(3, 0).wanted(&ids), Some(7));
+        assert_eq!(touched(1, 2).wanted(&ids), Some(7));
+    }
+}
