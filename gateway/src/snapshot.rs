@@ -7,23 +7,23 @@
 
 mod before;
 mod touched;
+mod verify;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use fhir::{
-    Instant, ResourceId, ResourceKey, ResourceType, Tree, VersionId, VersionKey, reference_location,
+    Instant, ResourceId, ResourceKey, ResourceType, VersionId, VersionKey, reference_location,
 };
 use policy::{Permit, Principal};
 use registry::page::StoredVersion;
 use registry::write_set::{Dependency, Match, MatchOutcome};
 
 use crate::app::App;
-use crate::condition::{self, Verdict};
 use crate::criteria::Reading;
 use crate::decide::placed;
-use crate::error::{Answered, Fault, FaultKind};
+use crate::error::{Answered, Fault};
 use crate::plan::{Asked, Link, LinkTarget, Plan};
 use crate::precondition::IF_NONE_EXIST;
 use crate::submission::{Submission, Verb};
@@ -102,9 +102,7 @@ impl Snapshot {
         snapshot.ask_beyond(app, submission).await?;
         let further = snapshot.matched_keys(plan, submission);
         snapshot.ask(app, further).await?;
-        for at in 0..plan.asks.len() {
-            snapshot.verified[at] = snapshot.verify(app, at, &submission.base).await?;
-        }
+        snapshot.verify_all(app, plan, submission).await?;
         snapshot.look_at_times(app, plan, submission).await?;
         Ok(snapshot)
     }
@@ -194,61 +192,6 @@ impl Snapshot {
             open = others;
         }
         Ok(())
-    }
-
-    /// Matches of criteria whose bytes, at the version that the commit will check, do not say otherwise.
-    async fn verify(&self, app: &App, at: usize, base: &str) -> Answered<Vec<ResourceId>> {
-        let (Some((of, query)), MatchOutcome::Query(ids)) = (self.query(at), &self.found[at])
-        else {
-            return Ok(Vec::new());
-        };
-        let mut verified = Vec::new();
-        for id in ids {
-            let key = ResourceKey::new(of, id.clone());
-            let met = match self.keys.get(&key).map(|ask| &self.found[*ask]) {
-                Some(MatchOutcome::Key(Some((version, false)))) => {
-                    let version = VersionKey { key, version: *version };
-                    self.holds(app, at, &version, (query, base)).await?
-                }
-                // Whoever may not write it must not make another one instead.
-                Some(MatchOutcome::Hidden) => true,
-                // Gone since: the dependency on the criteria is stale then.
-                _ => false,
-            };
-            if met {
-                verified.push(id.clone());
-            }
-        }
-        Ok(verified)
-    }
-
-    /// Whether a version meets criteria on its own bytes.
-    async fn holds(
-        &self,
-        app: &App,
-        ask: usize,
-        version: &VersionKey,
-        (query, base): (&str, &str),
-    ) -> Answered<bool> {
-        let known = (version.to_string(), query.to_owned());
-        if app.verified.contains_key(&known) {
-            return Ok(true);
-        }
-        let Some(stored) = app.store.vread(&self.asks[ask].permit, version).await? else {
-            return Ok(false);
-        };
-        if stored.is_tombstone() {
-            return Ok(false);
-        }
-        let body = app.payloads.open(&stored).await?;
-        let of = version.key.resource_type;
-        let tree = Tree::parse(body.to_vec()).map_err(|_| broken(&version.key))?;
-        if condition::holds(query, tree.root(), of, base, &self.reading) == Verdict::Fails {
-            tracing::warn!("a conditional match did not hold on its own bytes and was left out");
-            return Ok(false);
-        }
-        app.verified.insert(known, ());
-        Ok(true)
     }
 
     /// Current versions of whatever criteria matched: under the permit of the operation that will touch it, if one
@@ -346,9 +289,4 @@ pub(crate) async fn at_version(
 ) -> Answered<StoredVersion> {
     let stored = app.store.vread(permit, version).await?;
     stored.filter(|stored| !stored.is_tombstone()).ok_or_else(Fault::not_found)
-}
-
-fn broken(key: &ResourceKey) -> Fault {
-    tracing::error!(resource.type = key.resource_type.name(), "a stored resource does not parse");
-    Fault::new(FaultKind::Internal, "a stored resource is damaged")
 }

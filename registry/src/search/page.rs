@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use fhir::{ResourceId, ResourceType};
 use policy::Permit;
 
-use super::ask::{Connection, int};
+use super::ask::{Cell, Connection, Row, int};
 use super::at_once::{self, Taken};
 use super::by_content;
 use super::clause::{Leg, SearchQuery, Total};
@@ -334,11 +334,32 @@ pub async fn matching_ids<C: Connection>(
     let plan = matching.plan(true, connection).await?;
     let order = Order::of(&[]);
     let places = matching.places(&plan, &order, None, criteria.matches_max(), connection).await?;
-    let rids: Vec<_> = places.iter().map(|place| place.rid).collect();
-    let found = hits::load(of, &rids, &scope, connection).await?;
-    let mut ids: Vec<_> = found.into_iter().map(|loaded| loaded.version.key.id).collect();
+    let mut ids = ids(of, &places, &scope, connection).await?;
     ids.sort_unstable();
     Ok(ids)
+}
+
+/// Ids at these places, without what the resources hold.
+async fn ids<C: Connection>(
+    of: ResourceType,
+    places: &[Place],
+    scope: &Scope,
+    connection: &mut C,
+) -> Result<Vec<ResourceId>, ReadError> {
+    if places.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut sql = Sql::new(C::DIALECT, scope);
+    sql.push("select r.id").each(Bind::Ints(places.iter().map(|place| place.rid).collect()));
+    sql.beside("resource", "r", "r.rid = j.value");
+    sql.push(" where r.rid = j.value and r.deleted = 0").visible("r", of);
+    let rows = connection.ask(sql.finish()).await?;
+    let id = |row: &Row| match &row[..] {
+        [Cell::Text(id)] => ResourceId::parse(id).ok(),
+        _ => None,
+    };
+    let ids: Option<Vec<_>> = rows.iter().map(id).collect();
+    ids.ok_or_else(|| ReadError::Unavailable("malformed resource row".into()))
 }
 
 /// Resources that a conditional query finds unless it asks for more: more than one, so that a transaction which deletes or
