@@ -349,8 +349,11 @@ fn service_root(full_url: &str) -> Option<&str> {
     rest.rsplit_once('/').map(|(root, _type)| root)
 }
 
+/// Whether it is a URN of the two namespaces, whose names are the same in upper case (RFC 8141 §3.1).
 fn is_urn(reference: &str) -> bool {
-    reference.starts_with("urn:uuid:") || reference.starts_with("urn:oid:")
+    ["urn:uuid:", "urn:oid:"].iter().any(|prefix| {
+        reference.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    })
 }
 
 /// A URN that no entry is named by: stored, it would name nothing for ever (FHIR R4 bundle.html#references).

@@ -8,6 +8,8 @@ use crate::bundle::{PATIENT, bundle, entry, observation};
 use crate::site::{Site, patient};
 
 const NOBODY: &str = "urn:uuid:99999999-1111-4111-8111-111111111111";
+/// The name of a namespace is the same in upper case (RFC 8141 §3.1).
+const UPPER: &str = "URN:UUID:99999999-1111-4111-8111-111111111111";
 
 fn with_id(mut body: Value, id: &str) -> Value {
     body["id"] = json!(id);
@@ -32,6 +34,7 @@ async fn a_transaction_with_a_urn_that_no_entry_has_is_refused_with_entry_and_el
 
     for (bad, place) in [
         (entry("POST", "Observation", None, observation(NOBODY, None)), "subject.reference"),
+        (entry("POST", "Observation", None, observation(UPPER, None)), "subject.reference"),
         (entry("POST", "Observation", None, contained), "contained[0].practitioner.reference"),
         (entry("POST", "Observation", None, extended), "extension[0].value.reference"),
         (entry("PATCH", "Patient/p", None, patch), "parameter[0].part[3].value.reference"),
