@@ -27,12 +27,19 @@ pub fn preconditions(request: &HttpRequest) -> Answered<Preconditions> {
         let tags = header(request, name)?.map(|text| Tags::parse(&text, name)).transpose();
         tags.map_err(|fault| fault.in_parameter(name))
     };
-    let since = header(request, IF_UNMODIFIED_SINCE)?;
     Ok(Preconditions {
         if_match: tags(IF_MATCH)?,
         if_none_match: tags(IF_NONE_MATCH)?,
-        unmodified_since: since.map(|text| instant(&text)).transpose()?,
+        unmodified_since: unmodified_since(request)?,
     })
+}
+
+/// The time, unless there are tags: beside `If-Match` it MUST be ignored, whatever it says (RFC 9110 §13.1.4).
+fn unmodified_since(request: &HttpRequest) -> Answered<Option<Instant>> {
+    if request.headers().contains_key(IF_MATCH) {
+        return Ok(None);
+    }
+    header(request, IF_UNMODIFIED_SINCE)?.map(|text| instant(&text)).transpose()
 }
 
 /// Refuses to answer with a version that the client does not expect: `If-Match`, `If-Unmodified-Since`.
@@ -41,7 +48,7 @@ pub fn preconditions(request: &HttpRequest) -> Answered<Preconditions> {
 /// 412; 400 for what is malformed.
 pub fn expect(request: &HttpRequest, version: VersionId, updated: Instant) -> Answered<()> {
     let tags = header(request, IF_MATCH)?.map(|text| Tags::parse(&text, IF_MATCH)).transpose();
-    let since = header(request, IF_UNMODIFIED_SINCE)?.map(|text| instant(&text)).transpose()?;
+    let since = unmodified_since(request)?;
     let if_match = tags.map_err(|fault| fault.in_parameter(IF_MATCH))?;
     let expected = Preconditions { if_match, if_none_match: None, unmodified_since: since };
     expected.check(Some(Newest { version, deleted: false, updated: Some(updated) }))

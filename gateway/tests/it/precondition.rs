@@ -80,9 +80,12 @@ async fn a_write_is_done_when_its_preconditions_hold() {
     // The time does not count beside a tag (RFC 9110 §13.1.4), and several lines are one list (§5.3).
     put("4", &[("if-match", "W/\"3\""), NOW_GONE]).await.expect(200);
     put("5", &[("if-match", "W/\"3\""), ("if-match", "W/\"4\"")]).await.expect(200);
+    let unreadable = ("if-unmodified-since", "2020");
+    put("5", &[("if-match", "W/\"4\""), unreadable]).await.expect(412);
+    put("6", &[("if-match", "W/\"5\""), unreadable]).await.expect(200);
     let merge = json!({"active": true});
     let patch = send(&site, Method::PATCH, "/Patient/p", &[LATER], &merge).await.expect(200);
-    assert_eq!(patch.header("etag"), "W/\"6\"");
+    assert_eq!(patch.header("etag"), "W/\"7\"");
     let by_criteria = "/Patient?identifier=urn:mrn|new";
     let new =
         json!({"resourceType": "Patient", "identifier": [{"system": "urn:mrn", "value": "new"}]});
@@ -113,6 +116,8 @@ async fn a_read_of_another_version_than_expected_is_refused() {
         get(path, NOW_GONE).await.expect(412);
         get(path, ("if-match", "W/\"2\"")).await.expect(200);
         get(path, ("if-match", "*")).await.expect(200);
+        let both = [("if-match", "*"), ("if-unmodified-since", "2020")];
+        send(&site, Method::GET, path, &both, &Value::Null).await.expect(200);
         get(path, LATER).await.expect(200);
     }
     get("/Patient/p/_history/1", ("if-match", "W/\"2\"")).await.expect(412);
