@@ -11,7 +11,7 @@ use fhir::{Node, ResourceKey, ResourceType, Tree, VersionKey};
 
 use crate::app::App;
 use crate::decide::placed;
-use crate::error::Answered;
+use crate::error::{Answered, FaultKind};
 use crate::plan::{LinkTarget, Plan};
 use crate::snapshot::{Snapshot, at_version};
 use crate::submission::{Submission, Verb};
@@ -61,15 +61,25 @@ pub(crate) async fn contents(
         let Some((version, _)) = current.filter(|_| referred.contains(&key.resource_type)) else {
             continue;
         };
-        let stored = at_version(app, &step.permit, &VersionKey { key, version }).await;
-        // What is gone or erased by now is refused when the patch is applied for good.
-        let Ok(stored) = stored else { continue };
-        let Ok(body) = app.payloads.open(&stored).await else { continue };
+        let read = async {
+            let stored = at_version(app, &step.permit, &VersionKey { key, version }).await?;
+            app.payloads.open(&stored).await
+        };
+        let Some(body) = unless_gone(read.await)? else { continue };
         let Some(rest) = left.checked_sub(body.len()) else { break };
         left = rest;
         found.insert(at, body);
     }
     Ok(found)
+}
+
+/// What is gone or erased by now is refused when the patch is applied for good.
+fn unless_gone<T>(read: Answered<T>) -> Answered<Option<T>> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(fault) if matches!(fault.kind, FaultKind::NotFound | FaultKind::Deleted) => Ok(None),
+        Err(fault) => Err(fault),
+    }
 }
 
 impl Patched {
@@ -125,3 +135,20 @@ impl Patched {
 
 /// Contents that patches are tried on for one transaction, in bytes.
 const PATCHED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Fault;
+
+    #[test]
+    fn what_cannot_be_read_now_is_not_taken_for_gone() {
+        let read = |kind| unless_gone::<()>(Err(Fault::new(kind, "text")));
+
+        for gone in [FaultKind::NotFound, FaultKind::Deleted] {
+            assert!(matches!(read(gone), Ok(None)));
+        }
+        let fault = read(FaultKind::Unavailable).unwrap_err();
+        assert_eq!(fault.status(), 503);
+    }
+}
