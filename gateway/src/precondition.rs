@@ -76,6 +76,12 @@ impl Preconditions {
         *self == Self::default()
     }
 
+    /// Whether they hold while there is no such resource and may hold once somebody else has made one: then they are to be
+    /// asked of that, instead of refusing what the client did not forbid.
+    pub fn admit_what_comes(&self) -> bool {
+        self.if_match.is_none() && self.if_none_match != Some(Tags::Any)
+    }
+
     /// Refuses when they do not hold of what is stored; `None` is a resource that never was.
     ///
     /// A tag in `If-Match` may name a tombstone, so that a deletion can be taken back; `*` means something that is there.
@@ -209,6 +215,17 @@ mod tests {
         same.check(at(1)).unwrap();
         before.check(None).unwrap();
         Preconditions { if_match: Some(Tags::Any), ..before }.check(at(1)).unwrap();
+    }
+
+    #[test]
+    fn only_tags_can_forbid_what_somebody_else_makes_meanwhile() {
+        for open in [Preconditions::default(), since("2000-01-01T00:00:00Z"), excluding("7")] {
+            open.check(None).unwrap();
+            assert!(open.admit_what_comes(), "{open:?}");
+        }
+        for closed in [matching("*"), matching("1"), excluding("*")] {
+            assert!(!closed.admit_what_comes(), "{closed:?}");
+        }
     }
 
     #[test]

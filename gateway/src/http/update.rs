@@ -73,7 +73,7 @@ async fn update_content(
             // What the client demands is asked again of what came between.
             Err(fault)
                 if fault.status() == 412
-                    && (stored.is_some() || preconditions.is_empty())
+                    && (stored.is_some() || preconditions.admit_what_comes())
                     && attempt < ATTEMPTS_MAX =>
             {
                 attempt += 1;

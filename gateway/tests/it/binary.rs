@@ -159,3 +159,21 @@ async fn content_sent_at_once_by_many_never_loses_its_patient() {
     assert_eq!(last["securityContext"]["reference"], "Patient/ada");
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn content_that_is_new_for_many_at_once_is_refused_by_no_header_that_was_not_sent() {
+    let site = Site::start().await;
+    let later = ("if-unmodified-since", "Fri, 01 Jan 2100 00:00:00 GMT");
+
+    for round in 0..4 {
+        let path = format!("/Binary/b{round}");
+        let sends = (0..6).map(|at| {
+            let request = site.request(Method::PUT, &path).header(TYPE, PDF);
+            Answer::of(request.header(later.0, later.1).body(at.to_string()))
+        });
+        for answer in futures::future::join_all(sends).await {
+            assert!([200, 201].contains(&answer.status), "{} {}", answer.status, answer.text());
+        }
+    }
+    site.stop().await;
+}
