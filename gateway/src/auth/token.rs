@@ -61,9 +61,9 @@ pub enum TokenFault {
     /// The token is not valid yet, or claims to come from the future.
     #[error("the token is not valid yet")]
     NotYetValid,
-    /// The token lives longer than its issuer may let it.
-    #[error("the token lives too long: exp may be an hour after iat")]
-    Lifetime,
+    /// The token lives longer than its issuer may let it, or ends before it begins.
+    #[error("the token's lifetime is not accepted: exp must be after iat, by {0} seconds at most")]
+    Lifetime(i64),
     /// A claim is missing or mistyped.
     #[error("the token's claim {0} is missing or malformed")]
     Claim(&'static str),
@@ -175,7 +175,7 @@ pub(super) fn check_claims(
         return Err(TokenFault::NotYetValid);
     }
     if expires <= issued || expires - issued > settings.lifetime_seconds_max {
-        return Err(TokenFault::Lifetime);
+        return Err(TokenFault::Lifetime(settings.lifetime_seconds_max));
     }
     let token_id = text(claims, "jti", TokenFault::Claim("jti"))?;
     token_id.filter(|jti| is_name(jti)).ok_or(TokenFault::Claim("jti"))?;

@@ -38,7 +38,8 @@ fn a_token_that_lives_too_long_is_refused() {
             claims["iat"] = iat.into();
             claims["exp"] = exp.into();
         });
-        assert_eq!(fault, TokenFault::Lifetime);
+        assert_eq!(fault, TokenFault::Lifetime(3600));
+        assert!(fault.to_string().ends_with("by 3600 seconds at most"));
     }
     gate.principal(|claims| {
         claims["iat"] = NOW.into();
