@@ -12,8 +12,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::ask::Cell;
 use super::clause::SearchQuery;
 use super::order::Place;
+use super::parse_sort::SORT_KEYS_MAX;
 use crate::error::ReadError;
 use crate::hash::{Domain, IndexKey};
+use crate::index::STRING_CHARS_MAX;
 use crate::page::Cursor;
 
 impl Cursor {
@@ -151,7 +153,12 @@ fn mask(body: &mut [u8], tag: &[u8], key: &IndexKey) {
 const FREE: [&str; 6] = ["_count", "_total", "_format", "_pretty", "_elements", "_summary"];
 const FORMAT: u8 = 1;
 const TAG_BYTES: usize = 16;
-const CURSOR_BYTES_MAX: usize = 4_096;
+/// Before the keys: format and direction, nsort and rid.
+const HEAD_BYTES: usize = 2 + 8 + 8;
+/// Longest key: kind, length, and a text as it is indexed, of up to four bytes a character.
+const KEY_BYTES_MAX: usize = 1 + 2 + 4 * STRING_CHARS_MAX;
+/// The longest cursor that a search may be given.
+const CURSOR_BYTES_MAX: usize = TAG_BYTES + HEAD_BYTES + SORT_KEYS_MAX * KEY_BYTES_MAX;
 
 #[cfg(test)]
 mod tests {
@@ -182,6 +189,22 @@ mod tests {
         assert!(open(&cursor, &query("name=b"), &key).is_err());
         assert!(open(&cursor, &own, &IndexKey::from_bytes([8; 16])).is_err());
         assert!(!cursor.0.windows(5).any(|bytes| bytes == b"ller\0"));
+    }
+
+    #[test]
+    fn the_longest_sort_keys_still_make_a_cursor_that_is_taken() {
+        let key = IndexKey::from_bytes([7; 16]);
+        let own = query("name=a");
+        // As long as the index keeps a text, of characters that are four bytes each.
+        let longest = crate::index::indexed_text(&"\u{1D11E}".repeat(1_000)).to_owned();
+        assert_eq!(longest.len(), 1_024);
+        let keys = vec![Cell::Text(longest); SORT_KEYS_MAX];
+        let start = Start { place: Place { nsort: 1, rid: 2, keys }, backwards: false };
+
+        let text = seal(&start, &own, &key).encode();
+
+        assert_eq!(open(&Cursor::decode(&text).unwrap(), &own, &key).unwrap(), start);
+        assert!(Cursor::decode(&format!("{text}AAAA")).is_none());
     }
 
     #[test]
