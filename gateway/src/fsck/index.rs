@@ -316,9 +316,10 @@ fn rows_of(resource: &Indexed<'_>, key: &IndexKey, params: &SearchParams) -> (In
         .map_or_else(IndexRows::default, |node| index_rows_with(node, of, "", key, params));
     let is_listed = |rows: &IndexRows| {
         let (text, set) = resource.present;
-        resource.terms == Some(&terms::encode(rows)[..])
-            && *text == rows.present_text()
-            && *set == rows.present_set
+        // What is deleted has nothing present, which older rows leave unsaid.
+        let is_present =
+            resource.content.is_none() || *text == rows.present_text() && *set == rows.present_set;
+        resource.terms == Some(&terms::encode(rows)[..]) && is_present
     };
     if is_listed(&rows) {
         return (rows, true);
