@@ -68,10 +68,15 @@ fn is_bundle(path: &Path) -> bool {
 
 /// Flips a byte of a random row's column.
 async fn column(folder: &Folder, table: &str, column: &str, random: &mut Random) {
+    // The salt id of what was erased names no salt any more (docs/erasure.md): there is nothing to be found.
+    let of = match column {
+        "salt_id" => format!("where length(payload) > {}", repository::ERASED_BYTES),
+        _ => String::new(),
+    };
     let (row, sound) = {
         let conn = rusqlite::Connection::open(folder.database()).unwrap();
         let rows: Vec<i64> = conn
-            .prepare(&format!("select rowid from {table} order by rowid"))
+            .prepare(&format!("select rowid from {table} {of} order by rowid"))
             .unwrap()
             .query_map([], |row| row.get(0))
             .unwrap()
