@@ -154,10 +154,11 @@ impl Gateway {
     /// Stops listening, lets running work end, seals what is left.
     pub async fn stop(self) {
         let _nobody_listens = self.stop.send(true);
-        self.sweep.abort();
-        self.indexing.abort();
-        self.erasing.abort();
-        self.upkeep.abort();
+        for task in [self.sweep, self.indexing, self.erasing, self.upkeep] {
+            task.abort();
+            // It ends where it waits, and only then lets go of what it holds. One that panicked has reported it.
+            let _ = task.await;
+        }
         self.served.stop().await;
         if let Some(listening) = self.listening
             && listening.await.is_err()

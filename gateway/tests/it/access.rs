@@ -1,5 +1,7 @@
 //! Who may see what, and what is recorded.
 
+use std::sync::Arc;
+
 use policy::Role;
 use reqwest::Method;
 use serde_json::json;
@@ -231,10 +233,10 @@ async fn every_answer_has_its_record_and_ledger_entry() {
     site.get("/Patient/absent").await.expect(404);
 
     assert_eq!(site.app.journal.position(), before + 4);
-    let app = std::sync::Arc::clone(&site.app);
+    let (journal, ledger) = (Arc::clone(&site.app.journal), Arc::clone(&site.app.ledger));
     site.stop().await;
-    let records = app.journal.position();
-    assert_eq!(app.ledger.checkpoint().unwrap().size(), records + 1);
+    let records = journal.position();
+    assert_eq!(ledger.checkpoint().unwrap().size(), records + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -79,10 +79,11 @@ async fn a_log_whose_disk_failed_stops_refuses_writes_and_seals_after_a_restart(
     let first = site.create(&patient("Ada")).await;
     wait_until_sealed(&site, &first).await;
 
-    // The checkpoint cannot be read any more.
+    // The checkpoint cannot be read any more, before the last write is under it.
+    let waiting = site.create(&patient("Bea")).await;
     std::fs::rename(log.join("checkpoint"), log.join("aside")).unwrap();
     std::fs::create_dir(log.join("checkpoint")).unwrap();
-    let waiting = site.create(&patient("Bea")).await;
+    site.get(&format!("/{waiting}")).await.expect(200);
     let said = wait_until_ready(&site, false).await;
     assert!(said.contains("✗ ledger") && said.contains("then restart"), "{said}");
     site.post("/Patient", &patient("Cleo")).await.expect(503);

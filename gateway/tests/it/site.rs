@@ -82,6 +82,7 @@ impl Site {
         if let Some(gateway) = self.gateway.take() {
             gateway.stop().await;
         }
+        closed(self.app).await;
         self.folder
     }
 
@@ -97,7 +98,7 @@ impl Site {
         }
         let (mut config, folder) = (self.app.config.clone(), self.folder);
         change(&mut config);
-        drop(self.app);
+        closed(self.app).await;
         Self::serve(open_again(config).await, folder).await
     }
 
@@ -200,6 +201,20 @@ impl Site {
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json()["total"].as_u64().unwrap()
     }
+}
+
+/// Waits until nobody else holds the registry, and closes it: what is done to its files then is done to all there is of it.
+async fn closed(app: Arc<App>) {
+    let store = Arc::clone(&app.store);
+    drop(app);
+    for _ in 0..2_000 {
+        if Arc::strong_count(&store) == 1 {
+            // It waits for its threads.
+            return tokio::task::block_in_place(|| drop(store));
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("something holds the registry of a gateway that was stopped");
 }
 
 /// Opens a folder that was just closed. A process that another test is starting has its locks for a moment, until it
