@@ -15,6 +15,7 @@ use policy::Principal;
 use registry::error::CommitError;
 use registry::reading::{NoReply, Reply, Unread};
 use registry::write_set::{Action, Committed, CommittedVersion, WriteSet};
+use tokio::sync::MutexGuard;
 
 use crate::access::{self, Access};
 use crate::app::App;
@@ -138,7 +139,14 @@ async fn write(
     let mut turn = None;
     for attempt in 0..PREPARE_ATTEMPTS_MAX {
         let snapshot = Arc::new(Snapshot::take(app, &plan, &submission, principal).await?);
-        let prepared = prepare(app, &submission, &plan, &snapshot).await?;
+        let prepared = match prepare(app, &submission, &plan, &snapshot).await {
+            Ok(prepared) => prepared,
+            Err(fault) if snapshot.still_holds(app).await? => return Err(fault),
+            Err(_) => {
+                again(app, attempt, &mut turn).await?;
+                continue;
+            }
+        };
         refuse_foreign_compartments(&plan, &prepared)?;
         validation::enforce(app, &submission, &prepared.contents).await?;
         let Prepared { mut set, made_keys, decisions, contents, mut patients } = prepared;
@@ -159,13 +167,7 @@ async fn write(
             match app.store.commit(set).await {
                 Ok(committed) => Some(committed),
                 Err(CommitError::Stale) => {
-                    app.metrics.prepared_again.add(1);
-                    if turn.is_none() {
-                        turn = Some(app.turn.lock().await);
-                    }
-                    pause(attempt).await;
-                    app.payloads.forget_erased().await?;
-                    app.search_params.refresh(app).await?;
+                    again(app, attempt, &mut turn).await?;
                     continue;
                 }
                 Err(CommitError::AlreadyAnswered(answer)) => return Ok(repeated(answer)),
@@ -185,6 +187,22 @@ async fn write(
         return Ok(Outcome { entries, committed, replies, repeated: None });
     }
     Err(CommitError::Stale.into())
+}
+
+/// Waits before the next preparation, as one of those that take turns, and looks at what may have changed.
+async fn again<'a>(
+    app: &'a App,
+    attempt: u32,
+    turn: &mut Option<MutexGuard<'a, ()>>,
+) -> Answered<()> {
+    app.metrics.prepared_again.add(1);
+    if turn.is_none() {
+        *turn = Some(app.turn.lock().await);
+    }
+    pause(attempt).await;
+    app.payloads.forget_erased().await?;
+    app.search_params.refresh(app).await?;
+    Ok(())
 }
 
 /// Nothing is written that may not get its place in the log.

@@ -17,8 +17,9 @@ use fhir::{
     Instant, ResourceId, ResourceKey, ResourceType, VersionId, VersionKey, reference_location,
 };
 use policy::{Permit, Principal};
+use registry::error::CommitError;
 use registry::page::StoredVersion;
-use registry::write_set::{Dependency, Match, MatchOutcome};
+use registry::write_set::{Dependency, Match, MatchOutcome, WriteSet};
 
 use crate::app::App;
 use crate::criteria::Reading;
@@ -128,6 +129,23 @@ impl Snapshot {
                 found: found.clone(),
             })
             .collect()
+    }
+
+    /// Whether all lookups would find now, together, what they found one after the other: else what is refused because of
+    /// them may be what no order of requests refuses. One lookup alone holds at its own time.
+    ///
+    /// # Errors
+    /// 503 when the registry does not answer.
+    pub(crate) async fn still_holds(&self, app: &App) -> Answered<bool> {
+        if self.asks.len() <= 1 {
+            return Ok(true);
+        }
+        let nothing = WriteSet { depends: self.dependencies(), ..WriteSet::default() };
+        match app.store.commit(nothing).await {
+            Ok(_) => Ok(true),
+            Err(CommitError::Stale) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Verified matches of a lookup by criteria; there may be more where it [`is_cut`](Self::is_cut).

@@ -182,8 +182,11 @@ async fn check(site: Site, seed: u64) {
     let clients = join_all((0..CLIENTS).map(|n| client(&site, (seed << 8) + n, &clock))).await;
 
     let all: usize = clients.iter().map(Vec::len).sum();
-    let placed = placed(&clients);
-    assert_eq!(placed, all, "history {seed}: no serial order goes beyond {placed} requests");
+    let (placed, stuck) = placed(&clients);
+    assert_eq!(
+        placed, all,
+        "history {seed}: no serial order goes beyond {placed} requests\n{stuck}"
+    );
     let accepted = clients.iter().flatten().filter(|event| event.answer.is_ok()).count();
     assert!(
         accepted * 4 > all,
@@ -225,14 +228,14 @@ fn the_search_for_an_order_rejects_write_skew_and_lost_updates() {
     // Each saw that the other was not there.
     let skew =
         [event(one.clone(), created("x", 1), 0, 3), event(other.clone(), created("y", 2), 1, 2)];
-    assert_eq!(placed(&skew), 1);
+    assert_eq!(placed(&skew).0, 1);
 
     // The second found the first.
     let content = Some(Content { identifier: 1, colour: 0, subject: None });
     let found = Said { status: 200, version: Some(("x".into(), 1)), content, found: None };
     let serial =
         [event(one.clone(), created("x", 1), 0, 3), event(other, Ok(vec![found.clone()]), 1, 2)];
-    assert_eq!(placed(&serial), 2);
+    assert_eq!(placed(&serial).0, 2);
 
     // Both made version 2 of version 1.
     let put = |colour| Operation::Put {
@@ -247,9 +250,9 @@ fn the_search_for_an_order_rejects_write_skew_and_lost_updates() {
     let mut first = event(one, created("x", 1), 0, 1);
     first.extend(event(put(1), second(1), 2, 5));
     let lost = [first.clone(), event(put(2), second(2), 3, 4)];
-    assert_eq!(placed(&lost), 2);
+    assert_eq!(placed(&lost).0, 2);
     let refused = [first, event(put(2), Err(412), 3, 4)];
-    assert_eq!(placed(&refused), 3);
+    assert_eq!(placed(&refused).0, 3);
 }
 
 #[test]
@@ -270,9 +273,9 @@ fn the_search_for_an_order_rejects_what_was_answered_before_it_could_be() {
         answered: 3,
     };
 
-    assert_eq!(placed(&[vec![put.clone()], vec![absent.clone()]]), 1, "it was there before");
+    assert_eq!(placed(&[vec![put.clone()], vec![absent.clone()]]).0, 1, "it was there before");
     let overlapping = Event { sent: 1, answered: 2, ..absent };
-    assert_eq!(placed(&[vec![put], vec![overlapping]]), 2);
+    assert_eq!(placed(&[vec![put], vec![overlapping]]).0, 2);
 }
 
 fn histories() -> u64 {
@@ -282,5 +285,5 @@ fn histories() -> u64 {
 const CLIENTS: u64 = 6;
 const REQUESTS: u64 = 60;
 const IDS: u64 = 4;
-const IDENTIFIERS: u8 = 4;
+const IDENTIFIERS: u8 = 6;
 const COLOURS: u8 = 3;

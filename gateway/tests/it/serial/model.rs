@@ -91,6 +91,11 @@ impl State {
         }
     }
 
+    /// What a request should hear in this state.
+    pub(super) fn answer(&self, operations: &[Operation], heard: &Answer) -> Answer {
+        self.apply(operations, heard).map(|(_, said)| said)
+    }
+
     fn apply(&self, operations: &[Operation], answer: &Answer) -> Result<(State, Vec<Said>), u16> {
         let mut running = Running {
             state: self.clone(),

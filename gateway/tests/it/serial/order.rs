@@ -6,6 +6,7 @@
 //! of placed requests is looked at twice.
 
 use std::collections::HashSet;
+use std::fmt::Write;
 
 use super::model::{Answer, Operation, State};
 
@@ -19,30 +20,38 @@ pub(super) struct Event {
     pub(super) answered: u64,
 }
 
-/// The requests of each client, in its order. Gives the longest beginning that could be put in order: all of them
-/// when the history is serializable in real time.
-pub(super) fn placed(clients: &[Vec<Event>]) -> usize {
-    let mut search = Search { clients, seen: HashSet::new(), longest: 0 };
+/// The requests of each client, in its order. Gives the length of the longest beginning that could be put in order, all
+/// of them when the history is serializable in real time, and what stood in the way of a longer one.
+pub(super) fn placed(clients: &[Vec<Event>]) -> (usize, String) {
+    let mut search = Search { clients, seen: HashSet::new(), longest: 0, stuck: Vec::new() };
     search.go(&mut vec![0; clients.len()], &State::default());
-    search.longest
+    (search.longest, search.told())
 }
 
 struct Search<'h> {
     clients: &'h [Vec<Event>],
     seen: HashSet<Vec<usize>>,
     longest: usize,
+    /// Where the longest beginnings end.
+    stuck: Vec<(Vec<usize>, State)>,
 }
 
 impl Search<'_> {
     /// True once everything is placed.
     fn go(&mut self, next: &mut Vec<usize>, state: &State) -> bool {
         let count: usize = next.iter().sum();
-        self.longest = self.longest.max(count);
+        if count > self.longest {
+            self.longest = count;
+            self.stuck.clear();
+        }
         if count == self.clients.iter().map(Vec::len).sum::<usize>() {
             return true;
         }
         if !self.seen.insert(next.clone()) {
             return false;
+        }
+        if count == self.longest {
+            self.stuck.push((next.clone(), state.clone()));
         }
         for client in 0..self.clients.len() {
             let Some(event) = self.clients[client].get(next[client]) else { continue };
@@ -58,6 +67,29 @@ impl Search<'_> {
             }
         }
         false
+    }
+
+    /// What each client did next at the end of each of the longest beginnings, and what it should have heard.
+    fn told(&self) -> String {
+        let mut told = String::new();
+        for (next, state) in &self.stuck {
+            let _ = writeln!(told, "in the state {state:?}");
+            for (client, at) in next.iter().enumerate() {
+                let Some(event) = self.clients[client].get(*at) else { continue };
+                let late = if self.is_late(event, next) {
+                    ", sent after another was answered"
+                } else {
+                    ""
+                };
+                let Event { operations, answer, sent, answered } = event;
+                let _ = writeln!(
+                    told,
+                    "  client {client} [{sent}, {answered}]{late}: {operations:?}\n    heard {answer:?}\n    not {:?}",
+                    state.answer(operations, answer)
+                );
+            }
+        }
+        told
     }
 
     /// Another request was answered before this one was sent, and is not placed yet.
