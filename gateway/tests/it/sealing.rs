@@ -19,7 +19,7 @@ async fn start() -> (Site, PathBuf) {
 
 /// Waits for readiness or its loss; gives the lines of the checks.
 async fn wait_until_ready(site: &Site, ready: bool) -> String {
-    for _ in 0..200 {
+    for _ in 0..1_200 {
         let answer = Answer::of(site.anonymous(Method::GET, "/readyz?verbose")).await;
         if (answer.status == 200) == ready {
             return answer.text();
