@@ -70,4 +70,4 @@ pub use time_range::TimeRange;
 pub use tree::{Children, DEPTH_MAX, Kind, NODES_MAX, Node, Tree};
 pub use ucum::{CanonicalUnit, UCUM_SYSTEM};
 pub use version::{InvalidVersion, VersionId};
-pub use xml::{NotXml, XmlForm, json_to_xml, place_in_xml, xml_to_json};
+pub use xml::{NotXml, XmlForm, json_to_xml, lines_in_xml, place_in_xml, xml_to_json};

@@ -23,7 +23,7 @@ mod reader_tests;
 mod writer_tests;
 
 pub(crate) use narrative::html_character;
-pub use place::place_in_xml;
+pub use place::{lines_in_xml, place_in_xml};
 pub use reader::xml_to_json;
 pub use writer::{NotXml, XmlForm, json_to_xml};
 

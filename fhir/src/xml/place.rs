@@ -12,21 +12,34 @@ use crate::lines::Lines;
 
 /// Adds line and column to issues whose location is in the document, to the first `PLACED_MAX` of them.
 pub fn place_in_xml<'i>(xml: &[u8], issues: impl IntoIterator<Item = &'i mut Issue>) {
-    let Ok(text) = prepare(xml) else { return };
     let mut issues: Vec<&mut Issue> = issues.into_iter().take(PLACED_MAX).collect();
-    issues.iter_mut().for_each(|issue| forget_line(&mut issue.text));
     let wanted = issues.iter().map(|issue| issue.expression.clone().unwrap_or_default());
-    let mut reader = XmlReader::new(&text, Some(Watch::new(wanted.collect())));
+    let lines = lines_in_xml(xml, wanted.collect());
+    for (issue, place) in issues.iter_mut().zip(lines) {
+        forget_line(&mut issue.text);
+        if let Some((line, column)) = place {
+            issue.text.push_str(&format!(" (line {line}, column {column})"));
+        }
+    }
+}
+
+/// Line and column of each location in the document, both from 1; `None` for what is not in it, and beyond the first
+/// `PLACED_MAX`.
+pub fn lines_in_xml(xml: &[u8], mut locations: Vec<String>) -> Vec<Option<(usize, usize)>> {
+    let mut places = vec![None; locations.len()];
+    locations.truncate(PLACED_MAX);
+    let Ok(text) = prepare(xml) else { return places };
+    let mut reader = XmlReader::new(&text, Some(Watch::new(locations)));
     reader.run();
-    let Some(watch) = reader.watch else { return };
+    let Some(watch) = reader.watch else { return places };
     let mut found: Vec<(usize, usize)> =
         watch.wanted.iter().filter_map(|one| Some((one.best?.1, one.issue))).collect();
     found.sort_unstable();
     let mut lines = Lines::new(text.as_bytes());
-    for (at, issue) in found {
-        let (line, column) = lines.of(at);
-        issues[issue].text.push_str(&format!(" (line {line}, column {column})"));
+    for (at, location) in found {
+        places[location] = Some(lines.of(at));
     }
+    places
 }
 
 /// Takes away the line in the JSON that was made of the document, which nobody has sent.

@@ -18,7 +18,7 @@ use super::guard::RequestId;
 use super::line::XmlBody;
 use super::negotiate::{self, Format};
 use super::prefer::{Applied, Prefer, Return};
-use super::{binary, body, etag, part};
+use super::{binary, body, etag, parameters, part};
 use crate::app::App;
 use crate::clock;
 use crate::error::{Answered, Fault, FaultKind};
@@ -96,8 +96,9 @@ impl Call {
     /// Takes the form of the answer from the headers and a query; that of a form's fields overrides the URL's.
     ///
     /// # Errors
-    /// 406.
+    /// 406; 400 for a `_pretty` that is no boolean.
     pub fn shown_as(&mut self, query: &str) -> Answered<()> {
+        parameters::expect_pretty(query)?;
         self.pretty = negotiate::wants_pretty(query);
         self.format = negotiate::answer_format(self.http.headers(), query)?;
         self.http.extensions_mut().insert(self.format);
@@ -304,6 +305,14 @@ impl Call {
         lenient == Some(true)
     }
 
+    /// Refuses parameters that the URL of one resource, or of a bundle, does not have.
+    ///
+    /// # Errors
+    /// 400, unless the caller prefers that they are ignored.
+    pub fn expect_no_parameters(&self) -> Answered<()> {
+        parameters::expect_none(self, self.http.query_string())
+    }
+
     /// Whether the caller prefers that what is unknown in a query is refused, whatever it is.
     pub fn is_strict(&self) -> bool {
         Prefer::of(self.http.headers()).lenient == Some(false)
@@ -334,6 +343,12 @@ impl Call {
         }
         extensions.insert(XmlBody(xml));
         Ok(json)
+    }
+
+    /// The body as it came, where that was XML; the entry of a bundle has none of its own.
+    pub fn xml_body(&self) -> Option<Bytes> {
+        let extensions = self.http.extensions();
+        extensions.get::<XmlBody>().filter(|_| self.entry.is_none()).map(|body| body.0.clone())
     }
 
     /// The body, bounded; its share of the budget lasts as long as the request.

@@ -86,6 +86,7 @@ fn statement(base: &str, deletes_several: bool, date: Instant, set: &SearchParam
         "patchFormat": patch::ACCEPTED.split(", ").collect::<Vec<_>>(),
         "rest": [{
             "mode": "server",
+            "documentation": DOCUMENTATION,
             "security": {
                 "cors": false,
                 "service": [{"coding": [{
@@ -244,3 +245,7 @@ fn filter() -> Value {
 
 /// Base URLs whose statement is kept; clients use few.
 const BASES_MAX: u64 = 16;
+
+/// What has no place of its own in the statement: R4 defines no operations on versions.
+const DOCUMENTATION: &str = "Beside what is listed: GET [type]/[id]/_history/[version]/$receipt proves that a version is under \
+     the ledger, and GET [type]/$explain with the parameters of a search tells an operator how it is answered.";

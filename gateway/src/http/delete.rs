@@ -26,6 +26,7 @@ use crate::telemetry::metrics::Interaction;
 /// 400, 401, 403, 404, 412, 429, 503.
 pub async fn delete(call: Call, path: Path<(String, String)>) -> Reply {
     let call = call.as_interaction(Interaction::Delete)?;
+    call.expect_no_parameters()?;
     let key = resource_key(&path.0, &path.1)?;
     let (principal, _) = call.permit(&AccessRequest::Delete(key.clone())).await?;
     let verb = Verb::Delete { key, preconditions: etag::preconditions(&call.http)? };

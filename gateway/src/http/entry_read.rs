@@ -14,7 +14,7 @@ use registry::search::{SearchQuery, SearchTarget};
 use super::call::{Call, refusal, resource_key, resource_type};
 use super::transaction::{EntryAnswer, status_line};
 use super::vread::version_key;
-use super::{capability, history, part, search, search_compartment};
+use super::{capability, history, parameters, part, search, search_compartment};
 use crate::access::{self, Access};
 use crate::entry::ReadEntry;
 use crate::error::{Answered, Fault, FaultKind};
@@ -83,6 +83,7 @@ pub(super) async fn plan(
     let steps: Vec<&str> = path.split('/').collect();
     match steps[..] {
         [name, id, "_history", version] => {
+            parameters::expect_none(call, query)?;
             let key = version_key(name, id, version)?;
             let permit = permit(call, principal, &AccessRequest::Vread(key.clone())).await?;
             let access = Access::of(principal, Interaction::Vread, &call.request_id)
@@ -97,6 +98,7 @@ pub(super) async fn plan(
             plan_history(call, entry, scope, query, principal).await
         }
         [name, id] => {
+            parameters::expect_none(call, query)?;
             let key = resource_key(name, id)?;
             let permit = permit(call, principal, &AccessRequest::Read(key.clone())).await?;
             let access = Access::of(principal, Interaction::Read, &call.request_id).on(key.clone());

@@ -23,6 +23,7 @@ pub async fn read(call: Call, path: Path<(String, String)>) -> Reply {
     let key = resource_key(&path.0, &path.1)?;
     let of = key.resource_type;
     let call = call.as_reading(Interaction::Read, of)?;
+    call.expect_no_parameters()?;
     let principal = call.principal().await?;
     let request = message_tasks::narrowed(&principal, AccessRequest::Read(key.clone()));
     let (principal, permit) = call.permit(&request).await?;

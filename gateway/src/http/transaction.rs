@@ -39,6 +39,7 @@ use crate::telemetry::metrics::Interaction;
 /// 400, 401, 403, 412, 413, 415, 422, 429, 503; for a batch only what concerns the bundle as a whole.
 pub async fn post(call: Call, payload: Payload) -> Reply {
     let call = call.as_interaction(Interaction::Bundle)?;
+    call.expect_no_parameters()?;
     let (principal, _) = call.permit(&AccessRequest::Bundle).await?;
     let body = call.json_body(payload, call.app.config.server.bundle_bytes_max).await?;
     let base = call.bases();

@@ -25,6 +25,7 @@ use crate::telemetry::metrics::Interaction;
 /// 400, 401, 403, 404, 405, 412, 413, 415, 422, 429, 503.
 pub async fn update(call: Call, path: Path<(String, String)>, payload: Payload) -> Reply {
     let call = call.as_interaction(Interaction::Update)?;
+    call.expect_no_parameters()?;
     let key = resource_key(&path.0, &path.1)?;
     let (principal, permit) = call.permit(&AccessRequest::Update(key.clone())).await?;
     let preconditions = etag::preconditions(&call.http)?;

@@ -22,6 +22,7 @@ pub async fn vread(call: Call, path: Path<(String, String, String)>) -> Reply {
     let version = version_key(&path.0, &path.1, &path.2)?;
     let of = version.key.resource_type;
     let call = call.as_reading(Interaction::Vread, of)?;
+    call.expect_no_parameters()?;
     let (principal, permit) = call.permit(&AccessRequest::Vread(version.clone())).await?;
     let found = call.app.store.vread(&permit, &version).await?;
     let access = Access::of(&principal, Interaction::Vread, &call.request_id)

@@ -188,3 +188,48 @@ async fn what_the_reader_refuses_is_told_with_value_set_line_and_column_and_with
     assert_eq!(lines, [2, 13]);
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_that_one_resource_does_not_have_are_refused_and_nothing_is_done() {
+    let site = Site::start().await;
+    site.put("/Patient/p", &with_id(patient("Ada"), "p")).await.expect(201);
+    let body = with_id(patient("Eve"), "p").to_string();
+
+    for (method, path, body) in [
+        (Method::GET, "/Patient/p?colour=red", ""),
+        (Method::HEAD, "/Patient/p?colour=red", ""),
+        (Method::GET, "/Patient/p/_history/1?colour=red&_format=json", ""),
+        (Method::PUT, "/Patient/p?colour=red", &*body),
+        (Method::PATCH, "/Patient/p?colour=red", r#"{"active": true}"#),
+        (Method::DELETE, "/Patient/p?colour=red", ""),
+        (Method::POST, "/?colour=red", r#"{"resourceType":"Bundle","type":"batch"}"#),
+    ] {
+        let is_head = method == Method::HEAD;
+        let request = site.request(method.clone(), path).header(TYPE, JSON).body(body.to_owned());
+        let refused = Answer::of(request).await.expect(400);
+        if !is_head {
+            assert_eq!(place(&refused), "http.colour", "{method} {path}");
+        }
+    }
+    let batch =
+        bundle("batch", vec![json!({"request": {"method": "GET", "url": "Patient/p?colour=red"}})]);
+    let answered = site.post("", &batch).await.expect(200).json();
+    assert_eq!(answered["entry"][0]["response"]["status"], "400 Bad Request");
+    let current =
+        site.get("/Patient/p?_=1732233600&_summary=false&_pretty=false").await.expect(200);
+    assert_eq!(current.json()["meta"]["versionId"], "1");
+
+    let lenient =
+        site.request(Method::GET, "/Patient/p?colour=red").header("prefer", "handling=lenient");
+    let lenient = Answer::of(lenient).await.expect(200);
+    assert_eq!(lenient.header("preference-applied"), "handling=lenient");
+    for path in ["/Patient/p?_pretty=maybe", "/Patient?_pretty=yes"] {
+        assert_eq!(place(&site.get(path).await.expect(400)), "http._pretty");
+    }
+    site.stop().await;
+}
+
+fn with_id(mut resource: Value, id: &str) -> Value {
+    resource["id"] = json!(id);
+    resource
+}

@@ -64,6 +64,32 @@ async fn a_resource_is_validated_as_it_is_and_within_parameters() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn places_are_those_of_the_xml_that_was_sent() {
+    let site = Site::start().await;
+    let send = |xml: &str| {
+        let request = site.request(Method::POST, "/Patient/$validate");
+        Answer::of(request.header("content-type", "application/fhir+xml").body(xml.to_owned()))
+    };
+    let place_of = |answer: Answer| {
+        let issue = answer.json()["issue"][0].clone();
+        assert_eq!(issue["expression"][0], "Patient.gender");
+        (
+            issue["extension"][0]["valueInteger"].as_u64(),
+            issue["extension"][1]["valueInteger"].as_u64(),
+        )
+    };
+    let patient = "<Patient xmlns=\"http://hl7.org/fhir\">\n  <active value=\"true\"/>\n\n   <gender value=\"zz\"/>\n</Patient>";
+
+    assert_eq!(place_of(send(patient).await.expect(200)), (Some(4), Some(4)));
+    // Within Parameters no line says which resource's it is.
+    let wrapped = format!(
+        "<Parameters xmlns=\"http://hl7.org/fhir\"><parameter><name value=\"resource\"/><resource>{patient}</resource></parameter></Parameters>"
+    );
+    assert_eq!(place_of(send(&wrapped).await.expect(200)), (None, None));
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn places_have_line_and_column() {
     let site = Site::start().await;
     let text = "{\n \"resourceType\": \"Patient\",\n \"name\": [\n  {\"period\": {\"start\":\"2020\",\"end\":\"2019\"}}\n ]\n}";

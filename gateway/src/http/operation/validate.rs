@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use actix_web::web::Payload;
+use bytes::Bytes;
 use fhir::{
     Issue, IssueType, Kind, Node, ReadLimits, ResourceKey, ResourceType, Severity, Tree,
     check_placed,
@@ -19,8 +20,9 @@ use crate::access::{self, Access};
 use crate::error::{Answered, Fault, FaultKind};
 use crate::http::call::{Call, refusal, resource_key, resource_type};
 use crate::http::reply::{self, Reply};
+use crate::limits::PREPARE_INLINE_BYTES_MAX;
 use crate::telemetry::metrics::Interaction;
-use crate::{terminology as definitions, validation};
+use crate::{terminology as definitions, validation, work};
 
 /// Validates a resource as one of a type.
 ///
@@ -184,7 +186,28 @@ async fn resource(
         let checks = Checks { profiles: asked.profiles.clone(), claims: true };
         findings = validation::validate(&call.app, &document, &checks).await?;
     }
-    Ok(outcome(&document, &issues, &findings))
+    let mut told = all_of(&document, issues, findings);
+    if let Some(xml) = call.xml_body().filter(|_| asked.resource.is_some()) {
+        place_in_xml(xml, asked.is_wrapped, &mut told).await?;
+    }
+    Ok(outcome(&told))
+}
+
+/// An issue and where it is in what was sent.
+type Told = (Issue, Option<(usize, usize)>);
+
+/// What came as XML has the lines of the XML; within `Parameters` it has none.
+async fn place_in_xml(xml: Bytes, is_wrapped: bool, told: &mut [Told]) -> Answered<()> {
+    if is_wrapped {
+        told.iter_mut().for_each(|(_, place)| *place = None);
+        return Ok(());
+    }
+    let locations = told.iter().map(|(issue, _)| issue.expression.clone().unwrap_or_default());
+    let locations: Vec<String> = locations.collect();
+    let is_long = xml.len() > PREPARE_INLINE_BYTES_MAX;
+    let places = work::run(is_long, move || fhir::lines_in_xml(&xml, locations)).await?;
+    told.iter_mut().zip(places).for_each(|((_, place), found)| *place = found);
+    Ok(())
 }
 
 /// Whether the resource is of the type, and has the id, that the URL and the mode demand.
@@ -230,24 +253,27 @@ async fn deletion(
     )
 }
 
-fn outcome(document: &Tree, issues: &[(Issue, usize)], findings: &[Finding]) -> Value {
+/// What the strict reader says, and what rules say beside it.
+fn all_of(document: &Tree, issues: Vec<(Issue, usize)>, findings: Vec<Finding>) -> Vec<Told> {
     let bytes = document.bytes();
-    let read = issues.iter().map(|(issue, at)| {
-        let placed = Finding { issue: issue.clone(), at: *at };
-        rendered(issue, Some(placed.line_and_column(bytes)))
-    });
-    let mut all: Vec<Value> = read.collect();
-    for finding in findings {
-        if issues.iter().any(|(issue, _)| {
+    let is_new = |finding: &Finding| {
+        !issues.iter().any(|(issue, _)| {
             issue.expression == finding.issue.expression && issue.code == finding.issue.code
-        }) {
-            continue;
-        }
-        all.push(rendered(&finding.issue, Some(finding.line_and_column(bytes))));
-    }
-    let read: Vec<Issue> = issues.iter().map(|(issue, _)| issue.clone()).collect();
-    let valid = validation::is_valid(&read) && !findings.iter().any(Finding::is_error);
-    if valid {
+        })
+    };
+    let findings: Vec<Finding> = findings.into_iter().filter(is_new).collect();
+    let read = issues.into_iter().map(|(issue, at)| Finding { issue, at });
+    let placed = |finding: Finding| {
+        let place = finding.line_and_column(bytes);
+        (finding.issue, Some(place))
+    };
+    read.chain(findings).map(placed).collect()
+}
+
+fn outcome(told: &[Told]) -> Value {
+    let mut all: Vec<Value> = told.iter().map(|(issue, place)| rendered(issue, *place)).collect();
+    let issues: Vec<Issue> = told.iter().map(|(issue, _)| issue.clone()).collect();
+    if validation::is_valid(&issues) {
         all.push(all_is_well("the resource is valid"));
     }
     json!({"resourceType": "OperationOutcome", "issue": all})
