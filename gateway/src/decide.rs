@@ -403,8 +403,7 @@ pub(crate) fn next(previous: Option<VersionId>) -> VersionId {
 }
 
 fn several() -> Fault {
-    let text = "several resources match the criteria; narrow them to one";
-    Fault::new(FaultKind::PreconditionFailed, text)
+    Fault::several("several resources match the criteria; narrow them to one")
 }
 
 /// The resource that an operation other than a read is about, also where it changes nothing: identities must not overlap

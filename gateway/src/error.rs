@@ -129,6 +129,13 @@ impl Fault {
         Self { allow: Some(allow), ..Self::new(FaultKind::MethodNotAllowed, text) }
     }
 
+    /// Criteria match several where one is meant: 412.
+    pub fn several(text: impl Into<String>) -> Self {
+        let mut fault = Self::new(FaultKind::PreconditionFailed, text);
+        fault.issues.iter_mut().for_each(|issue| issue.code = IssueType::MultipleMatches);
+        fault
+    }
+
     /// Absent or not visible.
     pub fn not_found() -> Self {
         Self::new(FaultKind::NotFound, "no such resource")

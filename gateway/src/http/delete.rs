@@ -124,7 +124,7 @@ pub(super) async fn matches(
     let page = call.app.store.search(&permit, &parsed).await?;
     if page.hits.len() > max as usize {
         let text = format!("more than {max} resources match (search.delete_matches_max)");
-        return Err(Fault::new(FaultKind::PreconditionFailed, text));
+        return Err(Fault::several(text));
     }
     let hits = page.hits.into_iter().map(|hit| (hit.version.key, hit.version.version));
     Ok(hits.collect())

@@ -91,6 +91,10 @@ pub fn cut(part: Option<&Subset>, body: Bytes, is_asked: bool) -> Bytes {
 pub fn repeated(query: &str) -> Answered<String> {
     let mut pairs = pairs(query)?;
     pairs.retain(|(name, _)| matches!(name.as_str(), "_format" | "_pretty"));
+    // A plus sign that was not escaped came as a space, which no media type has.
+    for (_, value) in pairs.iter_mut().filter(|(name, _)| name == "_format") {
+        *value = value.replace(' ', "+");
+    }
     Ok(render(&pairs))
 }
 

@@ -223,6 +223,13 @@ async fn a_document_is_the_composition_with_all_it_refers_to() {
     assert!(made["identifier"]["value"].as_str().unwrap().starts_with("urn:uuid:"));
     assert!(made["timestamp"].is_string() && made.get("id").is_none());
     site.get("/Composition/doc/$document?persist=true").await.expect(405);
+    for id in ["doc", "Composition/doc", &format!("{}/Composition/doc", site.base)] {
+        let named = site.get(&format!("/Composition/$document?id={id}")).await.expect(200).json();
+        assert_eq!(named["entry"], made["entry"], "{id}");
+    }
+    site.get("/Composition/$document").await.expect(400);
+    site.get("/Composition/$document?id=Patient/doc").await.expect(400);
+    site.get("/Composition/$document?id=none").await.expect(404);
     let stored = site
         .post("/Composition/doc/$document?persist=true", &json!({"resourceType": "Parameters"}))
         .await

@@ -1,4 +1,4 @@
-//! `Composition/[id]/$document`: the document that a composition is the front page of
+//! `Composition/[id]/$document`, and `Composition/$document` with `id`: the document that a composition is the front page of
 //! (FHIR R4 composition-operation-document.html, documents.html).
 //!
 //! A Bundle of type `document`: the composition, then what it refers to, each once. `persist=true`, by POST, stores it.
@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use actix_web::http::header;
 use actix_web::web::Payload;
 use bytes::Bytes;
-use fhir::{ParsedReference, ResourceKey, ResourceType, Tree, VersionKey};
+use fhir::{ParsedReference, ResourceId, ResourceKey, ResourceType, Tree, VersionKey};
 use policy::{AccessRequest, Principal};
 
 use super::input::Input;
@@ -24,7 +24,7 @@ use crate::limits::ANSWER_BYTES_MAX;
 use crate::submission::{Submission, Verb};
 use crate::telemetry::metrics::Interaction;
 
-/// Answers the document.
+/// Answers the document of the composition in the path.
 ///
 /// # Errors
 /// 400, 401, 403, 404, 405, 410, 422, 503.
@@ -34,21 +34,55 @@ pub(super) async fn document(call: Call, payload: Payload) -> Reply {
     let (principal, _) = call.permit(&AccessRequest::Read(key.clone())).await?;
     let input = Input::read(&call, payload).await?;
     input.expect_only(&["persist"])?;
+    answer(call, &principal, key, &input).await
+}
+
+/// Answers the document of the composition that `id` names: an id, or the URL of one here.
+///
+/// # Errors
+/// As [`document`].
+pub(super) async fn document_named(call: Call, payload: Payload) -> Reply {
+    let call = call.as_interaction(Interaction::Operation)?;
+    call.principal().await?;
+    let input = Input::read(&call, payload).await?;
+    input.expect_only(&["id", "persist"])?;
+    let key = named(&input, &call.bases())?;
+    let (principal, _) = call.permit(&AccessRequest::Read(key.clone())).await?;
+    answer(call, &principal, key, &input).await
+}
+
+fn named(input: &Input, bases: &str) -> Answered<ResourceKey> {
+    let wrong = |text: &str| Fault::new(FaultKind::Invalid, text).in_parameter("id");
+    let Some(id) = input.text("id")? else {
+        return Err(wrong("id must name the composition: its id, or its URL on this server"));
+    };
+    if let Ok(id) = ResourceId::parse(id) {
+        return Ok(ResourceKey::new(ResourceType::COMPOSITION, id));
+    }
+    match ParsedReference::parse(id, bases) {
+        ParsedReference::Local { key, .. } if key.resource_type == ResourceType::COMPOSITION => {
+            Ok(key)
+        }
+        _ => Err(wrong("id must be that of a Composition, or its URL on this server")),
+    }
+}
+
+async fn answer(call: Call, principal: &Principal, key: ResourceKey, input: &Input) -> Reply {
     let persist = input.parsed("persist", |text| text.parse::<bool>().ok())?.unwrap_or(false);
     if persist && !call.is_post() {
         let text = "persist=true stores the document, so it is asked by POST";
         return Err(Fault::not_allowed(text, "POST"));
     }
     let mut access =
-        Access::of(&principal, Interaction::Operation, &call.request_id).on(key.clone());
-    let made = assemble(&call, &principal, &key, &mut access).await;
+        Access::of(principal, Interaction::Operation, &call.request_id).on(key.clone());
+    let made = assemble(&call, principal, &key, &mut access).await;
     match &made {
         Ok(_) => access::record(&call.app, access).await?,
         Err(fault) => access::record(&call.app, access.refused(fault.status())).await?,
     }
     let document = made?;
     if persist {
-        store(&call, &principal, document).await
+        store(&call, principal, document).await
     } else {
         Ok(reply::json(&call, 200, document))
     }

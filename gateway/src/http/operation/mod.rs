@@ -112,6 +112,15 @@ const OPERATIONS: &[Operation] = &[
         in_transaction: None,
     },
     Operation {
+        code: "document",
+        definition: "http://hl7.org/fhir/OperationDefinition/Composition-document",
+        of: Some(ResourceType::COMPOSITION),
+        on_instance: false,
+        affects_state: false,
+        run: |call, body| document::document_named(call, body).boxed_local(),
+        in_transaction: None,
+    },
+    Operation {
         code: "meta",
         definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta",
         of: None,
