@@ -49,7 +49,8 @@ pub fn read(bytes: Vec<u8>, limits: &ReadLimits) -> Result<Tree, Vec<Issue>> {
 }
 
 /// Reads a bundle so that a bad resource in one entry does not refuse the others. A transaction is refused as a whole, so
-/// its entries are read until there are as many issues as one answer tells.
+/// its entries are read until there are as many issues as one answer tells; of a batch [`BATCH_ISSUES_MAX`] are told and
+/// then one for each further entry.
 ///
 /// # Errors
 /// The issues of the JSON text and of the bundle's own elements.
@@ -64,7 +65,7 @@ pub fn read_batch(bytes: Vec<u8>, limits: &ReadLimits) -> Result<BatchRead, Vec<
         return Err(with_lines(reader.issues, &mut lines));
     }
     let is_whole = root.get("type").and_then(Node::as_str).is_some_and(|of| of == "transaction");
-    let mut left = if is_whole { ISSUES_MAX } else { usize::MAX };
+    let mut left = if is_whole { ISSUES_MAX } else { BATCH_ISSUES_MAX };
     let mut refused = Vec::new();
     let entries = root.get("entry").into_iter().flat_map(Node::children);
     for (index, entry) in entries.enumerate() {
@@ -75,9 +76,15 @@ pub fn read_batch(bytes: Vec<u8>, limits: &ReadLimits) -> Result<BatchRead, Vec<
         if reader.issues.is_empty() {
             continue;
         }
+        if left == 0 {
+            let text = "the resource is refused; send it by itself to learn why";
+            let at = format!("Bundle.entry[{index}].resource");
+            refused.push((index, vec![Issue::error(IssueType::Invalid, text).at(at)]));
+            continue;
+        }
         left = left.saturating_sub(reader.issues.len());
         refused.push((index, with_lines(reader.issues, &mut lines)));
-        if left == 0 {
+        if left == 0 && is_whole {
             break;
         }
     }
@@ -117,6 +124,9 @@ fn parse(bytes: Vec<u8>, limits: &ReadLimits) -> Result<Tree, Vec<Issue>> {
     }
     Tree::parse(bytes)
 }
+
+/// Issues of a batch that are told with all they are.
+const BATCH_ISSUES_MAX: usize = 5_000;
 
 /// Recursion is bounded by the depth of the document, which the parser has limited.
 struct Reader<'r> {

@@ -154,11 +154,10 @@ impl Gateway {
     /// Stops listening, lets running work end, seals what is left.
     pub async fn stop(self) {
         let _nobody_listens = self.stop.send(true);
-        for task in [self.sweep, self.indexing, self.erasing, self.upkeep] {
-            task.abort();
-            // It ends where it waits, and only then lets go of what it holds. One that panicked has reported it.
-            let _ = task.await;
-        }
+        let tasks = [self.sweep, self.indexing, self.erasing, self.upkeep];
+        tasks.iter().for_each(JoinHandle::abort);
+        // They end where they wait, and only then let go of what they hold. One that panicked has reported it.
+        let _ended = futures::future::join_all(tasks).await;
         self.served.stop().await;
         if let Some(listening) = self.listening
             && listening.await.is_err()

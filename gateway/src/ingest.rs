@@ -21,7 +21,7 @@ use crate::access::{self, Access};
 use crate::app::App;
 use crate::decide::{Decision, next};
 use crate::error::{Answered, Fault, FaultKind};
-use crate::limits::{PREPARE_ATTEMPTS_MAX, PREPARE_PAUSE_MS_MAX};
+use crate::limits::{ANSWER_BYTES_MAX, PREPARE_ATTEMPTS_MAX, PREPARE_PAUSE_MS_MAX};
 use crate::plan::Plan;
 use crate::prepare::{Contents, Prepared, prepare};
 use crate::snapshot::{Snapshot, Unchanged, at_version};
@@ -65,7 +65,7 @@ enum Content {
 }
 
 impl Written {
-    /// The version's bytes as stored; `None` after a deletion or for a read.
+    /// The version's bytes as stored; `None` after a deletion, for a read, and where they were left out of a large answer.
     pub fn body(&self) -> Option<Bytes> {
         match (&self.content, self.version, self.updated) {
             (Content::Template(template), Some(version), Some(updated)) => {
@@ -78,12 +78,16 @@ impl Written {
 
     /// The resource as it is stored.
     fn stored(unchanged: Unchanged) -> Self {
+        let content = match unchanged.body.is_empty() {
+            true => Content::None,
+            false => Content::Stored(unchanged.body),
+        };
         Self {
             key: Some(unchanged.key),
             version: Some(unchanged.version),
             updated: Some(unchanged.updated),
             status: 200,
-            content: Content::Stored(unchanged.body),
+            content,
         }
     }
 
@@ -139,22 +143,15 @@ async fn write(
     let mut turn = None;
     for attempt in 0..PREPARE_ATTEMPTS_MAX {
         let snapshot = Arc::new(Snapshot::take(app, &plan, &submission, principal).await?);
-        let prepared = match prepare(app, &submission, &plan, &snapshot).await {
-            Ok(prepared) => prepared,
+        let (prepared, existing) = match ready(app, &submission, &plan, &snapshot).await {
+            Ok(ready) => ready,
             Err(fault) if snapshot.still_holds(app).await? => return Err(fault),
             Err(_) => {
                 again(app, attempt, &mut turn).await?;
                 continue;
             }
         };
-        refuse_foreign_compartments(&plan, &prepared)?;
-        validation::enforce(app, &submission, &prepared.contents).await?;
-        let Prepared { mut set, made_keys, decisions, contents, mut patients } = prepared;
-        patients.extend(losing(app, &plan, &decisions).await?);
-        patients.extend(decisions.iter().flat_map(unchanged_patients).cloned());
-        // What may fail comes before the commit: after it there is nothing but success.
-        let existing = existing(app, &plan, &decisions).await?;
-        patients.extend(existing.values().flat_map(|found| found.patients.iter().cloned()));
+        let Prepared { mut set, made_keys, decisions, contents, patients } = prepared;
         let touched = Touched::by(&set, patients);
         // One lookup needs nobody to check it again; several are only known to hold together under the writer's lock.
         let alone = set.depends.len() <= 1 && set.reads.is_empty();
@@ -187,6 +184,26 @@ async fn write(
         return Ok(Outcome { entries, committed, replies, repeated: None });
     }
     Err(CommitError::Stale.into())
+}
+
+/// Everything that may fail, before the commit: after it there is nothing but success.
+async fn ready(
+    app: &App,
+    submission: &Arc<Submission>,
+    plan: &Arc<Plan>,
+    snapshot: &Arc<Snapshot>,
+) -> Answered<(Prepared, Existing)> {
+    let mut prepared = prepare(app, submission, plan, snapshot).await?;
+    refuse_foreign_compartments(plan, &prepared)?;
+    validation::enforce(app, submission, &prepared.contents).await?;
+    let lost = losing(app, plan, &prepared.decisions).await?;
+    prepared.patients.extend(lost);
+    let unchanged = prepared.decisions.iter().flat_map(unchanged_patients).cloned();
+    prepared.patients.extend(unchanged);
+    let existing = existing(app, plan, &prepared.decisions).await?;
+    let found = existing.values().flat_map(|found| found.patients.iter().cloned());
+    prepared.patients.extend(found);
+    Ok((prepared, existing))
 }
 
 /// Waits before the next preparation, as one of those that take turns, and looks at what may have changed.
@@ -256,16 +273,28 @@ fn entries(
 /// Resources that stay as they are, by operation.
 type Existing = HashMap<usize, Unchanged>;
 
-/// Reads what conditional creates found, at the versions that the commit checks.
+/// Reads what conditional creates found, at the versions that the commit checks: each once, and beyond
+/// [`ANSWER_BYTES_MAX`] without the content, which no answer has room for.
 async fn existing(app: &App, plan: &Plan, decisions: &[Decision]) -> Answered<Existing> {
-    let mut found = HashMap::new();
+    let mut found: Existing = HashMap::new();
+    let (mut read, mut left) = (HashMap::new(), ANSWER_BYTES_MAX);
     for (at, decision) in decisions.iter().enumerate() {
         let Decision::Exists(key, version) = decision else { continue };
-        let asked = plan.steps[at].condition.expect("only a conditional create finds a resource");
         let version = VersionKey { key: key.clone(), version: *version };
+        if let Some(first) = read.get(&version) {
+            let same = found[first].clone();
+            found.insert(at, same);
+            continue;
+        }
+        let asked = plan.steps[at].condition.expect("only a conditional create finds a resource");
         let stored = at_version(app, &plan.asks[asked].permit, &version).await?;
-        let body = app.payloads.open(&stored).await?;
+        let mut body = app.payloads.open(&stored).await?;
+        match left.checked_sub(body.len()) {
+            Some(rest) => left = rest,
+            None => body = Bytes::new(),
+        }
         found.insert(at, Unchanged::of(app, stored, body));
+        read.insert(version, at);
     }
     Ok(found)
 }

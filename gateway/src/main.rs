@@ -23,4 +23,6 @@ fn give_back_large_memory() {
 
 /// `mi_option_arena_max_object_size`: the last but one of `mi_option_t`, which the crate gives no name.
 const ARENA_MAX_OBJECT_SIZE: mi_option_t = _mi_option_last - 2;
+const _: () =
+    assert!(_mi_option_last == 47, "options of another mimalloc: find arena_max_object_size");
 const LARGE_KIB: c_long = 8 * 1024;

@@ -86,7 +86,7 @@ pub(crate) async fn prepare(
     .await??;
     // Before a key is taken: a set that is sealed under one that was destroyed meanwhile is stale.
     let erasures = app.payloads.erasures();
-    let before = contents_before(app, plan, &decisions).await?;
+    let before = contents_before(app, submission, plan, &decisions).await?;
     let (shared, planned) = (Arc::clone(submission), Arc::clone(plan));
     let index_key = app.store.index_key().clone();
     let params = Arc::clone(&snapshot.reading().params);

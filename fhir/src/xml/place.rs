@@ -12,7 +12,7 @@ use crate::lines::Lines;
 
 /// Adds line and column to issues whose location is in the document, to the first `PLACED_MAX` of them.
 pub fn place_in_xml<'i>(xml: &[u8], issues: impl IntoIterator<Item = &'i mut Issue>) {
-    let mut issues: Vec<&mut Issue> = issues.into_iter().take(PLACED_MAX).collect();
+    let mut issues: Vec<&mut Issue> = issues.into_iter().collect();
     let wanted = issues.iter().map(|issue| issue.expression.clone().unwrap_or_default());
     let lines = lines_in_xml(xml, wanted.collect());
     for (issue, place) in issues.iter_mut().zip(lines) {

@@ -113,7 +113,7 @@ async fn once(
     let mut out = Writer::new("transaction-response", None);
     for ((read, written), shown) in reads.into_iter().zip(&outcome.entries).zip(shown) {
         let answer = match (read, left.get()) {
-            (None, _) => match shown.of_written(written, base, call) {
+            (None, _) => match shown.of_written(written, base, (call, &left)) {
                 Some(answer) => answer,
                 None => continue,
             },
@@ -146,11 +146,16 @@ enum Shown {
 }
 
 impl Shown {
-    fn of_written(self, written: &Written, base: &str, call: &Call) -> Option<EntryAnswer> {
+    fn of_written(
+        self,
+        written: &Written,
+        base: &str,
+        (call, left): (&Call, &Cell<usize>),
+    ) -> Option<EntryAnswer> {
         let answer = match self {
             Self::Deletions(0) => return None,
             Self::Deletions(count) => return Some(EntryAnswer::of_deletions(count, call)),
-            Self::Itself | Self::Labels => EntryAnswer::of(written, first_base(base), call),
+            Self::Itself | Self::Labels => EntryAnswer::of(written, first_base(base), (call, left)),
         };
         if let Self::Itself = self {
             return Some(answer);
@@ -225,7 +230,7 @@ async fn one(
     let submission =
         Submission::batch_entry(Arc::clone(document), operation, base, &call.request_id);
     let outcome = call.submit(submission, principal).await?;
-    Ok(EntryAnswer::of(&super::create::only(outcome)?, first_base(base), call))
+    Ok(EntryAnswer::of(&super::create::only(outcome)?, first_base(base), (call, left)))
 }
 
 /// An operation of a batch: its answer is that of a request of its own.
@@ -263,7 +268,9 @@ pub(super) struct EntryAnswer {
 }
 
 impl EntryAnswer {
-    fn of(written: &Written, base: &str, call: &Call) -> Self {
+    /// What was written; its content where that is preferred and there is room for it: the write is durable, so a full
+    /// answer does not refuse it.
+    fn of(written: &Written, base: &str, (call, left): (&Call, &Cell<usize>)) -> Self {
         let status = status_line(written.status);
         let mut response = format!("{{\"status\":\"{status}\"");
         let mut full_url = None;
@@ -281,12 +288,20 @@ impl EntryAnswer {
         if let Some(wanted) = wanted {
             call.preferences.returned(wanted);
         }
-        let resource = match wanted {
-            Some(Return::Representation) => written.body(),
-            _ => None,
-        };
-        if wanted == Some(Return::Outcome) {
-            let body = outcome::of_success("done", &call.request_id);
+        let mut resource = None;
+        let mut said = (wanted == Some(Return::Outcome)).then_some("done");
+        let has_content = written.key.is_some() && written.status != 204;
+        if wanted == Some(Return::Representation) && has_content {
+            resource = if left.get() > 0 { written.body() } else { None };
+            let fits = resource.as_ref().and_then(|body| left.get().checked_sub(body.len()));
+            left.set(fits.unwrap_or(0));
+            if fits.is_none() {
+                resource = None;
+                said = Some("done; the answer is full, read this resource in a request of its own");
+            }
+        }
+        if let Some(said) = said {
+            let body = outcome::of_success(said, &call.request_id);
             response.push_str(",\"outcome\":");
             response.push_str(&String::from_utf8_lossy(&body));
         }

@@ -11,20 +11,23 @@ use registry::write_set::Action;
 
 use super::Unchanged;
 use crate::app::App;
-use crate::decide::Decision;
-use crate::error::{Answered, FaultKind};
+use crate::decide::{Decision, placed};
+use crate::error::{Answered, Fault, FaultKind};
 use crate::plan::Plan;
+use crate::submission::Submission;
 
 /// Contents of what updates would replace, by operation: an update that changes nothing makes no version.
 ///
 /// # Errors
-/// 503 when they cannot be read.
+/// 503 when they cannot be read; 413 for patches of more than [`BEFORE_BYTES_MAX`] together.
 pub(crate) async fn contents_before(
     app: &App,
+    submission: &Submission,
     plan: &Plan,
     decisions: &[Decision],
 ) -> Answered<HashMap<usize, Unchanged>> {
-    let mut reads = Vec::new();
+    let is_patch = |at: usize| submission.operations[at].verb.patch().is_some();
+    let mut wanted = Vec::new();
     for (at, decision) in decisions.iter().enumerate() {
         if let Decision::Write {
             key,
@@ -34,17 +37,26 @@ pub(crate) async fn contents_before(
         } = decision
         {
             let version = VersionKey { key: key.clone(), version: *version };
-            reads.push(content_before(app, &plan.steps[at].permit, at, version).boxed());
+            wanted.push((at, version));
         }
     }
-    let mut reads = futures::stream::iter(reads).buffer_unordered(READS_PARALLEL_MAX);
+    // What is patched comes first: a patch cannot do without it.
+    wanted.sort_by_key(|(at, _)| !is_patch(*at));
+    let reads = wanted
+        .into_iter()
+        .map(|(at, version)| content_before(app, &plan.steps[at].permit, at, version).boxed());
+    let mut reads = futures::stream::iter(reads).buffered(READS_PARALLEL_MAX);
     let (mut found, mut left) = (HashMap::new(), BEFORE_BYTES_MAX);
     while let Some(read) = reads.try_next().await? {
         let Some((at, before)) = read else { continue };
-        // Beyond the budget an update makes a version, changed or not.
-        if let Some(rest) = left.checked_sub(before.body.len()) {
-            left = rest;
-            found.insert(at, before);
+        match left.checked_sub(before.body.len()) {
+            Some(rest) => {
+                left = rest;
+                found.insert(at, before);
+            }
+            None if is_patch(at) => return Err(placed(submission, at, too_large())),
+            // Beyond the budget an update makes a version, changed or not.
+            None => left = 0,
         }
     }
     Ok(found)
@@ -64,6 +76,12 @@ async fn content_before(
         Err(fault) if fault.kind == FaultKind::Deleted => Ok(None),
         Err(fault) => Err(fault),
     }
+}
+
+fn too_large() -> Fault {
+    let text =
+        "the resources that are patched together hold more than 64 MiB; send the patches in parts";
+    Fault::new(FaultKind::TooLarge, text)
 }
 
 const READS_PARALLEL_MAX: usize = 16;

@@ -89,7 +89,11 @@ impl Snapshot {
         if stored.is_tombstone() {
             return Ok(false);
         }
-        let body = app.payloads.open(&stored).await?;
+        let body = match app.payloads.open(&stored).await {
+            // Erased since: the dependency on the criteria is stale then.
+            Err(fault) if fault.kind == FaultKind::Deleted => return Ok(false),
+            opened => opened?,
+        };
         let of = version.key.resource_type;
         let tree = Tree::parse(body.to_vec()).map_err(|_| broken(&version.key))?;
         if condition::holds(query, tree.root(), of, base, &self.reading) == Verdict::Fails {

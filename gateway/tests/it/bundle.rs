@@ -306,3 +306,85 @@ async fn what_an_entry_cannot_ask_is_refused_with_what_to_do_instead() {
     assert!(read.expect(501).text().contains("by itself"));
     site.stop().await;
 }
+
+/// A document of about this many bytes.
+fn large(id: &str, bytes: usize) -> Value {
+    json!({"resourceType": "Binary", "id": id, "contentType": "text/plain", "data": "QUJD".repeat(bytes / 4)})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contents_beyond_what_one_answer_holds_are_left_out_and_the_writes_are_done() {
+    let site = Site::start().await;
+    let mut found = patient("Ada");
+    found["identifier"] = json!([{"system": "urn:mrn", "value": "1"}]);
+    found["photo"] = json!([{"contentType": "image/png", "data": "QUJD".repeat(1 << 20)}]);
+    site.create(&found).await;
+    let mut create = entry("POST", "Patient", None, json!({"resourceType": "Patient"}));
+    create["request"]["ifNoneExist"] = json!("identifier=urn:mrn|1");
+
+    for kind in ["transaction", "batch"] {
+        let posted = bundle(kind, vec![create.clone(); 20]);
+        let request =
+            site.request(reqwest::Method::POST, "").header("prefer", "return=representation");
+        let request =
+            request.header("content-type", "application/fhir+json").body(posted.to_string());
+        let answered = Answer::of(request).await.expect(200).json();
+
+        let entries = answered["entry"].as_array().unwrap();
+        let whole = entries.iter().filter(|one| one["resource"].is_object()).count();
+        // 64 MiB have room for fifteen of a little over 4 MiB.
+        assert_eq!(whole, 15, "{kind}");
+        for one in entries {
+            assert_eq!(one["response"]["status"], "200 OK", "{kind}");
+            let is_noted = one["response"]["outcome"].to_string().contains("the answer is full");
+            assert_eq!(is_noted, !one["resource"].is_object(), "{kind}");
+        }
+    }
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn patches_of_more_than_a_preparation_holds_are_refused_as_too_large() {
+    let site = Site::start().await;
+    let ids: Vec<String> = (0..5).map(|at| format!("large-{at}")).collect();
+    for id in &ids {
+        site.put(&format!("/Binary/{id}"), &large(id, 14 << 20)).await.expect(201);
+    }
+    let patch = |id: &String| {
+        let patch = json!({"resourceType": "Parameters", "parameter": [{"name": "operation", "part": [
+            {"name": "type", "valueCode": "replace"},
+            {"name": "path", "valueString": "Binary.contentType"},
+            {"name": "value", "valueCode": "text/html"},
+        ]}]});
+        entry("PATCH", &format!("Binary/{id}"), None, patch)
+    };
+
+    let refused = site.post("", &bundle("transaction", ids.iter().map(patch).collect())).await;
+
+    let refused = refused.expect(413);
+    assert!(refused.text().contains("patched together"), "{}", refused.text());
+    site.post("", &bundle("transaction", ids[..4].iter().map(patch).collect())).await.expect(200);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_many_bad_resources_tells_of_each_and_of_few_everything() {
+    let site = Site::start().await;
+    let bad: serde_json::Map<String, Value> =
+        (0..50).map(|at| (format!("a{at}"), json!(1))).collect();
+    let mut bad = Value::Object(bad);
+    bad["resourceType"] = json!("Patient");
+    let posted = bundle("batch", vec![entry("POST", "Patient", None, bad); 150]);
+
+    let answered = site.post("", &posted).await.expect(200).json();
+
+    let issues: Vec<usize> = answered["entry"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["response"]["outcome"]["issue"].as_array().unwrap().len())
+        .collect();
+    assert_eq!(issues[..100], [50; 100]);
+    assert_eq!(issues[100..], [1; 50]);
+    site.stop().await;
+}
