@@ -84,6 +84,12 @@ impl Writer {
         });
     }
 
+    /// Makes room for so many entries like one with this body, up to a mebibyte.
+    pub fn expect(&mut self, entries: usize, body: &[u8]) {
+        let each = body.len() + ENTRY_BYTES;
+        self.out.reserve(each.saturating_mul(entries).min(RESERVED_BYTES_MAX));
+    }
+
     /// Adds an OperationOutcome about the search itself. It is stored nowhere, so its `fullUrl` is a new UUID.
     pub fn outcome(&mut self, body: &[u8]) {
         self.part(Part::Entries, b",\"entry\":[");
@@ -165,7 +171,12 @@ impl Writer {
     fn full_url(&mut self, base: &str, key: &ResourceKey) {
         self.part(Part::Entries, b",\"entry\":[");
         self.text("{\"fullUrl\":");
-        write_json_string(&format!("{base}/{key}"), &mut self.out);
+        write_json_string(base, &mut self.out);
+        // A name of a type and an id hold nothing that JSON escapes.
+        self.out.pop();
+        for part in ["/", key.resource_type.name(), "/", key.id.as_str(), "\""] {
+            self.text(part);
+        }
     }
 
     fn part(&mut self, part: Part, opening: &[u8]) {
@@ -184,6 +195,10 @@ impl Writer {
         self.out.extend_from_slice(text.as_bytes());
     }
 }
+
+/// What an entry has around its resource, about.
+const ENTRY_BYTES: usize = 200;
+const RESERVED_BYTES_MAX: usize = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

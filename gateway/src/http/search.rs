@@ -241,11 +241,15 @@ pub(super) async fn render(
     if let Some(previous) = &page.previous {
         out.link("previous", &link(query.page_query(previous)));
     }
-    for hit in &page.hits {
+    for (at, hit) in page.hits.iter().enumerate() {
         let body = call.app.payloads.open_listed(&hit.version).await?;
         access.saw(&call.app.payloads, &hit.version);
         let is_asked = hit.mode == HitMode::Match;
-        out.hit(&base, &hit.version.key, hit.mode, &part::cut(part.as_ref(), body, is_asked));
+        let body = part::cut(part.as_ref(), body, is_asked);
+        if at == 0 {
+            out.expect(page.hits.len(), &body);
+        }
+        out.hit(&base, &hit.version.key, hit.mode, &body);
         out.expect_bounded()?;
     }
     if !query.ignored.is_empty() {
