@@ -163,7 +163,7 @@ impl Condition {
     }
 
     /// The value is not `SampledData`, which a composite of a quantity leaves out.
-    fn unsampled(composite: u16) -> Self {
+    pub(super) fn unsampled(composite: u16) -> Self {
         let key = TokenKey { code: Some(SAMPLED), system: None, form: SAMPLED };
         Self::Index { params: vec![composite], keys: Keys::Token(vec![key]), not: true }
     }

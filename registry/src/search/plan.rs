@@ -201,19 +201,23 @@ fn code_and_quantity(of: ResourceType, conditions: &[Condition], found: &mut Vec
         let Some((value, quantity)) = all().find(of_param(composite.quantity)) else { continue };
         let Condition::Index { keys: Keys::Token(tokens), .. } = token else { continue };
         let Condition::Index { keys: Keys::Quantity(quantities), .. } = quantity else { continue };
+        // The two parameters know sampled data, unlike the composite.
+        let unsampled = Condition::unsampled(composite.param);
+        let unsampled = conditions.iter().position(|condition| *condition == unsampled);
         if tokens.iter().any(|token| token.code.is_none()) {
             continue;
         }
         let mut keys = Vec::new();
         for token in tokens {
-            // The two parameters know sampled data, unlike the composite.
-            let with_code = |key: &QuantityKey| QuantityKey { sampled: true, ..key.under(token) };
+            let sampled = unsampled.is_none();
+            let with_code = |key: &QuantityKey| QuantityKey { sampled, ..key.under(token) };
             keys.extend(quantities.iter().map(with_code));
         }
         let params = vec![composite.param];
         let together = Condition::Index { params, keys: Keys::Quantity(keys), not: false };
         let leads = arms(&together).unwrap_or_default().into_iter();
-        let leads = leads.map(|arm| Lead::new(arm, vec![code, value])).collect();
+        let covers: Vec<_> = [code, value].into_iter().chain(unsampled).collect();
+        let leads = leads.map(|arm| Lead::new(arm, covers.clone())).collect();
         found.push(Candidate { leads, rank: 2 });
     }
 }
