@@ -27,6 +27,11 @@ pub trait Connection {
         None
     }
 
+    /// As [`Connection::memory`] for sizes of ranges alone.
+    fn sizes(&self) -> Option<Arc<Memory>> {
+        self.memory()
+    }
+
     /// Runs one statement and returns all its rows.
     fn ask(&mut self, statement: Statement) -> impl Future<Output = Result<Vec<Row>, ReadError>>;
 }
@@ -63,6 +68,26 @@ impl Connection for &rusqlite::Connection {
 
     fn ask(&mut self, statement: Statement) -> impl Future<Output = Result<Vec<Row>, ReadError>> {
         std::future::ready(ask_sqlite(self, &statement))
+    }
+}
+
+/// SQLite as above, with what this process remembers of the sizes of ranges.
+pub struct Sizing<'a> {
+    /// Where all else is asked.
+    pub connection: &'a rusqlite::Connection,
+    /// What is remembered.
+    pub memory: &'a Arc<Memory>,
+}
+
+impl Connection for Sizing<'_> {
+    const DIALECT: Dialect = Dialect::Sqlite;
+
+    fn sizes(&self) -> Option<Arc<Memory>> {
+        Some(Arc::clone(self.memory))
+    }
+
+    fn ask(&mut self, statement: Statement) -> impl Future<Output = Result<Vec<Row>, ReadError>> {
+        std::future::ready(ask_sqlite(self.connection, &statement))
     }
 }
 

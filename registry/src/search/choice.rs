@@ -159,7 +159,7 @@ impl Matching<'_> {
         most: usize,
         connection: &mut C,
     ) -> Result<usize, ReadError> {
-        let Some(memory) = connection.memory() else {
+        let Some(memory) = connection.sizes() else {
             return self.size_up_to(leads, most, connection).await;
         };
         let statement = self.counting::<C>(leads, most);

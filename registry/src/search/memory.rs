@@ -4,6 +4,7 @@
 //! version that it saw lately it need not fetch again. Sizes only choose which index leads, never what is found.
 //! Both are bounded and forgotten soon, so that what was altered behind the gateway's back shows.
 //! Where versions hardly come again they are fetched together with their places, in one round trip ([`Memory::pays`]).
+//! On SQLite only sizes are remembered: a version is found as fast as it is remembered.
 //! Not here: contents (`gateway` remembers what it opened).
 
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -59,7 +59,7 @@ mod walk;
 mod weight;
 mod words;
 
-pub use ask::{Cell, Connection, Remembering, Row};
+pub use ask::{Cell, Connection, Remembering, Row, Sizing};
 pub use at_once::run_at_once;
 pub use by_content::{
     ContentKey, ContentKeys, SORT_OPENED_MAX, SORT_STORED_BYTES_MAX, Unsorted, page_of, unsorted,

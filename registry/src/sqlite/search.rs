@@ -1,5 +1,7 @@
 //! Runs searches on a connection; all statements of one see one snapshot.
 
+use std::sync::Arc;
+
 use fhir::ResourceId;
 use futures::FutureExt;
 use policy::Permit;
@@ -8,7 +10,7 @@ use rusqlite::Connection;
 use crate::error::ReadError;
 use crate::hash::IndexKey;
 use crate::page::Page;
-use crate::search::{self, Criteria, Explanation, Matches, SearchQuery, Unsorted};
+use crate::search::{self, Criteria, Explanation, Matches, Memory, SearchQuery, Sizing, Unsorted};
 
 /// One page of a search, on the snapshot of the connection.
 pub(super) fn search(
@@ -17,6 +19,18 @@ pub(super) fn search(
     permit: &Permit,
     query: &SearchQuery,
 ) -> Result<Page, ReadError> {
+    search::run(query, permit, index_key, &mut conn).now_or_never().expect(AT_ONCE)
+}
+
+/// As [`search`], with what the process remembers of the sizes of ranges.
+pub(super) fn search_with(
+    memory: &Arc<Memory>,
+    connection: &Connection,
+    index_key: &IndexKey,
+    permit: &Permit,
+    query: &SearchQuery,
+) -> Result<Page, ReadError> {
+    let mut conn = Sizing { connection, memory };
     search::run(query, permit, index_key, &mut conn).now_or_never().expect(AT_ONCE)
 }
 

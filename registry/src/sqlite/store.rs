@@ -33,7 +33,7 @@ use crate::page::{
 use crate::params::{Activation, ParamTable, ReindexPage, ReindexStep};
 use crate::queue::Queue;
 use crate::reading::{Asked, Reply, Unread};
-use crate::search::{Explanation, Matches, SearchQuery, Unsorted};
+use crate::search::{Explanation, Matches, Memory, SearchQuery, Unsorted};
 use crate::store::Store;
 use crate::upkeep::Upkeep;
 use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
@@ -42,6 +42,7 @@ use crate::write_set::{Committed, Match, MatchOutcome, WrappedKey, WriteSet};
 pub struct SqliteStore {
     pub(super) index_key: IndexKey,
     full_text: FullText,
+    memory: Arc<Memory>,
     outbox: Arc<Notify>,
     readers: Option<Readers>,
     queue: Queue,
@@ -85,6 +86,7 @@ impl SqliteStore {
         Ok(Self {
             index_key,
             full_text,
+            memory: Arc::new(Memory::new()),
             outbox,
             readers: Some(readers),
             queue,
@@ -106,8 +108,9 @@ impl SqliteStore {
         expect_search_table(&conn, options.full_text)?;
         let readers = Some(Readers::start(&options)?);
         let (outbox, threads) = (Arc::new(Notify::new()), Vec::new());
-        let full_text = options.full_text;
-        Ok(Self { index_key, full_text, outbox, readers, queue: Queue::refusing(), threads, disk })
+        let (full_text, memory) = (options.full_text, Arc::new(Memory::new()));
+        let queue = Queue::refusing();
+        Ok(Self { index_key, full_text, memory, outbox, readers, queue, threads, disk })
     }
 
     pub(super) fn read_with<T: Send + 'static>(
@@ -212,9 +215,9 @@ impl Store for SqliteStore {
         query: &'a SearchQuery,
     ) -> BoxFuture<'a, Result<Page, ReadError>> {
         let (index_key, permit, query) = (self.index_key.clone(), permit.clone(), query.clone());
-        let cost = Cost::of_search(&query);
+        let (cost, memory) = (Cost::of_search(&query), Arc::clone(&self.memory));
         self.search_with(cost, move |conn| {
-            snapshot(conn, |conn| search::search(conn, &index_key, &permit, &query))
+            snapshot(conn, |conn| search::search_with(&memory, conn, &index_key, &permit, &query))
         })
     }
 
