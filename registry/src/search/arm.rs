@@ -51,6 +51,11 @@ pub(super) enum Arm {
         param: u16,
         key: QuantityKey,
     },
+    /// Values of a parameter without a code in the order (nsort, rid): those that pass, or all.
+    Quantities {
+        param: u16,
+        key: Option<QuantityKey>,
+    },
     String {
         param: u16,
         test: StringTest,
@@ -91,6 +96,7 @@ impl Arm {
             | Self::Patient(_)
             | Self::SharedCompartments(_)
             | Self::NoCompartment
+            | Self::Quantities { .. }
             | Self::Reference { .. } => true,
             Self::Token { key, .. } => key.code.is_some(),
             Self::Uri { test, .. } => matches!(test, UriTest::Exact(_)),
@@ -262,20 +268,9 @@ impl Arm {
                 sql.push(" and ");
                 row_test::numbers(sql, "d", std::slice::from_ref(test));
             }
-            Self::Quantity { param, key } => {
-                from(sql, Table::Quantity, *param);
-                let sampled = Some(sampled_form(key.code));
-                let sampled = sampled.filter(|_| key.sampled && param & WIDE != 0);
-                let codes: Vec<_> = [Some(key.code), sampled].into_iter().flatten().collect();
-                sql.push(" and ").one_of("d.code_hash", &codes);
-                match &key.measure {
-                    Measure::Number(test) => point_bounds(sql, *param, test),
-                    // Both ends are points.
-                    Measure::Numbers(start, _) => point_bounds(sql, *param & !WIDE, start),
-                    Measure::Date(_) => {}
-                }
-                sql.push(" and ");
-                row_test::quantities(sql, "d", std::slice::from_ref(key));
+            Self::Quantity { param, key } => quantity(sql, *param, key),
+            Self::Quantities { param, key } => {
+                row_test::quantities_in_order(sql, *param, key.as_ref())
             }
             Self::String { param, test } => {
                 from(sql, Table::String, *param);
@@ -305,6 +300,23 @@ fn typed(sql: &mut Sql<'_>, of: ResourceType, index: Option<&str>) {
 
 fn from(sql: &mut Sql<'_>, table: Table, param: u16) {
     sql.push(" from ").push(name(table)).push(" d where d.param = ").int(param);
+}
+
+/// ` from … where …` the values of one parameter, or those under one code.
+fn quantity(sql: &mut Sql<'_>, param: u16, key: &QuantityKey) {
+    from(sql, Table::Quantity, param);
+    let sampled = Some(sampled_form(key.code));
+    let sampled = sampled.filter(|_| key.sampled && param & WIDE != 0);
+    let codes: Vec<_> = [Some(key.code), sampled].into_iter().flatten().collect();
+    sql.push(" and ").one_of("d.code_hash", &codes);
+    match &key.measure {
+        Measure::Number(test) => point_bounds(sql, param, test),
+        // Both ends are points.
+        Measure::Numbers(start, _) => point_bounds(sql, param & !WIDE, start),
+        Measure::Date(_) => {}
+    }
+    sql.push(" and ");
+    row_test::quantities(sql, "d", std::slice::from_ref(key));
 }
 
 /// ` from` what matches, as `f`, and what is joined to it; on SQLite with the first condition.

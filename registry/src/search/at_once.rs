@@ -12,10 +12,11 @@ use super::cursor::{self, Start};
 use super::hits::{self, Current, Loaded};
 use super::include_at_once;
 use super::matching::{Matching, Plan};
-use super::memory::{self, Memory};
+use super::memory::Memory;
+use super::one_range::{self, Ranged};
 use super::order::{Order, Place};
 use super::page::{self, CHEAP_TOTAL_MAX, Matches, Planned};
-use super::plan::{Candidate, Lead, SORTED_ROWS_MAX};
+use super::plan::{Candidate, Lead};
 use super::presence::is_presence;
 use super::resolve::{Limits, Resolver, has_hops};
 use super::scope::Scope;
@@ -59,17 +60,21 @@ pub async fn run_at_once<C: Connection>(
     if !query.includes.is_empty() && connection.memory().is_none() {
         return Ok(None);
     }
-    let planned = match range(query, &matching, &order, start.as_ref(), connection).await? {
-        Ranged::Page(taken) => {
-            let matches = Matches::taken(taken, query, start.as_ref());
-            return Ok(Some(matches.page(Vec::new(), query, key)));
-        }
-        Ranged::Large => {
-            let plan = matching.streamed(Candidate::whole_type(), connection).await?;
-            vec![Planned { order, matching, plan }]
-        }
-        Ranged::None => page::plans(&legs, &scope, connection).await?,
-    };
+    let planned =
+        match one_range::take(query, &matching, &order, start.as_ref(), connection).await? {
+            Ranged::Page(taken) => {
+                let matches = Matches::taken(taken, query, start.as_ref());
+                return Ok(Some(matches.page(Vec::new(), query, key)));
+            }
+            Ranged::Large => {
+                let plan = matching.streamed(Candidate::whole_type(), connection).await?;
+                vec![Planned { order, matching, plan }]
+            }
+            Ranged::InOrder(leads) => {
+                vec![Planned { order, matching, plan: Plan { leads, small: false } }]
+            }
+            Ranged::None => page::plans(&legs, &scope, connection).await?,
+        };
     if planned.iter().any(|leg| !fits(leg, None)) {
         return Ok(None);
     }
@@ -172,86 +177,8 @@ pub(super) async fn take<C: Connection>(
     Ok(Some(Taken { found, counted, included }))
 }
 
-/// What the one range that holds all matches brought.
-enum Ranged {
-    /// The page.
-    Page(Taken),
-    /// It is too large to be sorted whole.
-    Large,
-    /// There is no such range.
-    None,
-}
-
-/// As [`take`], by the one range that holds all matches, in the default order: it is sorted whole, and so neither
-/// counted before nor read twice.
-async fn range<C: Connection>(
-    query: &SearchQuery,
-    matching: &Matching<'_>,
-    order: &Order,
-    start: Option<&Start>,
-    connection: &mut C,
-) -> Result<Ranged, ReadError> {
-    let leads = matching.only_range().filter(|leads| leads.len() <= LEADS_MAX);
-    let is_alone = order.is_default() && query.includes.is_empty();
-    let (Some(mut leads), true) = (leads, is_alone) else { return Ok(Ranged::None) };
-    let order = turned(order, start);
-    let most = i64::try_from(SORTED_ROWS_MAX).unwrap_or(i64::MAX);
-    if matching.scope.patients().is_none() {
-        leads.iter_mut().for_each(|lead| lead.arm = lead.arm.clone().up_to(most));
-    }
-    let mut sql = Sql::new(C::DIALECT, matching.scope);
-    sql.push("with c as materialized (");
-    for (at, lead) in leads.iter().enumerate() {
-        sql.push(if at == 0 { "(" } else { " union all (" }).push("select d.nsort, d.rid");
-        matching.body(&mut sql, lead);
-        sql.push(" limit ").int(most).push(")");
-    }
-    let memory = connection.memory();
-    let range = memory::key(sql.so_far().0, sql.so_far().1);
-    if memory.as_ref().and_then(|memory| memory.size_of(range)) == Some(SORTED_ROWS_MAX) {
-        return Ok(Ranged::Large);
-    }
-    let brief = memory.as_ref().is_some_and(|memory| memory.pays());
-    sql.push("), s as (select count(*) as n from c) select p.*, s.n, case when s.n < ");
-    sql.int(i64::try_from(CHEAP_TOTAL_MAX).unwrap_or(i64::MAX));
-    sql.push(" then (select count(*) from (select 1 from c group by nsort, rid) g) end");
-    sql.push(" from s left join (");
-    columns(&mut sql, &order, brief);
-    sql.push(" from (select d.nsort, d.rid from c d where (select n from s) < ").int(most);
-    if let Some(start) = start {
-        order.after_default(&mut sql, &start.place, false);
-    }
-    sql.push(" group by d.nsort, d.rid");
-    order.by_default(&mut sql);
-    sql.push(" limit ").int(limit(query));
-    versions(&mut sql, matching.of, brief);
-    sql.push(") p on true");
-    let mut found = connection.ask(sql.finish()).await?;
-    let (total, size) = match found.first().map(Vec::as_slice) {
-        Some([.., size, total]) => (total.clone(), int(std::slice::from_ref(size), 0)),
-        _ => return Err(malformed()),
-    };
-    if size >= most {
-        if let Some(memory) = memory {
-            memory.keep_size(range, SORTED_ROWS_MAX);
-        }
-        return Ok(Ranged::Large);
-    }
-    // One row without a place stands for no match.
-    found.retain(|row| row.get(1) != Some(&Cell::Null));
-    for row in &mut found {
-        row.pop();
-    }
-    let counted = match total {
-        Cell::Int(total) => u64::try_from(total).ok(),
-        _ => None,
-    };
-    let found = gather(found, &order, brief, memory.as_deref(), connection).await?;
-    Ok(Ranged::Page(Taken { found, counted, included: None }))
-}
-
 /// `select …` of the places and their versions, `brief` if only which they are, up to the column that counts.
-fn columns(sql: &mut Sql<'_>, order: &Order, brief: bool) {
+pub(super) fn columns(sql: &mut Sql<'_>, order: &Order, brief: bool) {
     sql.push("select m.nsort, m.rid");
     for at in 0..order.keys.len() {
         sql.push(&format!(", m.k{at}"));
@@ -260,7 +187,7 @@ fn columns(sql: &mut Sql<'_>, order: &Order, brief: bool) {
 }
 
 /// The versions of the places before.
-fn versions(sql: &mut Sql<'_>, of: ResourceType, brief: bool) {
+pub(super) fn versions(sql: &mut Sql<'_>, of: ResourceType, brief: bool) {
     sql.push(") m").beside("resource", "r", "r.rid = m.rid");
     if brief {
         sql.push(" where r.rid = m.rid and r.deleted = 0");
@@ -272,16 +199,16 @@ fn versions(sql: &mut Sql<'_>, of: ResourceType, brief: bool) {
 }
 
 /// One more than the page holds.
-fn limit(query: &SearchQuery) -> i64 {
+pub(super) fn limit(query: &SearchQuery) -> i64 {
     i64::from(query.count) + 1
 }
 
-fn turned(order: &Order, start: Option<&Start>) -> Order {
+pub(super) fn turned(order: &Order, start: Option<&Start>) -> Order {
     if start.is_some_and(|start| start.backwards) { order.turned() } else { order.clone() }
 }
 
 /// Places and versions in order, from rows with one more column behind.
-async fn gather<C: Connection>(
+pub(super) async fn gather<C: Connection>(
     rows: Vec<Row>,
     order: &Order,
     brief: bool,
@@ -309,7 +236,7 @@ async fn gather<C: Connection>(
     Ok(found)
 }
 
-fn malformed() -> ReadError {
+pub(super) fn malformed() -> ReadError {
     ReadError::Unavailable("malformed resource row".into())
 }
 
@@ -413,4 +340,4 @@ impl Matching<'_> {
 }
 
 /// Leads that one statement holds.
-const LEADS_MAX: usize = 8;
+pub(super) const LEADS_MAX: usize = 8;

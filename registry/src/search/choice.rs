@@ -32,6 +32,7 @@ impl Matching<'_> {
         }
         let mut best: Option<(usize, Candidate)> = None;
         let mut fallback = None;
+        let only = (candidates.len() == 1 && streamable).then(|| candidates[0].leads.clone());
         for mut candidate in candidates {
             self.existing(&mut candidate, connection).await?;
             if !candidate.is_writable(self.conditions) {
@@ -62,7 +63,15 @@ impl Matching<'_> {
                 let plan = self.streamed(candidate, connection).await?;
                 Ok(Plan { small: true, ..plan })
             }
-            None => self.streamed(fallback.unwrap_or_else(Candidate::whole_type), connection).await,
+            None => {
+                let ordered = match (&fallback, only) {
+                    (None, Some(ranges)) => self.in_order(&ranges, connection).await?,
+                    _ => None,
+                };
+                let ordered = ordered.map(Candidate::in_order).or(fallback);
+                let candidate = ordered.unwrap_or_else(Candidate::whole_type);
+                self.streamed(candidate, connection).await
+            }
         }
     }
 
@@ -153,7 +162,7 @@ impl Matching<'_> {
     }
 
     /// As [`Self::size_up_to`], as it was a moment ago where that is remembered: good enough to choose a lead.
-    async fn about<C: Connection>(
+    pub(super) async fn about<C: Connection>(
         &self,
         leads: &[Lead],
         most: usize,

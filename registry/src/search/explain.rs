@@ -192,6 +192,7 @@ fn arm(arm: &Arm) -> String {
         Arm::Date { .. } => "search_date, a range".into(),
         Arm::Number { .. } => "search_number, a range".into(),
         Arm::Quantity { .. } => "search_quantity, a range".into(),
+        Arm::Quantities { .. } => "search_quantity, a parameter in the order of results".into(),
         Arm::String { .. } => "search_string, a range".into(),
         Arm::Uri { .. } => "search_uri, a range".into(),
         Arm::Words { .. } => "search_text, words".into(),

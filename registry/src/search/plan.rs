@@ -76,6 +76,11 @@ impl Candidate {
         Some((shape.clone(), self.leads.iter().map(hash).collect::<Option<_>>()?))
     }
 
+    /// Ranges that come in order.
+    pub(super) fn in_order(leads: Vec<Lead>) -> Self {
+        Self { leads, rank: u8::MAX }
+    }
+
     /// All resources of the type; always possible.
     pub(super) fn whole_type() -> Self {
         Self { leads: vec![Lead::new(Arm::Type, Vec::new())], rank: u8::MAX }

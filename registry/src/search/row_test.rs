@@ -96,13 +96,34 @@ pub(super) fn quantities<K: Borrow<QuantityKey>>(sql: &mut Sql<'_>, a: &str, key
             }
         }
         sql.push(")");
-        if let Some(unit) = key.unit {
-            sql.push(&format!(" and {a}.unit_hash = ")).int(unit);
-        }
-        if let Some(system) = key.system {
-            sql.push(&format!(" and {a}.sys_hash = ")).int(system);
-        }
+        units(sql, a, key);
     });
+}
+
+/// ` from search_quantity d where …`: the values of a parameter without a code that pass, or all, in the order of
+/// results. What tests them leads no index.
+pub(super) fn quantities_in_order(sql: &mut Sql<'_>, param: u16, key: Option<&QuantityKey>) {
+    sql.push(" from search_quantity d").indexed_by("search_quantity_by_place");
+    sql.push(" where d.param = ").int(param).push(" and d.code_hash = 0");
+    let Some(key) = key else { return };
+    sql.push(" and (");
+    match &key.measure {
+        Measure::Number(test) => number(sql, "(d.lo + 0.0) ", "(d.hi + 0.0) ", test),
+        Measure::Date(_) | Measure::Numbers(..) => {
+            sql.push("1 = 0");
+        }
+    }
+    sql.push(")");
+    units(sql, "d", key);
+}
+
+fn units(sql: &mut Sql<'_>, a: &str, key: &QuantityKey) {
+    if let Some(unit) = key.unit {
+        sql.push(&format!(" and {a}.unit_hash = ")).int(unit);
+    }
+    if let Some(system) = key.system {
+        sql.push(&format!(" and {a}.sys_hash = ")).int(system);
+    }
 }
 
 fn number(sql: &mut Sql<'_>, lo: &str, hi: &str, test: &NumberTest) {

@@ -27,6 +27,7 @@ mod params;
 mod postgres;
 mod query_fuzz;
 mod races;
+mod ranges;
 mod reading;
 mod reads;
 mod remembered;

@@ -1,0 +1,119 @@
+//! A page in one statement, where one range holds all matches.
+//!
+//! Not here: pages by several conditions (`at_once`), how a large range is read in order (`in_order`).
+
+use super::ask::{Cell, Connection, int};
+use super::at_once::{LEADS_MAX, Taken, columns, gather, limit, malformed, turned, versions};
+use super::clause::SearchQuery;
+use super::cursor::Start;
+use super::in_order::FEW_ROWS;
+use super::matching::Matching;
+use super::memory;
+use super::order::Order;
+use super::page::CHEAP_TOTAL_MAX;
+use super::plan::{Lead, SORTED_ROWS_MAX};
+use super::sql::Sql;
+use crate::error::ReadError;
+
+/// What the one range that holds all matches brought.
+pub(super) enum Ranged {
+    /// The page.
+    Page(Taken),
+    /// It is too large to be sorted whole.
+    Large,
+    /// These bring the same, and need not be sorted whole.
+    InOrder(Vec<Lead>),
+    /// There is no such range.
+    None,
+}
+
+/// A page by the one range that holds all matches, in the default order: it is sorted whole, and so neither
+/// counted before nor read twice, unless it is remembered to be large.
+pub(super) async fn take<C: Connection>(
+    query: &SearchQuery,
+    matching: &Matching<'_>,
+    order: &Order,
+    start: Option<&Start>,
+    connection: &mut C,
+) -> Result<Ranged, ReadError> {
+    let ranges = matching.only_range().filter(|leads| leads.len() <= LEADS_MAX);
+    let is_alone = order.is_default() && query.includes.is_empty();
+    let (Some(ranges), true) = (ranges, is_alone) else { return Ok(Ranged::None) };
+    let mut leads = ranges.clone();
+    let order = turned(order, start);
+    let most = i64::try_from(SORTED_ROWS_MAX).unwrap_or(i64::MAX);
+    if matching.scope.patients().is_none() {
+        leads.iter_mut().for_each(|lead| lead.arm = lead.arm.clone().up_to(most));
+    }
+    let mut sql = Sql::new(C::DIALECT, matching.scope);
+    sql.push("with c as materialized (");
+    for (at, lead) in leads.iter().enumerate() {
+        sql.push(if at == 0 { "(" } else { " union all (" }).push("select d.nsort, d.rid");
+        matching.body(&mut sql, lead);
+        sql.push(" limit ").int(most).push(")");
+    }
+    let memory = connection.memory();
+    let range = memory::key(sql.so_far().0, sql.so_far().1);
+    let known = memory.as_ref().and_then(|memory| memory.size_of(range));
+    if known.is_some_and(|size| size >= FEW_ROWS) {
+        if let Some(leads) = matching.in_order(&ranges, connection).await? {
+            return Ok(Ranged::InOrder(leads));
+        }
+        if known == Some(SORTED_ROWS_MAX) {
+            return Ok(Ranged::Large);
+        }
+    }
+    let brief = memory.as_ref().is_some_and(|memory| memory.pays());
+    close(&mut sql, query, matching, &order, start, brief);
+    let mut found = connection.ask(sql.finish()).await?;
+    let (total, size) = match found.first().map(Vec::as_slice) {
+        Some([.., size, total]) => (total.clone(), int(std::slice::from_ref(size), 0)),
+        _ => return Err(malformed()),
+    };
+    if let Some(memory) = &memory
+        && known.is_none()
+    {
+        memory.keep_size(range, usize::try_from(size).unwrap_or(SORTED_ROWS_MAX));
+    }
+    if size >= most {
+        let leads = matching.in_order(&ranges, connection).await?;
+        return Ok(leads.map_or(Ranged::Large, Ranged::InOrder));
+    }
+    // One row without a place stands for no match.
+    found.retain(|row| row.get(1) != Some(&Cell::Null));
+    for row in &mut found {
+        row.pop();
+    }
+    let counted = match total {
+        Cell::Int(total) => u64::try_from(total).ok(),
+        _ => None,
+    };
+    let found = gather(found, &order, brief, memory.as_deref(), connection).await?;
+    Ok(Ranged::Page(Taken { found, counted, included: None }))
+}
+
+/// Ends `with c as materialized (…`: the page of what is in `c` if that is not too much, its size and the total.
+fn close(
+    sql: &mut Sql<'_>,
+    query: &SearchQuery,
+    matching: &Matching<'_>,
+    order: &Order,
+    start: Option<&Start>,
+    brief: bool,
+) {
+    let most = i64::try_from(SORTED_ROWS_MAX).unwrap_or(i64::MAX);
+    sql.push("), s as (select count(*) as n from c) select p.*, s.n, case when s.n < ");
+    sql.int(i64::try_from(CHEAP_TOTAL_MAX).unwrap_or(i64::MAX));
+    sql.push(" then (select count(*) from (select 1 from c group by nsort, rid) g) end");
+    sql.push(" from s left join (");
+    columns(sql, order, brief);
+    sql.push(" from (select d.nsort, d.rid from c d where (select n from s) < ").int(most);
+    if let Some(start) = start {
+        order.after_default(sql, &start.place, false);
+    }
+    sql.push(" group by d.nsort, d.rid");
+    order.by_default(sql);
+    sql.push(" limit ").int(limit(query));
+    versions(sql, matching.of, brief);
+    sql.push(") p on true");
+}
