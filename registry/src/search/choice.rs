@@ -217,7 +217,7 @@ impl Matching<'_> {
     }
 
     /// One statement that counts the rows of leads, at most `most`.
-    fn counting<C: Connection>(&self, leads: &[Lead], most: usize) -> Statement {
+    pub(super) fn counting<C: Connection>(&self, leads: &[Lead], most: usize) -> Statement {
         let limit = i64::try_from(most).unwrap_or(i64::MAX);
         let mut sql = Sql::new(C::DIALECT, self.scope);
         sql.push("select count(*) from (");

@@ -5,10 +5,12 @@
 //! Only of quantities without a code. Not here: when this is asked (`choice`, `at_once`).
 
 use super::arm::Arm;
-use super::ask::Connection;
+use super::ask::{Connection, int};
 use super::condition::{Measure, QuantityKey};
 use super::matching::Matching;
+use super::memory;
 use super::plan::{Lead, SORTED_ROWS_MAX};
+use super::sql::Sql;
 use crate::error::ReadError;
 
 impl Matching<'_> {
@@ -19,16 +21,22 @@ impl Matching<'_> {
         ranges: &[Lead],
         connection: &mut C,
     ) -> Result<Option<Vec<Lead>>, ReadError> {
-        if ranges.is_empty() || !ranges.iter().all(|lead| turned(lead).is_some()) {
-            return Ok(None);
+        match self.sizes_in_order(ranges, connection).await? {
+            Some(sizes) => self.dense(ranges, &sizes, connection).await,
+            None => Ok(None),
         }
-        let mut sizes = Vec::with_capacity(ranges.len());
-        for lead in ranges {
-            sizes.push(self.about(std::slice::from_ref(lead), SORTED_ROWS_MAX, connection).await?);
-        }
+    }
+
+    /// The same for ranges of about these sizes.
+    pub(super) async fn dense<C: Connection>(
+        &self,
+        ranges: &[Lead],
+        sizes: &[usize],
+        connection: &mut C,
+    ) -> Result<Option<Vec<Lead>>, ReadError> {
         let large = sizes.iter().filter(|size| **size >= FEW_ROWS).count();
         let mut leads = Vec::with_capacity(ranges.len());
-        for (lead, size) in ranges.iter().zip(sizes) {
+        for (lead, size) in ranges.iter().zip(sizes.iter().copied()) {
             let is_dense = size >= FEW_ROWS
                 && (large == 1 && size >= SORTED_ROWS_MAX
                     || self.is_dense(lead, size, connection).await?);
@@ -39,6 +47,56 @@ impl Matching<'_> {
             }
         }
         Ok(Some(leads))
+    }
+
+    /// About how many rows each range has, up to [`SORTED_ROWS_MAX`]; `None` where one is not of quantities. What is not
+    /// remembered is counted in one round trip.
+    pub(super) async fn sizes_in_order<C: Connection>(
+        &self,
+        ranges: &[Lead],
+        connection: &mut C,
+    ) -> Result<Option<Vec<usize>>, ReadError> {
+        if ranges.is_empty() || !ranges.iter().all(|lead| turned(lead).is_some()) {
+            return Ok(None);
+        }
+        let mut sizes = Vec::with_capacity(ranges.len());
+        let Some(memory) = connection.sizes().filter(|_| C::ROUND_TRIPS) else {
+            for lead in ranges {
+                let one = std::slice::from_ref(lead);
+                sizes.push(self.about(one, SORTED_ROWS_MAX, connection).await?);
+            }
+            return Ok(Some(sizes));
+        };
+        let key = |lead: &Lead| {
+            let counting = self.counting::<C>(std::slice::from_ref(lead), SORTED_ROWS_MAX);
+            memory::key(&counting.text, &counting.binds)
+        };
+        let keys: Vec<_> = ranges.iter().map(key).collect();
+        let known: Vec<_> = keys.iter().map(|key| memory.size_of(*key)).collect();
+        if known.iter().any(Option::is_none) {
+            let most = i64::try_from(SORTED_ROWS_MAX).unwrap_or(i64::MAX);
+            let mut sql = Sql::new(C::DIALECT, self.scope);
+            for (at, lead) in ranges.iter().enumerate() {
+                sql.push(if at == 0 {
+                    "select count(*), "
+                } else {
+                    " union all select count(*), "
+                });
+                sql.push(&at.to_string()).push(" from (select 1");
+                lead.arm.lead(&mut sql, self.of);
+                sql.push(" limit ").int(most).push(") n");
+            }
+            for row in connection.ask(sql.finish()).await? {
+                let [size, at] = [0, 1].map(|at| usize::try_from(int(&row, at)).unwrap_or(0));
+                if let Some(key) = keys.get(at) {
+                    memory.keep_size(*key, size);
+                }
+            }
+        }
+        // What was counted just now is remembered, if not as long as usual.
+        let size = |key: &u64| memory.size_of(*key).unwrap_or(SORTED_ROWS_MAX);
+        sizes.extend(keys.iter().map(size));
+        Ok(Some(sizes))
     }
 
     /// Whether a page is found among fewer rows of the parameter than the range has.

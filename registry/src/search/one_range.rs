@@ -28,7 +28,7 @@ pub(super) enum Ranged {
 }
 
 /// A page by the one range that holds all matches, in the default order: it is sorted whole, and so neither
-/// counted before nor read twice, unless it is remembered to be large.
+/// counted before nor read twice. Ranges that may be read in order are counted: nearly always that is remembered.
 pub(super) async fn take<C: Connection>(
     query: &SearchQuery,
     matching: &Matching<'_>,
@@ -39,7 +39,13 @@ pub(super) async fn take<C: Connection>(
     let ranges = matching.only_range().filter(|leads| leads.len() <= LEADS_MAX);
     let is_alone = order.is_default() && query.includes.is_empty();
     let (Some(ranges), true) = (ranges, is_alone) else { return Ok(Ranged::None) };
-    let mut leads = ranges.clone();
+    if let Some(sizes) = matching.sizes_in_order(&ranges, connection).await?
+        && sizes.iter().sum::<usize>() >= FEW_ROWS
+    {
+        let leads = matching.dense(&ranges, &sizes, connection).await?;
+        return Ok(leads.map_or(Ranged::Large, Ranged::InOrder));
+    }
+    let mut leads = ranges;
     let order = turned(order, start);
     let most = i64::try_from(SORTED_ROWS_MAX).unwrap_or(i64::MAX);
     if matching.scope.patients().is_none() {
@@ -54,14 +60,8 @@ pub(super) async fn take<C: Connection>(
     }
     let memory = connection.memory();
     let range = memory::key(sql.so_far().0, sql.so_far().1);
-    let known = memory.as_ref().and_then(|memory| memory.size_of(range));
-    if known.is_some_and(|size| size >= FEW_ROWS) {
-        if let Some(leads) = matching.in_order(&ranges, connection).await? {
-            return Ok(Ranged::InOrder(leads));
-        }
-        if known == Some(SORTED_ROWS_MAX) {
-            return Ok(Ranged::Large);
-        }
+    if memory.as_ref().and_then(|memory| memory.size_of(range)) == Some(SORTED_ROWS_MAX) {
+        return Ok(Ranged::Large);
     }
     let brief = memory.as_ref().is_some_and(|memory| memory.pays());
     close(&mut sql, query, matching, &order, start, brief);
@@ -70,14 +70,11 @@ pub(super) async fn take<C: Connection>(
         Some([.., size, total]) => (total.clone(), int(std::slice::from_ref(size), 0)),
         _ => return Err(malformed()),
     };
-    if let Some(memory) = &memory
-        && known.is_none()
-    {
-        memory.keep_size(range, usize::try_from(size).unwrap_or(SORTED_ROWS_MAX));
-    }
     if size >= most {
-        let leads = matching.in_order(&ranges, connection).await?;
-        return Ok(leads.map_or(Ranged::Large, Ranged::InOrder));
+        if let Some(memory) = memory {
+            memory.keep_size(range, SORTED_ROWS_MAX);
+        }
+        return Ok(Ranged::Large);
     }
     // One row without a place stands for no match.
     found.retain(|row| row.get(1) != Some(&Cell::Null));

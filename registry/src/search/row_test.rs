@@ -126,8 +126,10 @@ fn units(sql: &mut Sql<'_>, a: &str, key: &QuantityKey) {
     }
 }
 
+/// Beyond a number is from the next one on, so that fewer statements differ by more than their values.
 fn number(sql: &mut Sql<'_>, lo: &str, hi: &str, test: &NumberTest) {
     let range = &test.range;
+    let (above, below) = (range.value.next_up(), range.value.next_down());
     match test.prefix {
         SearchPrefix::Equal => {
             sql.push(lo).push(">= ").real(range.lo).push(" and ");
@@ -137,12 +139,12 @@ fn number(sql: &mut Sql<'_>, lo: &str, hi: &str, test: &NumberTest) {
             sql.push(lo).push("< ").real(range.lo).push(" or ");
             sql.push(hi).push(">= ").real(range.hi)
         }
-        SearchPrefix::Greater => sql.push(hi).push("> ").real(range.value),
-        SearchPrefix::Less => sql.push(lo).push("< ").real(range.value),
+        SearchPrefix::Greater => sql.push(hi).push(">= ").real(above),
+        SearchPrefix::Less => sql.push(lo).push("<= ").real(below),
         SearchPrefix::GreaterOrEqual => sql.push(hi).push(">= ").real(range.value),
         SearchPrefix::LessOrEqual => sql.push(lo).push("<= ").real(range.value),
-        SearchPrefix::StartsAfter => sql.push(lo).push("> ").real(range.value),
-        SearchPrefix::EndsBefore => sql.push(hi).push("< ").real(range.value),
+        SearchPrefix::StartsAfter => sql.push(lo).push(">= ").real(above),
+        SearchPrefix::EndsBefore => sql.push(hi).push("<= ").real(below),
         SearchPrefix::Approximate => {
             sql.push(hi).push(">= ").real(range.lo).push(" and ");
             sql.push(lo).push("<= ").real(range.hi)
