@@ -3,14 +3,19 @@
 //! A [`Draft`] is what one message asserts about one resource; [`crate::merge`] joins it with the stored version.
 //! Not here: how drafts are made (`hl7v2::pass`), what the store does with them (`gateway`).
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
+
+use fhir::{Node, Tree};
 
 use crate::{
+    event_time::EventTime,
     hl7v2::{
         message::place_of,
         tokenizer::{Atom, Segment},
     },
+    json::write_text,
     place::Place,
+    warning::Warning,
 };
 
 /// The result of converting one message.
@@ -24,8 +29,8 @@ pub struct Conversion {
     pub warnings: Vec<Warning>,
     /// Name of the rule set that was used: SHA-256 of its canonical text, lower-case hexadecimal.
     pub rule_set: Arc<str>,
-    /// When the event happened by the sender's clock, microseconds since 1970 UTC.
-    pub event_time_us: Option<i64>,
+    /// When the event happened by the sender's clock, and the field that says so.
+    pub event_time: Option<(EventTime, Place)>,
     /// Message code and trigger event, `ADT^A01`.
     pub message_type: String,
 }
@@ -74,7 +79,39 @@ pub struct Draft {
     /// Elements that the message deletes (`""`), as `element` or `element.member`.
     pub deletes: Vec<String>,
     /// When it happened by the sender's clock; guards against stale messages.
-    pub event_time_us: Option<i64>,
+    pub event_time: Option<EventTime>,
+}
+
+impl Draft {
+    /// The draft without `Provenance.target`s that the message had no say in; `None` when none is left.
+    pub fn without_targets(&self, references: &[String]) -> Option<Cow<'_, Self>> {
+        if self.resource_type != "Provenance" || references.is_empty() {
+            return Some(Cow::Borrowed(self));
+        }
+        let tree = Tree::parse(self.body.clone()).ok()?;
+        let is_kept = |target: &Node<'_>| {
+            let reference = target.get("reference").and_then(Node::as_str);
+            !reference.is_some_and(|reference| references.iter().any(|r| *r == *reference))
+        };
+        let targets = tree.root().get("target").into_iter().flat_map(Node::items).filter(is_kept);
+        let targets: Vec<&[u8]> = targets.map(Node::raw).collect();
+        if targets.is_empty() {
+            return None;
+        }
+        let targets = [b"[".as_slice(), &targets.join(&b","[..]), b"]"].concat();
+        let mut body = b"{".to_vec();
+        for (n, member) in tree.root().children().enumerate() {
+            let key = member.key()?;
+            if n > 0 {
+                body.push(b',');
+            }
+            write_text(key, &mut body);
+            body.push(b':');
+            body.extend_from_slice(if key == "target" { &targets } else { member.raw() });
+        }
+        body.push(b'}');
+        Some(Cow::Owned(Self { body, ..self.clone() }))
+    }
 }
 
 /// How a draft's elements join the stored version.
@@ -131,31 +168,6 @@ impl FieldMode {
     /// True when an older message must not write it.
     pub fn is_guarded(self) -> bool {
         matches!(self, Self::Replace | Self::Members | Self::LocationHistory | Self::Whole)
-    }
-}
-
-/// Something odd that did not stop the conversion; never holds patient data.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Warning {
-    /// Stable machine-readable name.
-    pub code: &'static str,
-    /// Where.
-    pub place: Place,
-}
-
-impl Warning {
-    /// Whether something of the message is in no resource for it; else it only was read with a doubt.
-    pub fn loses(&self) -> bool {
-        let is_needed = !matches!(self.code, "processing-id-missing");
-        self.code.ends_with("-unreadable")
-            || self.code.ends_with("-missing") && is_needed
-            || matches!(
-                self.code,
-                "code-unmapped"
-                    | "instant-not-precise-enough"
-                    | "repetitions-past-the-limit"
-                    | "control-character-dropped"
-            )
     }
 }
 

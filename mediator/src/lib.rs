@@ -7,6 +7,7 @@
 
 mod conversion;
 mod error;
+mod event_time;
 pub mod hl7v2;
 mod json;
 mod merge;
@@ -14,17 +15,18 @@ mod place;
 mod rules;
 mod site;
 mod stable_id;
+mod warning;
 
-pub use conversion::{
-    Account, Conversion, Draft, Fate, FieldMode, Totals, Warning, WriteMode, transaction,
-};
+pub use conversion::{Account, Conversion, Draft, Fate, FieldMode, Totals, WriteMode, transaction};
 pub use error::{ConvertError, Disposition, Reason};
+pub use event_time::EventTime;
 pub use hl7v2::{charset::Charset, primitive::zone::Zone};
-pub use merge::{EVENT_TIME, Merged, merge};
+pub use merge::{EVENT_LOCAL_TIME, EVENT_TIME, Merged, is_stale, merge};
 pub use place::Place;
 pub use rules::{Layer, RuleError, RuleSet};
 pub use site::Site;
 pub use stable_id::stable_id;
+pub use warning::Warning;
 
 /// What the caller knows beyond the bytes.
 #[derive(Clone, Copy, Debug)]

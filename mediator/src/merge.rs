@@ -1,8 +1,8 @@
 //! Joining what a message asserts with the stored version, element by element.
 //!
 //! Absent keeps, `""` deletes, present joins as the draft's [`WriteMode`](crate::WriteMode) says. The event time of the
-//! last applied statement is kept in `meta.extension` ([`EVENT_TIME`]); guarded elements of an older message are left
-//! alone (*stale*), fills and unions still apply. Every stored element that is not written keeps its bytes.
+//! last applied statement is kept in `meta.extension` ([`EVENT_TIME`], [`EVENT_LOCAL_TIME`]); guarded elements of an older
+//! message are left alone (*stale*), fills and unions still apply. Every stored element that is not written keeps its bytes.
 //! Not here: versions, `meta.versionId`, `meta.lastUpdated` (the store adds them).
 
 use std::{borrow::Cow, collections::HashSet};
@@ -11,11 +11,16 @@ use fhir::{Node, Tree};
 
 use crate::{
     conversion::{Draft, FieldMode},
+    event_time::Applied,
     json::write_text,
 };
 
 /// Extension of `Resource.meta` with the sender's time of the last applied event.
 pub const EVENT_TIME: &str = "https://sealway.org/fhir/StructureDefinition/source-event-time";
+
+/// The same for events whose time has no known offset: the time that the sender's clock showed.
+pub const EVENT_LOCAL_TIME: &str =
+    "https://sealway.org/fhir/StructureDefinition/source-event-local-time";
 
 /// What joining a draft with the stored version gives.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -37,18 +42,14 @@ pub fn merge(existing: Option<&Tree>, draft: &Draft) -> Merged {
     let Some(existing) = existing else {
         let mut members = members(incoming.root());
         members.retain(|(key, _)| draft.write.of(key) != FieldMode::Ignore);
-        stamp(
-            &mut members,
-            None,
-            draft.event_time_us.filter(|_| asserts_guarded(draft, &incoming)),
-        );
+        stamp(&mut members, None, applied(draft, &incoming, Applied::default()));
         return Merged::Write(render(&members));
     };
     if reverses(existing.root(), incoming.root()) {
         return Merged::Cycle;
     }
     let stored_time = event_time(existing.root());
-    let stale = matches!((draft.event_time_us, stored_time), (Some(new), Some(old)) if new < old);
+    let stale = is_older(draft, stored_time);
     let before = members(existing.root());
     let mut after = if draft.write.default == FieldMode::Whole {
         if stale { before.clone() } else { whole(existing.root(), incoming.root()) }
@@ -66,8 +67,7 @@ pub fn merge(existing: Option<&Tree>, draft: &Draft) -> Merged {
         }
         after
     };
-    let guarded = !stale && asserts_guarded(draft, &incoming);
-    let time = draft.event_time_us.filter(|_| guarded).or(stored_time);
+    let time = if stale { stored_time } else { applied(draft, &incoming, stored_time) };
     stamp(&mut after, existing.root().get("meta"), time);
     let mut unstamped = before;
     stamp(&mut unstamped, existing.root().get("meta"), stored_time);
@@ -75,6 +75,22 @@ pub fn merge(existing: Option<&Tree>, draft: &Draft) -> Merged {
         return if stale { Merged::Stale } else { Merged::Unchanged };
     }
     Merged::Write(render(&after))
+}
+
+/// True when the message is older than what is stored, so that what it asserts of guarded elements is left out.
+pub fn is_stale(existing: &Tree, draft: &Draft) -> bool {
+    let older = is_older(draft, event_time(existing.root()));
+    older && Tree::parse(draft.body.clone()).is_ok_and(|body| asserts_guarded(draft, &body))
+}
+
+fn is_older(draft: &Draft, stored: Applied) -> bool {
+    draft.event_time.is_some_and(|time| time.is_older_than(stored))
+}
+
+/// The event times after a draft that is not older was applied.
+fn applied(draft: &Draft, incoming: &Tree, stored: Applied) -> Applied {
+    let time = draft.event_time.filter(|_| asserts_guarded(draft, incoming));
+    time.map_or(stored, |time| stored.with(time))
 }
 
 /// True when both link to the same patient, one as replaced and the other as replacing.
@@ -274,30 +290,41 @@ fn completed(item: Node<'_>, end: Option<Node<'_>>) -> Vec<u8> {
     render(&entry)
 }
 
-fn event_time(resource: Node<'_>) -> Option<i64> {
-    let extensions = resource.get("meta")?.get("extension")?;
-    let ours = extensions
-        .items()
-        .find(|e| e.get("url").and_then(Node::as_str).as_deref() == Some(EVENT_TIME))?;
-    let text = ours.get("valueInstant")?.as_str()?;
-    fhir::Instant::parse(&text).ok().map(|i| i.micros())
+fn event_time(resource: Node<'_>) -> Applied {
+    let Some(extensions) = resource.get("meta").and_then(|m| m.get("extension")) else {
+        return Applied::default();
+    };
+    let read = |url: &str, value: &str| {
+        let is_it = |e: &Node<'_>| e.get("url").and_then(Node::as_str).as_deref() == Some(url);
+        let text = extensions.items().find(is_it)?.get(value)?.as_str()?;
+        // A local time is kept as digits of an instant, without the Z.
+        let text = if value == "valueInstant" { text } else { Cow::Owned(format!("{text}Z")) };
+        fhir::Instant::parse(&text).ok().map(|i| i.micros())
+    };
+    Applied {
+        utc_us: read(EVENT_TIME, "valueInstant"),
+        local_us: read(EVENT_LOCAL_TIME, "valueString"),
+    }
 }
 
-/// Writes `meta` without the server's members and with the event time.
-fn stamp(members_of: &mut Members<'_>, stored: Option<Node<'_>>, time: Option<i64>) {
+/// Writes `meta` without the server's members and with the event times.
+fn stamp(members_of: &mut Members<'_>, stored: Option<Node<'_>>, time: Applied) {
     let mut meta: Members<'_> = stored.map(members).unwrap_or_default();
     meta.retain(|(key, _)| !matches!(key.as_ref(), "versionId" | "lastUpdated" | "extension"));
     let extensions = stored.and_then(|m| m.get("extension"));
-    let is_ours = |e: &Node<'_>| e.get("url").and_then(Node::as_str).as_deref() == Some(EVENT_TIME);
+    let is_ours = |e: &Node<'_>| {
+        let url = e.get("url").and_then(Node::as_str);
+        url.is_some_and(|url| [EVENT_TIME, EVENT_LOCAL_TIME].contains(&&*url))
+    };
     let others = extensions.into_iter().flat_map(Node::items).filter(|e| !is_ours(e));
     let mut list_of: Vec<Vec<u8>> = others.map(|e| e.raw().to_vec()).collect();
-    if let Some(time) = time {
-        let mut ours = b"{\"url\":".to_vec();
-        write_text(EVENT_TIME, &mut ours);
-        ours.extend_from_slice(b",\"valueInstant\":");
-        write_text(&fhir::Instant::from_micros(time).to_string(), &mut ours);
-        ours.push(b'}');
-        list_of.push(ours);
+    let text = |micros: i64| fhir::Instant::from_micros(micros).to_string();
+    if let Some(time) = time.utc_us {
+        list_of.push(extension(EVENT_TIME, "valueInstant", &text(time)));
+    }
+    if let Some(time) = time.local_us {
+        let text = text(time);
+        list_of.push(extension(EVENT_LOCAL_TIME, "valueString", text.trim_end_matches('Z')));
     }
     if !list_of.is_empty() {
         let bytes = list(list_of.iter().map(Vec::as_slice));
@@ -311,6 +338,17 @@ fn stamp(members_of: &mut Members<'_>, stored: Option<Node<'_>>, time: Option<i6
         let after_id = members_of.iter().position(|(key, _)| key == "id").map_or(0, |at| at + 1);
         members_of.insert(after_id, (Cow::Borrowed("meta"), Cow::Owned(render(&meta))));
     }
+}
+
+fn extension(url: &str, key: &str, value: &str) -> Vec<u8> {
+    let mut out = b"{\"url\":".to_vec();
+    write_text(url, &mut out);
+    out.push(b',');
+    write_text(key, &mut out);
+    out.push(b':');
+    write_text(value, &mut out);
+    out.push(b'}');
+    out
 }
 
 fn list<'b>(items: impl IntoIterator<Item = &'b [u8]>) -> Vec<u8> {

@@ -16,7 +16,7 @@ fn draft(body: &str, default: FieldMode, fields: &[(&str, FieldMode)], time: i64
         body: format!(r#"{{"resourceType":"Patient","id":"p",{body}}}"#).into_bytes(),
         write: Arc::new(WriteMode { default, fields }),
         deletes: Vec::new(),
-        event_time_us: Some(time),
+        event_time: Some(crate::EventTime::at(time)),
     }
 }
 

@@ -9,7 +9,8 @@ pub struct Site {
     pub name: String,
     /// Character set when MSH-18 is absent or ASCII and the bytes are not.
     pub charset: Option<Charset>,
-    /// Time zone of timestamps without offset (after MSH-7's offset); without it they lose their time of day.
+    /// Time zone of timestamps without offset (after MSH-7's offset); without it they lose their time of day, and are
+    /// older than a time with an offset only where every zone there is would have it so.
     pub zone: Option<Zone>,
     /// Accepted processing ids (MSH-11.1), upper case; others are rejected with 202.
     pub processing_ids: Vec<String>,

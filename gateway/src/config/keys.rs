@@ -72,6 +72,16 @@ pub const KEYS: &[Key] = &[
         "90",
         "days for which a repeated control id gets its first answer; 0 keeps answers for ever",
     ),
+    unset(
+        "hl7v2.zone",
+        "Europe/Berlin",
+        "zone of senders' times without a UTC offset: a name, +01:00 or a POSIX TZ rule",
+    ),
+    list(
+        "hl7v2.sender_zones",
+        "LAB|NORTH=Europe/London,|SOUTH=America/New_York",
+        "zones of single senders: MSH-3|MSH-4=zone; an empty side is any",
+    ),
     secret(
         "database.url",
         "postgres://sealway@db.hospital-a.example/sealway",

@@ -6,6 +6,7 @@
 //! Not here: what the values mean to their readers.
 
 mod example;
+mod hl7v2;
 pub mod keys;
 mod layer;
 mod suggest;
@@ -18,6 +19,7 @@ use serde::Deserialize;
 
 use crate::validation::Level;
 pub use example::example;
+pub use hl7v2::{Hl7v2, SenderZone};
 
 pub use layer::{ConfigError, Loaded, Origin, Setting, Sources, load};
 
@@ -33,6 +35,8 @@ pub struct Config {
     pub tls: Tls,
     /// The HL7 v2 listener.
     pub mllp: Mllp,
+    /// What is known about HL7 v2 senders.
+    pub hl7v2: Hl7v2,
     /// Where metadata is kept.
     pub database: Database,
     /// Where large payloads are kept.

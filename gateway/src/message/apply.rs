@@ -1,7 +1,7 @@
 //! A conversion joined with what is stored, committed as one transaction.
 
 use fhir::{ResourceKey, ResourceType, Tree, VersionId};
-use mediator::{Conversion, Draft, Merged, merge};
+use mediator::{Conversion, Draft, Merged, is_stale, merge};
 use policy::{AccessRequest, Principal, decide};
 
 use super::{Message, base, idempotency};
@@ -13,15 +13,16 @@ use crate::submission::{PostedBundle, Submission};
 
 /// What became of a conversion.
 pub(super) enum Applied {
-    /// Committed now.
-    Now,
+    /// Committed now, with this answer.
+    Now(Vec<u8>),
     /// Committed before: the answer that was given then.
     Before(Vec<u8>),
     /// A merge would close a circle of patients; nothing was written.
     Cycle,
 }
 
-/// Commits what the message asserts.
+/// Commits what the message asserts, with the answer that `answer` makes of whether something of it is older than what
+/// is stored.
 ///
 /// # Errors
 /// Any [`Fault`]; then nothing was written.
@@ -29,19 +30,25 @@ pub(super) async fn apply(
     app: &App,
     message: &Message<'_>,
     conversion: &Conversion,
-    answer: &[u8],
+    answer: &(dyn Fn(bool) -> Vec<u8> + Sync),
     principal: &Principal,
 ) -> Answered<Applied> {
     for _ in 0..ATTEMPTS_MAX {
-        let Some(bundle) = bundle(app, conversion, principal).await? else {
+        let Some(joined) = join(app, conversion, principal).await? else {
             return Ok(Applied::Cycle);
         };
         let base = base(app);
-        let posted = PostedBundle::read(bundle, &base).await?;
+        let answer = answer(joined.is_stale);
+        let posted = PostedBundle::read(joined.bundle(), &base).await?;
         let submission = Submission::transaction(posted, &base, &message.request_id())?
-            .idempotent(idempotency(message, answer));
+            .idempotent(idempotency(message, &answer));
         match ingest::submit(app, submission, principal).await {
-            Ok(outcome) => return Ok(outcome.repeated.map_or(Applied::Now, Applied::Before)),
+            Ok(outcome) => {
+                if joined.is_stale && outcome.repeated.is_none() {
+                    log_stale(message, conversion);
+                }
+                return Ok(outcome.repeated.map_or(Applied::Now(answer), Applied::Before));
+            }
             // Somebody wrote one of the resources meanwhile: join with the newer version.
             Err(fault) if fault.kind == FaultKind::PreconditionFailed => {}
             Err(fault) => return Err(fault),
@@ -50,43 +57,83 @@ pub(super) async fn apply(
     Err(Fault::new(FaultKind::Busy, "the patient's resources change too fast; try again"))
 }
 
-/// A transaction that puts each joined resource on exactly the version it was joined with; `None` for a circle of merges.
-async fn bundle(
+fn log_stale(message: &Message<'_>, conversion: &Conversion) {
+    tracing::warn!(
+        message.control_id = message.control_id,
+        message.sender = message.sender,
+        message.place = conversion.event_time.map(|(_, place)| tracing::field::display(place)),
+        "a message is older than what is stored; what it says otherwise was left out"
+    );
+}
+
+/// What a conversion becomes beside what is stored.
+#[derive(Default)]
+struct Joined {
+    entries: Vec<Entry>,
+    /// Something was left out because what is stored is of a later event.
+    is_stale: bool,
+    /// Resources of which nothing was written for that reason.
+    untouched: Vec<String>,
+}
+
+/// One resource to write, on exactly the version it was joined with.
+struct Entry {
+    key: ResourceKey,
+    version: Option<VersionId>,
+    body: Vec<u8>,
+}
+
+impl Joined {
+    /// A transaction of all entries.
+    fn bundle(&self) -> Vec<u8> {
+        if self.entries.is_empty() {
+            return br#"{"resourceType":"Bundle","type":"transaction"}"#.to_vec();
+        }
+        let mut out = br#"{"resourceType":"Bundle","type":"transaction","entry":["#.to_vec();
+        for (n, Entry { key, version, body }) in self.entries.iter().enumerate() {
+            if n > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(br#"{"resource":"#);
+            out.extend_from_slice(body);
+            let condition = match version {
+                Some(version) => format!(r#""ifMatch":"W/\"{}\"""#, version.number()),
+                None => r#""ifNoneMatch":"*""#.to_owned(),
+            };
+            let request = format!(r#","request":{{"method":"PUT","url":"{key}",{condition}}}}}"#);
+            out.extend_from_slice(request.as_bytes());
+        }
+        out.extend_from_slice(b"]}");
+        out
+    }
+}
+
+/// Joins every draft with what is stored; `None` for a circle of merges.
+async fn join(
     app: &App,
     conversion: &Conversion,
     principal: &Principal,
-) -> Answered<Option<Vec<u8>>> {
-    let mut out = br#"{"resourceType":"Bundle","type":"transaction","entry":["#.to_vec();
-    let mut first = true;
+) -> Answered<Option<Joined>> {
+    let mut joined = Joined::default();
     for draft in &conversion.drafts {
+        // The Provenance comes last: it is of what the message had a say in.
+        let Some(draft) = draft.without_targets(&joined.untouched) else { continue };
+        let draft = draft.as_ref();
         let key = key(draft)?;
         let stored = stored(app, &key, principal).await?;
         let (version, tree) = match &stored {
             Some((version, tree)) => (Some(*version), Some(tree)),
             None => (None, None),
         };
-        let body = match merge(tree, draft) {
-            Merged::Write(body) => body,
-            Merged::Unchanged | Merged::Stale => continue,
+        joined.is_stale |= tree.is_some_and(|tree| is_stale(tree, draft));
+        match merge(tree, draft) {
+            Merged::Write(body) => joined.entries.push(Entry { key, version, body }),
+            Merged::Unchanged => {}
+            Merged::Stale => joined.untouched.push(key.to_string()),
             Merged::Cycle => return Ok(None),
-        };
-        if !std::mem::take(&mut first) {
-            out.push(b',');
         }
-        out.extend_from_slice(br#"{"resource":"#);
-        out.extend_from_slice(&body);
-        let condition = match version {
-            Some(version) => format!(r#""ifMatch":"W/\"{}\"""#, version.number()),
-            None => r#""ifNoneMatch":"*""#.to_owned(),
-        };
-        let request = format!(r#","request":{{"method":"PUT","url":"{key}",{condition}}}}}"#);
-        out.extend_from_slice(request.as_bytes());
     }
-    out.extend_from_slice(b"]}");
-    if first {
-        return Ok(Some(br#"{"resourceType":"Bundle","type":"transaction"}"#.to_vec()));
-    }
-    Ok(Some(out))
+    Ok(Some(joined))
 }
 
 fn key(draft: &Draft) -> Answered<ResourceKey> {

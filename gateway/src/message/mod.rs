@@ -6,10 +6,11 @@
 //! The same (sender, control id, bytes) gets the first acknowledgement again and changes nothing.
 //! Not here: framing and sockets (`mllp`), mapping (`mediator`).
 
+mod answer;
 mod apply;
 mod record;
 
-use mediator::hl7v2::ack::{AckCode, AckError, Severity, Verdict, acknowledge, wanted};
+use mediator::hl7v2::ack::{AckCode, AckError, Severity, Verdict, acknowledge};
 use mediator::hl7v2::batch;
 use mediator::hl7v2::header::Header;
 use mediator::{
@@ -19,6 +20,7 @@ use policy::Principal;
 use registry::write_set::Idempotency;
 use sha2::{Digest, Sha256};
 
+use self::answer::{answer, older, repeat, reply, stamp, warned};
 use self::apply::Applied;
 pub(crate) use self::record::STATE as TASK_STATE;
 use crate::app::App;
@@ -33,6 +35,20 @@ pub struct Desk {
 }
 
 impl Desk {
+    /// The settings for one message: the zone is that of its sender.
+    fn site_of(&self, app: &App, message: &Message<'_>) -> Site {
+        let known = message.header.and_then(|header| {
+            let (application, facility) = header.sender();
+            let first = |field: &[u8]| {
+                let separator = header.delimiters().component;
+                let name = field.split(|byte| *byte == separator).next().unwrap_or_default();
+                String::from_utf8_lossy(name).into_owned()
+            };
+            app.config.hl7v2.zone_of(&first(application), &first(facility))
+        });
+        Site { zone: known.or(self.site.zone.as_ref()).cloned(), ..self.site.clone() }
+    }
+
     /// The base rules and a site's settings.
     pub fn new(rules: RuleSet, site: Site) -> Self {
         Self { rules, site, device: tokio::sync::OnceCell::new() }
@@ -138,6 +154,8 @@ pub(crate) struct Message<'m> {
     pub(crate) header: Option<&'m Header>,
     /// Sending application and facility.
     pub(crate) sender: String,
+    /// MSH-10, as far as it is printable: what an operator finds the message by.
+    pub(crate) control_id: String,
     /// MSH-10 and a part of the bytes' hash: another message under a used control id is another message.
     pub(crate) identity: String,
 }
@@ -153,7 +171,9 @@ impl<'m> Message<'m> {
             format!("hl7v2:{}|{}", text(application), text(facility))
         });
         let control_id = header.map_or_else(String::new, |h| text(h.control_id()));
-        Self { bytes, header, sender, identity: format!("{control_id}#{digest}") }
+        let identity = format!("{control_id}#{digest}");
+        let control_id = control_id.replace(|c: char| c.is_control(), " ").trim().to_owned();
+        Self { bytes, header, sender, control_id, identity }
     }
 
     /// Id of the request in outcomes and access records: free of what the sender wrote.
@@ -177,7 +197,8 @@ async fn process(
     let recorded = clock::now().to_string();
     let device = record::DEVICE;
     let source = Source { raw: &raw, recorded: &recorded, device };
-    let context = Context { site: &desk.site, source: Some(source) };
+    let site = desk.site_of(app, message);
+    let context = Context { site: &site, source: Some(source) };
     let converted = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         convert(message.bytes, &context, &desk.rules)
     }));
@@ -195,69 +216,45 @@ async fn process(
         return refuse(app, message, &raw, trouble, principal).await;
     };
     match converted {
-        Ok(conversion) => {
-            app.metrics.messages_left_over.add(conversion.account.totals().left_over as u64);
-            let warnings = warned(message, &conversion);
-            let answer = answer(message, Verdict::Accepted, &warnings);
-            match apply::apply(app, message, &conversion, &answer, principal).await {
-                Ok(Applied::Now) => Ok(reply(answer, State::Applied)),
-                Ok(Applied::Before(first)) => Ok(repeat(first)),
-                Ok(Applied::Cycle) => {
-                    let text = "the merge would close a circle of patients";
-                    let error = ConvertError::new(Reason::MergeCycle, text);
-                    not_converted(app, message, &raw, &error, principal).await
-                }
-                Err(fault) if is_content(&fault) => {
-                    let trouble = Trouble {
-                        state: State::Quarantined,
-                        slug: "not-storable",
-                        place: None,
-                        code: APPLICATION_ERROR.to_owned(),
-                        text: fault.to_string(),
-                    };
-                    refuse(app, message, &raw, trouble, principal).await
-                }
-                Err(fault) => Err(fault),
-            }
-        }
+        Ok(conversion) => applied(app, message, &raw, &conversion, principal).await,
         Err(error) => not_converted(app, message, &raw, &error, principal).await,
     }
 }
 
-/// What of a message is in no resource, for its acknowledgement and the log: codes and places, never a value. ERR with a
-/// severity is of HL7 v2.5 (table 0516: applied, but there may be issues); who speaks an older version is not told.
-fn warned(message: &Message<'_>, conversion: &Conversion) -> Vec<AckError> {
-    let lost = conversion.warnings.iter().filter(|warning| warning.loses());
-    let mut told = Vec::new();
-    for warning in lost.take(WARNINGS_TOLD_MAX) {
-        tracing::warn!(
-            message.warning = warning.code,
-            message.place = %warning.place,
-            "something of a message could not be used"
-        );
-        let code = match warning.code {
-            "code-unmapped" => TABLE_VALUE_NOT_FOUND,
-            code if code.ends_with("-missing") => REQUIRED_FIELD_MISSING,
-            _ => DATA_TYPE_ERROR,
-        };
-        told.push(AckError {
-            place: Some(warning.place),
-            code: code.to_owned(),
-            severity: Severity::Warning,
-            text: format!("applied without this: {}", warning.code),
-        });
+async fn applied(
+    app: &App,
+    message: &Message<'_>,
+    raw: &str,
+    conversion: &Conversion,
+    principal: &Principal,
+) -> Answered<Reply> {
+    app.metrics.messages_left_over.add(conversion.account.totals().left_over as u64);
+    let warnings = warned(message, conversion);
+    let make = |is_stale: bool| {
+        let older = is_stale.then(|| older(message, conversion)).flatten();
+        let all: Vec<AckError> = older.into_iter().chain(warnings.iter().cloned()).collect();
+        answer(message, Verdict::Accepted, &all)
+    };
+    match apply::apply(app, message, conversion, &make, principal).await {
+        Ok(Applied::Now(answer)) => Ok(reply(answer, State::Applied)),
+        Ok(Applied::Before(first)) => Ok(repeat(first)),
+        Ok(Applied::Cycle) => {
+            let text = "the merge would close a circle of patients";
+            let error = ConvertError::new(Reason::MergeCycle, text);
+            not_converted(app, message, raw, &error, principal).await
+        }
+        Err(fault) if is_content(&fault) => {
+            let trouble = Trouble {
+                state: State::Quarantined,
+                slug: "not-storable",
+                place: None,
+                code: APPLICATION_ERROR.to_owned(),
+                text: fault.to_string(),
+            };
+            refuse(app, message, raw, trouble, principal).await
+        }
+        Err(fault) => Err(fault),
     }
-    if message.header.is_none_or(|header| !knows_severity(header.field(12))) {
-        told.clear();
-    }
-    told
-}
-
-/// MSH-12 from 2.5 on.
-fn knows_severity(version: &[u8]) -> bool {
-    let version = String::from_utf8_lossy(version);
-    let mut numbers = version.split(['.', '^']).map_while(|part| part.trim().parse::<u32>().ok());
-    (numbers.next(), numbers.next()) >= (Some(2), Some(5))
 }
 
 /// The patient that a message is about.
@@ -331,35 +328,6 @@ async fn refuse(
     }
 }
 
-/// Both acknowledgements as one block of bytes, so that a repetition gets the same ones.
-fn answer(message: &Message<'_>, verdict: Verdict, errors: &[AckError]) -> Vec<u8> {
-    let (id, time) = stamp();
-    let (first, second) = match message.header {
-        Some(header) => {
-            let wanted = wanted(header, verdict);
-            (wanted.first, wanted.second)
-        }
-        None => (Some(AckCode::ApplicationError), None),
-    };
-    let make = |code: AckCode| acknowledge(message.header, code, errors, &id, &time);
-    let mut bytes = first.map(make).unwrap_or_default();
-    if let Some(second) = second {
-        bytes.push(SEPARATOR);
-        bytes.extend_from_slice(&acknowledge(message.header, second, errors, &stamp().0, &time));
-    }
-    bytes
-}
-
-fn reply(answer: Vec<u8>, state: State) -> Reply {
-    let mut parts = answer.split(|byte| *byte == SEPARATOR).map(<[u8]>::to_vec);
-    let first = parts.next().filter(|first| !first.is_empty());
-    Reply { first, second: parts.next(), state }
-}
-
-fn repeat(answer: Vec<u8>) -> Reply {
-    reply(answer, State::Duplicate)
-}
-
 /// Base URL of the submissions that messages become; their references are relative.
 pub(crate) fn base(app: &App) -> String {
     app.hosts.bases("localhost")
@@ -381,24 +349,7 @@ fn is_content(fault: &Fault) -> bool {
     )
 }
 
-/// A fresh MSH-10 and MSH-7.
-fn stamp() -> (String, String) {
-    let now = clock::now().to_string();
-    let digits: String = now.chars().filter(char::is_ascii_digit).take(14).collect();
-    (uuid::Uuid::now_v7().simple().to_string()[..20].to_owned(), format!("{digits}+0000"))
-}
-
-/// HL7 table 0357.
-const REQUIRED_FIELD_MISSING: &str = "101";
-/// HL7 table 0357.
-const DATA_TYPE_ERROR: &str = "102";
-/// HL7 table 0357.
-const TABLE_VALUE_NOT_FOUND: &str = "103";
-/// Warnings that an acknowledgement and the log tell of one message.
-const WARNINGS_TOLD_MAX: usize = 20;
 /// HL7 table 0357: application internal error.
 const APPLICATION_ERROR: &str = "207";
 /// Characters of a name or control id that are kept in an identity.
 const NAME_CHARS_MAX: usize = 60;
-/// Between two acknowledgements; MLLP's start byte never stands inside a message.
-const SEPARATOR: u8 = 0x0B;

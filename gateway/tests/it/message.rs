@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use crate::site::{Answer, Site};
 
-async fn listening() -> Site {
+pub(crate) async fn listening() -> Site {
     Site::start_with(|config| config.mllp.listen = Some("127.0.0.1:0".parse().unwrap())).await
 }
 
@@ -21,7 +21,7 @@ async fn converse(site: &Site, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-async fn send(site: &Site, message: &str) -> String {
+pub(crate) async fn send(site: &Site, message: &str) -> String {
     converse(site, &[&[0x0B], message.as_bytes(), &[0x1C, 0x0D]].concat()).await
 }
 
@@ -257,7 +257,8 @@ async fn what_cannot_be_used_of_an_applied_message_is_acknowledged_with_a_warnin
     let date = "ERR||PID^1^7^1^1^1|102^data type error^HL70357|W||||applied without this: timestamp-unreadable";
     assert_eq!(errors.first(), Some(&date), "{answer}");
     // The visit of this message has no number where the standard wants it (PV1-19).
-    let visit = "ERR||PV1^1|101^required field missing^HL70357|W||||applied without this: encounter-key-missing";
+    let visit = "ERR||PV1^1^19|101^required field missing^HL70357|W||||applied without a visit: encounter-key-missing: \
+        no number in PV1-19, PV1-50 or PID-18 and no admission time in PV1-44; no Encounter was made";
     assert_eq!(errors[1..], [visit], "{answer}");
     assert!(!answer.contains("19701301"), "{answer}");
     assert!(older.contains("MSA|AA|W2") && !older.contains("ERR|"), "2.4 has no severity: {older}");

@@ -17,6 +17,7 @@ use crate::{
     Context,
     conversion::{Account, Conversion, Draft, WriteMode},
     error::{ConvertError, Reason},
+    event_time::EventTime,
     json::{Json, Object},
     place::Place,
     rules::RuleSet,
@@ -48,7 +49,7 @@ pub(crate) fn convert(
     let kind = check_header(msh, context.site, rules)?;
     let event = rules.event(&kind.code, &kind.event).ok_or_else(unreadable)?;
     let structure = rules.structure(&event.structure).ok_or_else(unreadable)?;
-    let (drafts, event_time_us) = map(&message, structure, &kind, context, rules)?;
+    let (drafts, event_time) = map(&message, structure, &kind, context, rules)?;
     ignore_rest(&message, rules, &kind.event);
     let (segments, atoms, marks, warnings) = message.into_parts();
     let marks = marks.into_iter().map(|m| m.get()).collect();
@@ -58,7 +59,7 @@ pub(crate) fn convert(
         account,
         warnings,
         rule_set: Arc::clone(rules.hash()),
-        event_time_us,
+        event_time,
         message_type: kind.text(),
     })
 }
@@ -151,13 +152,16 @@ fn check_header(msh: SegmentView<'_>, site: &Site, rules: &RuleSet) -> Result<Ki
     Ok(Kind { code, event })
 }
 
+/// Drafts, and when the event happened by which field.
+type Mapped = (Vec<Draft>, Option<(EventTime, Place)>);
+
 fn map<'m>(
     message: &'m Message<'m>,
     structure: &Structure,
     kind: &'m Kind,
     context: &Context<'m>,
     rules: &'m RuleSet,
-) -> Result<(Vec<Draft>, Option<i64>), ConvertError> {
+) -> Result<Mapped, ConvertError> {
     let msh = message.segment(0);
     let offsets = offsets(msh, context.site);
     let facility = [4, 3].into_iter().find_map(|n| msh.field(n).component(1).peek());
@@ -178,23 +182,19 @@ fn map<'m>(
         ("ADT", "A40") => pass::merge::convert(&mut work)?,
         _ => pass::admission::convert(&mut work)?,
     }
-    let time = occurred.as_ref().map(|(micros, _)| *micros);
-    finish_locations(&mut work, occurred.as_ref().map(|(_, text)| text.clone()));
+    let time = occurred.as_ref().map(|occurred| (occurred.time, occurred.place));
+    let occurred = occurred.map(|occurred| occurred.text);
+    finish_locations(&mut work, occurred.clone());
     if let Some(source) = &context.source {
         let source = pass::provenance::Source {
             raw: source.raw,
             recorded: source.recorded,
             device: source.device,
         };
-        let draft = pass::provenance::draft(
-            &work,
-            &source,
-            occurred.map(|(_, text)| Json::text(text)),
-            &kind.text(),
-        );
+        let draft = pass::provenance::draft(&work, &source, occurred.map(Json::text), &kind.text());
         work.push(draft);
     }
-    Ok((drafts(work, kind, time), time))
+    Ok((drafts(work, kind, time.map(|(time, _)| time)), time))
 }
 
 /// MSH-7's offset is the default of the message, unless the site's zone agrees with it and knows more.
@@ -213,24 +213,39 @@ fn offsets(msh: SegmentView<'_>, site: &Site) -> Offsets {
     if agrees { by_zone } else { Offsets { message_minutes: Some(minutes), ..by_zone } }
 }
 
-/// EVN-6, EVN-2 or MSH-7: microseconds and FHIR dateTime.
+/// When the event happened: for the order of messages, as FHIR dateTime, and where it stands.
+struct Occurred {
+    time: EventTime,
+    text: String,
+    place: Place,
+}
+
+/// EVN-6, EVN-2 or MSH-7.
 ///
-/// The first with a time of day wins; a date alone would count as midnight and make the message look stale.
-fn event_time(work: &mut Work<'_>) -> Option<(i64, String)> {
+/// The first with a time of day wins; a date alone would leave the whole day open.
+fn event_time(work: &mut Work<'_>) -> Option<Occurred> {
     let message = work.message;
     let evn = message.first("EVN");
     let fields =
         [evn.map(|e| e.field(6)), evn.map(|e| e.field(2)), Some(message.segment(0).field(7))];
-    let mut date = None;
-    for stamp in fields.into_iter().flatten().filter_map(|f| f.component(1).peek()) {
+    let mut found: Option<(Occurred, Option<&'static str>)> = None;
+    for field in fields.into_iter().flatten() {
+        let Some(stamp) = field.component(1).peek() else { continue };
         let Some(dtm) = Dtm::parse(&stamp) else { continue };
-        let found = (dtm.micros(&work.offsets), dtm.date_time(&work.offsets).0);
+        let (text, warning) = dtm.date_time(&work.offsets);
+        let time = dtm.event_time(&work.offsets);
+        let occurred = Occurred { time, text, place: field.place() };
         if dtm.has_time() {
-            return Some(found);
+            found = Some((occurred, warning));
+            break;
         }
-        date.get_or_insert(found);
+        found.get_or_insert((occurred, warning));
     }
-    date
+    let (occurred, warning) = found?;
+    if let Some(code) = warning {
+        message.warn(code, occurred.place);
+    }
+    Some(occurred)
 }
 
 /// A transfer starts the new location and ends the old one at the time of the event.
@@ -273,7 +288,7 @@ fn ignore_rest(message: &Message<'_>, rules: &RuleSet, event: &str) {
     }
 }
 
-fn drafts(work: Work<'_>, kind: &Kind, time: Option<i64>) -> Vec<Draft> {
+fn drafts(work: Work<'_>, kind: &Kind, time: Option<EventTime>) -> Vec<Draft> {
     let rules = work.rules;
     let mut modes: Vec<(&'static str, Arc<WriteMode>)> = Vec::new();
     let mut out = Vec::with_capacity(work.drafts.len());
@@ -307,7 +322,7 @@ fn write_mode(rules: &RuleSet, kind: &Kind, building: &Building<'_>) -> WriteMod
     mode
 }
 
-fn finish(building: Building<'_>, write: Arc<WriteMode>, event_time_us: Option<i64>) -> Draft {
+fn finish(building: Building<'_>, write: Arc<WriteMode>, event_time: Option<EventTime>) -> Draft {
     let mut body = Vec::with_capacity(768);
     body.extend_from_slice(b"{\"resourceType\":\"");
     body.extend_from_slice(building.kind.as_bytes());
@@ -322,7 +337,7 @@ fn finish(building: Building<'_>, write: Arc<WriteMode>, event_time_us: Option<i
         body,
         write,
         deletes: building.deletes,
-        event_time_us,
+        event_time,
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     escape::unescape,
     tokenizer::{Atom, Segment},
 };
-use crate::{conversion::Warning, place::Place};
+use crate::{place::Place, warning::Warning};
 
 /// One message as a table of atoms, with a mark for each atom.
 #[derive(Debug)]

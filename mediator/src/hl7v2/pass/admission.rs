@@ -86,7 +86,8 @@ pub(crate) fn encounter<'m>(
     } else if let Some(admitted) = pv1.field(44).component(1).peek() {
         parts.extend(["admission".to_owned(), patient_id.to_owned(), admitted.into_owned()]);
     } else {
-        work.message.warn("encounter-key-missing", pv1.place());
+        let place = Place { field: 19, ..pv1.place() };
+        work.message.warn("encounter-key-missing", place);
         return None;
     }
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();

@@ -1,12 +1,15 @@
 //! DTM, DT, TM and TS: timestamps with their own precision and offset.
 //!
 //! `YYYY[MM[DD[HH[MM[SS[.S…]]]]]][±ZZZZ]`. No offset is invented: without one, the offset of MSH-7 counts for the whole
-//! message (HL7 v2.9 §2A.2.22), then the site's zone; with neither, only the date is kept and a warning tells so.
+//! message (HL7 v2.9 §2A.2.22), then the sender's zone; with neither, only the date is kept and a warning tells so. A
+//! local time that a zone has twice (autumn) is the earlier one, one that it skips (spring) counts on by the offset
+//! before the change, which makes it the later one.
 //! FHIR wants minutes and seconds with any time, so `2026030112` becomes `12:00:00`.
 
 use std::fmt::Write as _;
 
 use super::zone::{Local, Zone};
+use crate::{event_time::EventTime, warning::NO_OFFSET};
 
 /// A timestamp as sent.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -118,6 +121,36 @@ impl<'t> Dtm<'t> {
         (self.digits >= 14 && text.len() > 10).then_some(text)
     }
 
+    /// True for a time of day to the second that only wants an offset.
+    pub(crate) fn lacks_offset(&self, offsets: &Offsets) -> bool {
+        self.digits >= 14 && self.resolve_offset(offsets).0.is_none()
+    }
+
+    /// What it says about the order of events.
+    pub(crate) fn event_time(&self, offsets: &Offsets) -> EventTime {
+        EventTime {
+            micros: self.micros(offsets),
+            width_us: self.width_us(),
+            is_local: self.resolve_offset(offsets).0.is_none(),
+        }
+    }
+
+    /// How many microseconds it leaves open.
+    fn width_us(&self) -> i64 {
+        let days = match self.digits {
+            4 => 365 + i64::from(days_in_month(self.year, 2) == 29),
+            6 => i64::from(days_in_month(self.year, self.month)),
+            _ => 1,
+        };
+        let seconds = match self.digits {
+            14 => return 0,
+            12 => 60,
+            10 => 3_600,
+            _ => days * 86_400,
+        };
+        seconds * 1_000_000 - 1
+    }
+
     /// Microseconds since 1970 UTC; a date without time counts as its first moment, no offset as UTC.
     pub(crate) fn micros(&self, offsets: &Offsets) -> i64 {
         let time = self.time.unwrap_or(Time { hour: 0, minute: 0, second: 0, fraction: "" });
@@ -150,7 +183,7 @@ impl<'t> Dtm<'t> {
             Some(Local::One(minutes)) => (Some(minutes), None),
             Some(Local::Gap(minutes)) => (Some(minutes), Some("time-in-daylight-saving-gap")),
             Some(Local::Twice(minutes)) => (Some(minutes), Some("time-exists-twice")),
-            None => (None, Some("no-offset-time-dropped")),
+            None => (None, Some(NO_OFFSET)),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::{
     hl7v2::{message::Slice, work::Work},
     json::{Json, Object},
+    warning::NO_OFFSET_INSTANT,
 };
 
 pub(crate) fn string<'m>(_: &mut Work<'m>, slice: Slice<'m>, _: &'m str) -> Option<Json<'m>> {
@@ -71,7 +72,8 @@ pub(crate) fn instant<'m>(work: &mut Work<'m>, slice: Slice<'m>, _: &'m str) -> 
     let (dtm, at) = work.dtm(slice)?;
     let instant = dtm.instant(&work.offsets);
     if instant.is_none() {
-        at.refuse("instant-not-precise-enough");
+        let wants_zone = dtm.lacks_offset(&work.offsets);
+        at.refuse(if wants_zone { NO_OFFSET_INSTANT } else { "instant-not-precise-enough" });
     }
     instant.map(Json::text)
 }
