@@ -1,7 +1,8 @@
 //! `POST /hl7v2`: HL7 v2 messages and batches over HTTP.
 //!
 //! Spec: HL7 over HTTP (HAPI): the acknowledgement is the body; 200 for AA and CA, 500 for AE and CE, 400 for AR and
-//! CR, 503 when the gateway cannot store now. Forms: `application/hl7-v2`, `x-application/hl7-v2+er7`, `text/plain`.
+//! CR (an unreadable body is one of these), 503 when the gateway cannot store now. Forms: `application/hl7-v2`, `x-application/hl7-v2+er7`, `text/plain`.
+//! docs/hl7v2.md tells them to clients.
 //! Not here: what becomes of a message (`message`).
 
 use actix_web::HttpResponse;

@@ -1,6 +1,6 @@
 //! What an operator sees of `Task`: those that the gateway made of messages it did not apply, and nothing else.
 //!
-//! They hold the reason and the place in the message, no clinical content; the message itself (`Task.focus`) stays
+//! They hold the reason, the place in the message and what of its MSH finds it, no clinical content; the message itself (`Task.focus`) stays
 //! closed. A search gets one more condition, so that counts and pages are of these Tasks only; it may not reach
 //! into other resources.
 //! Not here: who is an operator (`policy`), how the Tasks are made (`message::record`).

@@ -74,7 +74,7 @@ pub(super) fn answer(message: &Message<'_>, verdict: Verdict, errors: &[AckError
             let wanted = wanted(header, verdict);
             (wanted.first, wanted.second)
         }
-        None => (Some(AckCode::ApplicationError), None),
+        None => (Some(verdict.code()), None),
     };
     let make = |code: AckCode| acknowledge(message.header, code, errors, &id, &time);
     let mut bytes = first.map(make).unwrap_or_default();

@@ -176,6 +176,13 @@ impl<'m> Message<'m> {
         Self { bytes, header, sender, control_id, identity }
     }
 
+    /// A field of MSH as an operator reads it: printable, of limited length.
+    pub(crate) fn field(&self, number: usize) -> String {
+        let field = self.header.map_or(b"".as_slice(), |header| header.field(number));
+        let text = String::from_utf8_lossy(field).replace(char::is_control, " ");
+        text.trim().chars().take(NAME_CHARS_MAX).collect()
+    }
+
     /// Id of the request in outcomes and access records: free of what the sender wrote.
     pub(crate) fn request_id(&self) -> String {
         let digest = self.identity.rsplit('#').next().unwrap_or_default();
@@ -321,6 +328,15 @@ async fn refuse(
         severity: Severity::Error,
         text: trouble.text.clone(),
     };
+    tracing::warn!(
+        message.control_id = message.control_id,
+        message.sender = message.sender,
+        message.kind = message.field(9),
+        message.state = ?trouble.state,
+        message.reason = trouble.slug,
+        message.place = trouble.place.map(tracing::field::display),
+        "a message was not applied; a Task keeps it for an operator"
+    );
     let answer = answer(message, verdict, &[error]);
     match record::store_task(app, message, raw, &trouble, &answer, principal).await? {
         Some(first) => Ok(repeat(first)),

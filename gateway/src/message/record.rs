@@ -108,11 +108,7 @@ pub(super) async fn store_task(
         )
         .as_bytes(),
     );
-    if let Some(place) = &trouble.place {
-        body.extend_from_slice(br#","input":[{"type":{"text":"place"},"valueString":"#);
-        write_json_string(&place.to_string(), &mut body);
-        body.extend_from_slice(b"}]");
-    }
+    write_finds(message, trouble, &mut body);
     body.push(b'}');
     let verb = Verb::Update { key, preconditions: Preconditions::default() };
     let base = base(app);
@@ -120,6 +116,35 @@ pub(super) async fn store_task(
         .await?
         .idempotent(idempotency(message, answer));
     Ok(ingest::submit(app, submission, principal).await?.repeated)
+}
+
+/// What the message is found by in the sender's log, and the place to look at: `Task.identifier` and `Task.input`.
+fn write_finds(message: &Message<'_>, trouble: &Trouble, body: &mut Vec<u8>) {
+    if !message.control_id.is_empty() {
+        let start = format!(r#","identifier":[{{"system":"{CONTROL_ID}","value":"#);
+        body.extend_from_slice(start.as_bytes());
+        write_json_string(&message.control_id, body);
+        body.extend_from_slice(b"}]");
+    }
+    let place = trouble.place.map(|place| place.to_string()).unwrap_or_default();
+    let fields = [
+        ("place", place),
+        ("MSH-10 control id", message.control_id.clone()),
+        ("MSH-3 sending application", message.field(3)),
+        ("MSH-4 sending facility", message.field(4)),
+        ("MSH-9 message type", message.field(9)),
+    ];
+    let mut is_first = true;
+    for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
+        let before = if std::mem::take(&mut is_first) { r#","input":["# } else { "," };
+        let start = format!(r#"{before}{{"type":{{"text":"{name}"}},"valueString":"#);
+        body.extend_from_slice(start.as_bytes());
+        write_json_string(value, body);
+        body.push(b'}');
+    }
+    if !is_first {
+        body.push(b']');
+    }
 }
 
 /// Commits the message's identity alone: nothing to do by rule.
@@ -147,5 +172,7 @@ fn key(text: &str) -> Answered<ResourceKey> {
 
 /// States of a message that was not applied; `Task.businessStatus` of every Task that is made here.
 pub(crate) const STATE: &str = "https://sealway.org/fhir/CodeSystem/message-state";
+/// MSH-10 of a message that was not applied; `Task.identifier`.
+const CONTROL_ID: &str = "https://sealway.org/fhir/hl7v2-control-id";
 /// Why a message was not applied.
 const REASON: &str = "https://sealway.org/fhir/CodeSystem/message-reason";

@@ -52,6 +52,17 @@ pub enum Verdict {
     Reject,
 }
 
+impl Verdict {
+    /// The code of the original mode.
+    pub fn code(self) -> AckCode {
+        match self {
+            Self::Accepted => AckCode::ApplicationAccept,
+            Self::Error => AckCode::ApplicationError,
+            Self::Reject => AckCode::ApplicationReject,
+        }
+    }
+}
+
 impl From<Disposition> for Verdict {
     fn from(disposition: Disposition) -> Self {
         match disposition {
@@ -85,11 +96,7 @@ pub fn wanted(header: &Header, verdict: Verdict) -> Wanted {
         Condition::OnSuccess => accepted,
         Condition::Absent | Condition::Unknown => absent,
     };
-    let application_code = match verdict {
-        Verdict::Accepted => AckCode::ApplicationAccept,
-        Verdict::Error => AckCode::ApplicationError,
-        Verdict::Reject => AckCode::ApplicationReject,
-    };
+    let application_code = verdict.code();
     if holds(accept, false) {
         let first = Some(match verdict {
             Verdict::Accepted => AckCode::CommitAccept,
