@@ -4,7 +4,7 @@ use fhir::{ResourceKey, ResourceType, Tree, VersionId};
 use mediator::{Conversion, Draft, Merged, is_stale, merge};
 use policy::{AccessRequest, Principal, decide};
 
-use super::{Message, base, idempotency};
+use super::{Message, base, idempotency, survivor};
 use crate::app::App;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::http::call::refusal;
@@ -29,11 +29,15 @@ pub(super) enum Applied {
 pub(super) async fn apply(
     app: &App,
     message: &Message<'_>,
-    conversion: &Conversion,
+    conversion: &mut Conversion,
     answer: &(dyn Fn(bool) -> Vec<u8> + Sync),
     principal: &Principal,
 ) -> Answered<Applied> {
-    for _ in 0..ATTEMPTS_MAX {
+    for attempt in 0..ATTEMPTS_MAX {
+        // A merge may have been committed meanwhile.
+        if attempt > 0 && !survivor::follow(app, conversion, principal).await? {
+            return Ok(Applied::Cycle);
+        }
         let Some(joined) = join(app, conversion, principal).await? else {
             return Ok(Applied::Cycle);
         };
@@ -120,6 +124,14 @@ async fn join(
         let Some(draft) = draft.without_targets(&joined.untouched) else { continue };
         let draft = draft.as_ref();
         let key = key(draft)?;
+        // Two records of one message that were merged: the second joins what the first gives.
+        if let Some(entry) = joined.entries.iter_mut().find(|entry| entry.key == key) {
+            let tree = Tree::parse(entry.body.clone()).map_err(|_| unreadable())?;
+            if let Merged::Write(body) = merge(Some(&tree), draft) {
+                entry.body = body;
+            }
+            continue;
+        }
         let stored = stored(app, &key, principal).await?;
         let (version, tree) = match &stored {
             Some((version, tree)) => (Some(*version), Some(tree)),
@@ -143,7 +155,10 @@ fn key(draft: &Draft) -> Answered<ResourceKey> {
 }
 
 /// The stored version that a draft is joined with; a tombstone counts as nothing.
-async fn stored(
+///
+/// # Errors
+/// Any [`Fault`].
+pub(super) async fn stored(
     app: &App,
     key: &ResourceKey,
     principal: &Principal,
@@ -155,9 +170,12 @@ async fn stored(
         return Ok(None);
     }
     let bytes = app.payloads.open(&stored).await?;
-    let tree = Tree::parse(bytes.to_vec())
-        .map_err(|_| Fault::new(FaultKind::Internal, "a stored version is not JSON"))?;
+    let tree = Tree::parse(bytes.to_vec()).map_err(|_| unreadable())?;
     Ok(Some((stored.version, tree)))
+}
+
+fn unreadable() -> Fault {
+    Fault::new(FaultKind::Internal, "a stored version is not JSON")
 }
 
 /// How often a message is joined again when others write the same resources.

@@ -9,6 +9,7 @@
 mod answer;
 mod apply;
 mod record;
+mod survivor;
 
 use mediator::hl7v2::ack::{AckCode, AckError, Severity, Verdict, acknowledge};
 use mediator::hl7v2::batch;
@@ -209,6 +210,11 @@ async fn process(
     let converted = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         convert(message.bytes, &context, &desk.rules)
     }));
+    let mut converted = converted;
+    let follows = match &mut converted {
+        Ok(Ok(conversion)) => survivor::follow(app, conversion, principal).await?,
+        _ => true,
+    };
     let patient = converted.as_ref().ok().and_then(|converted| patient(converted.as_ref().ok()?));
     record::store_raw(app, message, &raw, patient, principal).await?;
     let Ok(converted) = converted else {
@@ -223,7 +229,8 @@ async fn process(
         return refuse(app, message, &raw, trouble, principal).await;
     };
     match converted {
-        Ok(conversion) => applied(app, message, &raw, &conversion, principal).await,
+        Ok(_) if !follows => not_converted(app, message, &raw, &cycle(), principal).await,
+        Ok(conversion) => applied(app, message, &raw, conversion, principal).await,
         Err(error) => not_converted(app, message, &raw, &error, principal).await,
     }
 }
@@ -232,24 +239,21 @@ async fn applied(
     app: &App,
     message: &Message<'_>,
     raw: &str,
-    conversion: &Conversion,
+    mut conversion: Conversion,
     principal: &Principal,
 ) -> Answered<Reply> {
     app.metrics.messages_left_over.add(conversion.account.totals().left_over as u64);
-    let warnings = warned(message, conversion);
+    let warnings = warned(message, &conversion);
+    let older = older(message, &conversion);
     let make = |is_stale: bool| {
-        let older = is_stale.then(|| older(message, conversion)).flatten();
-        let all: Vec<AckError> = older.into_iter().chain(warnings.iter().cloned()).collect();
+        let older = older.iter().filter(|_| is_stale);
+        let all: Vec<AckError> = older.chain(&warnings).cloned().collect();
         answer(message, Verdict::Accepted, &all)
     };
-    match apply::apply(app, message, conversion, &make, principal).await {
+    match apply::apply(app, message, &mut conversion, &make, principal).await {
         Ok(Applied::Now(answer)) => Ok(reply(answer, State::Applied)),
         Ok(Applied::Before(first)) => Ok(repeat(first)),
-        Ok(Applied::Cycle) => {
-            let text = "the merge would close a circle of patients";
-            let error = ConvertError::new(Reason::MergeCycle, text);
-            not_converted(app, message, raw, &error, principal).await
-        }
+        Ok(Applied::Cycle) => not_converted(app, message, raw, &cycle(), principal).await,
         Err(fault) if is_content(&fault) => {
             let trouble = Trouble {
                 state: State::Quarantined,
@@ -262,6 +266,10 @@ async fn applied(
         }
         Err(fault) => Err(fault),
     }
+}
+
+fn cycle() -> ConvertError {
+    ConvertError::new(Reason::MergeCycle, "the merge would close a circle of patients")
 }
 
 /// The patient that a message is about.

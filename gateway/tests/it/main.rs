@@ -22,6 +22,7 @@ mod invoked;
 mod load;
 mod lost_key;
 mod message;
+mod message_merge;
 mod message_time;
 mod named;
 mod operation;

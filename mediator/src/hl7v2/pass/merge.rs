@@ -1,7 +1,8 @@
 //! A40: merge of two patient records. Reversible: both records stay, linked to each other.
 //!
 //! The surviving record (PID) gets `link.type = replaces` and the prior identifier (`use = old`); the prior record
-//! (MRG-1) becomes inactive with `link.type = replaced-by`. References to the prior record stay as they are.
+//! (MRG-1) becomes inactive with `link.type = replaced-by`. References to the prior record stay as they are;
+//! what is said of it later goes to the survivor (`redirect`).
 
 use super::patient;
 use crate::{
