@@ -5,10 +5,13 @@
 //! message are left alone (*stale*), fills and unions still apply. Every stored element that is not written keeps its bytes.
 //! Not here: versions, `meta.versionId`, `meta.lastUpdated` (the store adds them).
 
+mod location;
+
 use std::{borrow::Cow, collections::HashSet};
 
 use fhir::{Node, Tree};
 
+use self::location::{history, leave};
 use crate::{
     conversion::{Draft, FieldMode},
     event_time::Applied,
@@ -64,6 +67,9 @@ pub fn merge(existing: Option<&Tree>, draft: &Draft) -> Merged {
             if !kept {
                 join(&mut after, key, node, existing.root().get(key), mode);
             }
+        }
+        if !stale && draft.resource_type == "Encounter" {
+            leave(&mut after, incoming.root());
         }
         after
     };
@@ -244,50 +250,6 @@ fn identity(item: Node<'_>) -> Vec<String> {
         return vec![String::from_utf8_lossy(item.raw()).into_owned()];
     }
     parts.into_iter().map(Option::unwrap_or_default).collect()
-}
-
-/// Encounter.location: the incoming active location completes another one that was active.
-fn history(stored: Node<'_>, incoming: Node<'_>) -> Vec<u8> {
-    let place = |n: Node<'_>| n.get("location").map(identity);
-    let is_active =
-        |n: Node<'_>| n.get("status").and_then(Node::as_str).as_deref() == Some("active");
-    let current = incoming.items().find(|n| is_active(*n));
-    let mut entries: Vec<Vec<u8>> = Vec::new();
-    let mut found = false;
-    for item in stored.items() {
-        let Some(now) = current else {
-            entries.push(item.raw().to_vec());
-            continue;
-        };
-        if is_active(item) && place(item) == place(now) {
-            found = true;
-            entries.push(item.raw().to_vec());
-        } else if is_active(item) {
-            let end = now.get("period").and_then(|p| p.get("start"));
-            entries.push(completed(item, end));
-        } else {
-            entries.push(item.raw().to_vec());
-        }
-    }
-    for item in incoming.items() {
-        let known = stored.items().any(|s| place(s) == place(item));
-        let add = if is_active(item) { !found } else { !known };
-        if add {
-            entries.push(item.raw().to_vec());
-        }
-    }
-    list(entries.iter().map(Vec::as_slice))
-}
-
-fn completed(item: Node<'_>, end: Option<Node<'_>>) -> Vec<u8> {
-    let mut entry = members(item);
-    set(&mut entry, "status", Cow::Borrowed(b"\"completed\""));
-    if let Some(end) = end {
-        let mut period = item.get("period").map(members).unwrap_or_default();
-        set(&mut period, "end", Cow::Borrowed(end.raw()));
-        set(&mut entry, "period", Cow::Owned(render(&period)));
-    }
-    render(&entry)
 }
 
 fn event_time(resource: Node<'_>) -> Applied {

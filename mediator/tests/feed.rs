@@ -86,7 +86,63 @@ fn a_visit_runs_from_admission_to_cancellation() {
     assert!(again["hospitalization"].get("dischargeDisposition").is_none());
 
     store.receive("adt_a11.hl7", &rules);
-    assert_eq!(store.only("Encounter")["status"], "cancelled");
+    let cancelled = store.only("Encounter");
+    assert_eq!(cancelled["status"], "cancelled");
+    // R4, Encounter.location.status: "active" would say that the patient is there now.
+    let locations = cancelled["location"].as_array().expect("list");
+    assert!(locations.iter().all(|l| l["status"] == "completed"), "{locations:?}");
+}
+
+#[test]
+fn a_cancelled_admission_leaves_nobody_at_its_place_whether_or_not_it_names_it() {
+    let rules = RuleSet::base();
+    let whole = String::from_utf8(fixture("adt_a11.hl7")).expect("ASCII");
+    let mut fields: Vec<&str> = whole.split('|').collect();
+    let pv1 = whole.split('|').position(|f| f.ends_with("PV1")).expect("a PV1");
+    fields[pv1 + 3] = "";
+    for message in [whole.clone(), fields.join("|")] {
+        let mut store = Store::default();
+        store.receive("adt_a01.hl7", &rules);
+        assert_eq!(store.only("Encounter")["location"][0]["status"], "active");
+
+        store.apply(&convert_here(message.as_bytes(), &rules).expect("applied"));
+
+        let visit = store.only("Encounter");
+        assert_eq!(visit["status"], "cancelled");
+        let locations = visit["location"].as_array().expect("list");
+        assert!(locations.iter().all(|l| l["status"] == "completed"), "{locations:?}");
+    }
+    // A cancellation of what was never told of makes no place either.
+    let mut store = Store::default();
+    store.receive("adt_a11.hl7", &rules);
+    assert_eq!(store.only("Encounter")["location"][0]["status"], "completed");
+}
+
+#[test]
+fn observations_of_a_laboratory_section_are_laboratory_and_others_are_not_called_so() {
+    // US Core wants Observation.category; HL7 table 0074 in OBR-24 is where the message says what it is.
+    let rules = RuleSet::base();
+    let message = |section: &str| {
+        format!(
+            "MSH|^~\\&|LAB|LINDEN|GW|HIE|20260302092500+0100||ORU^R01^ORU_R01|C1|P|2.5.1\r\
+             PID|1||P-100^^^LINDEN^MR||Baumann^Ilse\r\
+             OBR|1||F1^LAB|718-7^Hemoglobin^LN|||20260302071500+0100|||||||||||||||||{section}|F\r\
+             OBX|1|NM|718-7^Hemoglobin^LN||13.1|g/dL^g/dL^UCUM|||||F\r"
+        )
+    };
+    let category = |section: &str| {
+        let mut store = Store::default();
+        store.apply(&convert_here(message(section).as_bytes(), &rules).expect("applied"));
+        store.only("Observation")["category"].clone()
+    };
+    for section in ["LAB", "CH", "HM", "MB", "hm"] {
+        let coding = &category(section)[0]["coding"][0];
+        assert_eq!(coding["code"], "laboratory", "{section}");
+        assert_eq!(coding["system"], "http://terminology.hl7.org/CodeSystem/observation-category");
+    }
+    for section in ["", "RAD", "CUS", "PHR", "ZZZ"] {
+        assert!(category(section).is_null(), "{section}");
+    }
 }
 
 #[test]

@@ -248,8 +248,11 @@ fn event_time(work: &mut Work<'_>) -> Option<Occurred> {
     Some(occurred)
 }
 
-/// A transfer starts the new location and ends the old one at the time of the event.
+/// A transfer starts the new location and ends the old one at the time of the event; a cancelled visit ends there too.
 fn finish_locations(work: &mut Work<'_>, occurred: Option<String>) {
+    if work.event == "A11" {
+        return leave_locations(work, occurred);
+    }
     let Some(occurred) = occurred.filter(|_| work.event == "A02") else { return };
     for draft in work.drafts.iter_mut().filter(|d| d.kind == "Encounter") {
         let Some(Json::List(items)) = draft.body.get("location").cloned() else { continue };
@@ -265,6 +268,21 @@ fn finish_locations(work: &mut Work<'_>, occurred: Option<String>) {
         // The earlier location first.
         dated.reverse();
         draft.body.set("location", Json::List(dated));
+    }
+}
+
+fn leave_locations(work: &mut Work<'_>, occurred: Option<String>) {
+    for draft in work.drafts.iter_mut().filter(|d| d.kind == "Encounter") {
+        let Some(Json::List(mut items)) = draft.body.get("location").cloned() else { continue };
+        for item in &mut items {
+            let Json::Object(entry) = item else { continue };
+            entry.set("status", Json::text("completed"));
+            if let Some(occurred) = &occurred {
+                let period = Object::new().with("end", Json::text(occurred.clone()));
+                entry.set("period", Json::Object(period));
+            }
+        }
+        draft.body.set("location", Json::List(items));
     }
 }
 

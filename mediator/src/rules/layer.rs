@@ -48,6 +48,7 @@ static BASE: &[(&str, &str)] = base! {
     "codes/identifier-rank.csv"
     "codes/interpretation.csv"
     "codes/marital-status.csv"
+    "codes/observation-category.csv"
     "codes/observation-status.csv"
     "codes/relationship.csv"
     "codes/report-status.csv"

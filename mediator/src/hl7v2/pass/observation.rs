@@ -21,6 +21,8 @@ pub(crate) struct Order<'m> {
     pub(crate) status: Option<&'m str>,
     pub(crate) effective: Option<(&'static str, Json<'m>)>,
     pub(crate) specimens: Vec<Json<'m>>,
+    /// `Observation.category`, where the order says what it is.
+    pub(crate) category: Option<Json<'m>>,
 }
 
 /// The observations of one order, also those on its specimens.
@@ -90,6 +92,9 @@ fn observation<'m>(
     draft.body.set("subject", subject.reference.clone());
     if let Some(id) = &subject.encounter_id {
         draft.body.set("encounter", Json::reference("Encounter", id));
+    }
+    if let Some(category) = &order.category {
+        draft.body.push("category", category.clone());
     }
     if let (false, Some((key, value))) = (draft.body.has("effectiveDateTime"), &order.effective) {
         draft.body.set(key, value.clone());

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     error::{ConvertError, Reason},
     hl7v2::{grammar::Group, message::SegmentView, work::Work},
-    json::Json,
+    json::{Json, Object},
     place::Place,
     rules::program::apply,
 };
@@ -123,6 +123,7 @@ fn report<'m>(work: &mut Work<'m>, group: &Group, subject: &Subject<'m>) {
         }),
         effective,
         specimens: Vec::new(),
+        category: category(work, obr),
     };
     specimens(work, group, subject, &mut order);
     for specimen in &order.specimens {
@@ -130,6 +131,17 @@ fn report<'m>(work: &mut Work<'m>, group: &Group, subject: &Subject<'m>) {
     }
     observations(work, group, subject, &order, &mut report);
     work.finish(report);
+}
+
+/// What kind of observations an order has, where its section (OBR-24) says so (`codes/observation-category.csv`).
+fn category<'m>(work: &Work<'m>, obr: SegmentView<'m>) -> Option<Json<'m>> {
+    let section = obr.field(24).component(1).peek()?;
+    let mapped = work.rules.code("observation-category", &section)?;
+    let coding = Object::new()
+        .with("system", Json::text(&*mapped.system))
+        .with("code", Json::text(&*mapped.code))
+        .with("display", Json::text(&*mapped.display));
+    Some(Json::Object(Object::new().with("coding", Json::List(vec![Json::Object(coding)]))))
 }
 
 fn request<'m>(
