@@ -249,6 +249,9 @@ impl Group<'_> {
 /// The number is the writer's lock: "sealway" as bytes.
 const BEGIN: &str = "begin isolation level read committed read write;
 select pg_advisory_xact_lock(32481091427721593);
+execute sealway_numbers";
+/// Prepares what [`BEGIN`] executes, once a session: to plan it takes longer than to run it.
+pub(super) const PREPARE: &str = "prepare sealway_numbers as
 select coalesce((select max(rid) from resource), 0),
        coalesce((select max(change) from resource_version), 0),
        coalesce((select updated_us from resource_version order by change desc limit 1), 0),

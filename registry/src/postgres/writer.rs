@@ -16,7 +16,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::runtime::Builder;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::commit::{Group, Numbers, SetError};
+use super::commit::{Group, Numbers, PREPARE, SetError};
 use super::fence::Fence;
 use super::known::Known;
 use super::options::PostgresOptions;
@@ -160,6 +160,7 @@ impl Writer {
         let connecting = async {
             let mut conn = PgConnection::connect_with(&self.connect).await?;
             sqlx::raw_sql(DURABLE).execute(&mut conn).await?;
+            sqlx::raw_sql(PREPARE).execute(&mut conn).await?;
             Ok(conn)
         };
         let timed_out = |_| Err(sqlx::Error::PoolTimedOut);
