@@ -43,7 +43,9 @@ impl Hl7v2 {
 
 fn zone<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Zone>, D::Error> {
     let text = String::deserialize(value)?;
-    known(&RuleSet::base(), &text).map(Some).map_err(|e| D::Error::custom(format!("zone: {e}")))
+    known(&RuleSet::base(), &text)
+        .map(Some)
+        .map_err(|e| D::Error::custom(format!("hl7v2.zone: {e}")))
 }
 
 fn sender_zones<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<SenderZone>, D::Error> {
@@ -53,7 +55,7 @@ fn sender_zones<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<SenderZone>, 
     }
     let rules = RuleSet::base();
     let all = texts.iter().map(|text| sender_zone(&rules, text));
-    all.collect::<Result<_, _>>().map_err(|e| D::Error::custom(format!("sender_zones: {e}")))
+    all.collect::<Result<_, _>>().map_err(|e| D::Error::custom(format!("hl7v2.sender_zones: {e}")))
 }
 
 fn sender_zone(rules: &RuleSet, text: &str) -> Result<SenderZone, String> {
@@ -105,10 +107,14 @@ mod tests {
     #[test]
     fn what_is_no_zone_or_no_sender_is_refused_by_its_key() {
         for (line, key, words) in [
-            ("zone = \"Berlin\"", "zone", "\"Berlin\" is no time zone"),
-            ("sender_zones = [\"LAB=UTC\"]", "sender_zones", "is not application|facility=zone"),
-            ("sender_zones = [\"|=UTC\"]", "sender_zones", "names no sender"),
-            ("sender_zones = [\"A|B=Mars/Olympus\"]", "sender_zones", "is no time zone"),
+            ("zone = \"Berlin\"", "hl7v2.zone", "\"Berlin\" is no time zone"),
+            (
+                "sender_zones = [\"LAB=UTC\"]",
+                "hl7v2.sender_zones",
+                "is not application|facility=zone",
+            ),
+            ("sender_zones = [\"|=UTC\"]", "hl7v2.sender_zones", "names no sender"),
+            ("sender_zones = [\"A|B=Mars/Olympus\"]", "hl7v2.sender_zones", "is no time zone"),
         ] {
             let error = loaded(&format!("[hl7v2]\n{line}\n")).unwrap_err();
 
