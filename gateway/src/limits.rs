@@ -35,7 +35,8 @@ pub const SEAL_LOADED_MIN: usize = 64;
 /// Criteria of a conditional interaction, in bytes.
 pub const CRITERIA_BYTES_MAX: usize = 4096;
 
-/// One answer before compression; a bundle that grows past it is refused, not cut.
+/// One answer before compression; a bundle that grows past it is refused, not cut, but for contents that were written in
+/// it: these are durable, and are left out with a note.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Contents that one search opens to sort by them, all together; they are in memory a few at a time.
