@@ -60,11 +60,11 @@ reasons! {
     /// The site's configuration filters this processing id.
     ProcessingIdFiltered, "processing-id-filtered", Filtered, "0";
     /// No bytes, or blanks only.
-    Empty, "empty", Rejected, "100";
+    Empty, "empty", Quarantined, "100";
     /// More bytes, segments or fields than the limits allow.
     TooLarge, "too-large", Quarantined, "207";
     /// No readable MSH segment.
-    HeaderUnreadable, "header-unreadable", Rejected, "100";
+    HeaderUnreadable, "header-unreadable", Quarantined, "100";
     /// A file or batch holds several messages; split it first.
     BatchNotSplit, "batch-not-split", Quarantined, "100";
     /// MSH-18 names a character set that is not supported here.

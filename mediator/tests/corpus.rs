@@ -178,10 +178,6 @@ fn the_hand_written_rows_hold() {
             Ok(_) => ack::Verdict::Accepted,
             Err(error) => error.disposition().into(),
         };
-        // What has no readable header fails again however often it is sent: rejected, though the table says AE.
-        let is_unreadable = matches!(&*reason, "empty" | "header-unreadable");
-        let (wanted, wanted_ack) =
-            if is_unreadable { ("reject-or-site", "AR") } else { (wanted, wanted_ack) };
         let code = Header::read(&bytes).map_or(Some(verdict.code().as_str()), |header| {
             ack::wanted(&header, verdict).first.map(ack::AckCode::as_str)
         });

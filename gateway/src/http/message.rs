@@ -1,7 +1,8 @@
 //! `POST /hl7v2`: HL7 v2 messages and batches over HTTP.
 //!
 //! Spec: HL7 over HTTP (HAPI): the acknowledgement is the body; 200 for AA and CA, 500 for AE and CE, 400 for AR and
-//! CR (an unreadable body is one of these), 503 when the gateway cannot store now. Forms: `application/hl7-v2`, `x-application/hl7-v2+er7`, `text/plain`.
+//! CR, and for a body that begins no message, whatever its acknowledgement, since it would fail again; 503 when the
+//! gateway cannot store now. Forms: `application/hl7-v2`, `x-application/hl7-v2+er7`, `text/plain`.
 //! docs/hl7v2.md tells them to clients.
 //! Not here: what becomes of a message (`message`).
 
@@ -34,6 +35,7 @@ pub async fn post(mut call: Call, desk: Data<Desk>, payload: Payload) -> Reply {
     let status = match reply.state {
         State::Applied | State::Filtered => StatusCode::OK,
         State::Duplicate => repeated(reply.first.as_deref().unwrap_or_default()),
+        State::Quarantined if !begins_message(&bytes) => StatusCode::BAD_REQUEST,
         State::Quarantined => StatusCode::INTERNAL_SERVER_ERROR,
         State::Rejected => StatusCode::BAD_REQUEST,
         State::Deferred => StatusCode::SERVICE_UNAVAILABLE,
@@ -41,6 +43,12 @@ pub async fn post(mut call: Call, desk: Data<Desk>, payload: Payload) -> Reply {
     Ok(HttpResponse::build(status)
         .insert_header((header::CONTENT_TYPE, FORM))
         .body(reply.first.unwrap_or_default()))
+}
+
+/// A message, or a batch or file of them (HL7 v2.5 chapter 2, 2.10.3).
+fn begins_message(body: &[u8]) -> bool {
+    let body = body.trim_ascii_start();
+    [b"MSH", b"BHS", b"FHS"].iter().any(|name| body.starts_with(*name))
 }
 
 /// Status of a repeated acknowledgement: the one that it had the first time.
