@@ -49,7 +49,7 @@ pub fn read(bytes: Vec<u8>, limits: &ReadLimits) -> Result<Tree, Vec<Issue>> {
 }
 
 /// Reads a bundle so that a bad resource in one entry does not refuse the others. A transaction is refused as a whole, so
-/// its entries are read until there are as many issues as one answer tells; of a batch [`BATCH_ISSUES_MAX`] are told and
+/// its entries are read until there are as many issues as one answer tells; of a batch `BATCH_ISSUES_MAX` are told and
 /// then one for each further entry.
 ///
 /// # Errors
