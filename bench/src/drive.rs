@@ -1,4 +1,4 @@
-//! The closed loop: a fixed number of clients, each asking as soon as it was answered.
+//! The closed loop: a fixed number of clients, each asking as soon as it was answered, or a pause later.
 //!
 //! One thread, so that the loader takes little of the machine. A run ends after a time or a number of requests.
 //! Not here: what is asked (`workload`), how it is printed (`report`).
@@ -48,6 +48,15 @@ pub struct Limits {
     pub time: Duration,
     /// Most requests of all clients together.
     pub requests: u64,
+    /// What a client waits between an answer and its next request.
+    pub pause: Duration,
+}
+
+impl Limits {
+    /// Limits of a run whose clients do not wait between requests.
+    pub fn unpaused(time: Duration, requests: u64) -> Self {
+        Self { time, requests, pause: Duration::ZERO }
+    }
 }
 
 /// A run: its name in the report and what it is measured with.
@@ -111,6 +120,9 @@ impl Run<'_> {
                         break;
                     }
                     worker.turn += 1;
+                    if !self.limits.pause.is_zero() {
+                        tokio::time::sleep(self.limits.pause).await;
+                    }
                 }
                 tally
             })
@@ -194,7 +206,7 @@ mod tests {
         let target = Target::parse("http://127.0.0.1:1/", None).unwrap();
         let mut workers = workers(&target, [(), (), ()]);
         let processes = Processes::default();
-        let limits = Limits { time: Duration::from_secs(60), requests: 30 };
+        let limits = Limits::unpaused(Duration::from_secs(60), 30);
         let run = Run { workload: "w", class: "c", limits, processes: &processes };
 
         let row = run

@@ -110,7 +110,7 @@ impl Bench {
     }
 
     fn measuring<'r>(&'r self, workload: &'r str, class: &'r str) -> Run<'r> {
-        let limits = Limits { time: self.options.time(), requests: self.options.requests };
+        let limits = Limits::unpaused(self.options.time(), self.options.requests);
         Run { workload, class, limits, processes: &self.processes }
     }
 }

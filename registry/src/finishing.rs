@@ -4,6 +4,7 @@
 //! Not here: what the final bytes are (`gateway::finish`).
 
 use std::collections::VecDeque;
+use std::iter;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
@@ -46,7 +47,7 @@ pub(crate) struct Finishing {
 }
 
 impl Finishing {
-    /// Begins with all writes, in parts of [`PART_WRITES`].
+    /// Begins with all writes, in their [`parts`].
     pub(crate) fn begin(writes: &[Write], updated: Instant) -> Self {
         let begin = |part: &[Write]| {
             let finish = |write: &Write| (Arc::clone(&write.finish), version_of(write));
@@ -57,7 +58,7 @@ impl Finishing {
                 done.collect()
             })
         };
-        Self { parts: writes.chunks(PART_WRITES).map(begin).collect() }
+        Self { parts: parts(writes).map(begin).collect() }
     }
 
     /// The next part, in the order of the writes.
@@ -69,7 +70,14 @@ impl Finishing {
     }
 }
 
+/// The parts in which many writes are finished and sent, the first a small one: the server waits for it.
+pub(crate) fn parts(writes: &[Write]) -> impl Iterator<Item = &[Write]> {
+    let (first, others) = writes.split_at(writes.len().min(FIRST_PART_WRITES));
+    iter::once(first).chain(others.chunks(PART_WRITES))
+}
+
 /// Writes from which threads are worth starting.
 pub(crate) const PARALLEL_WRITES_MIN: usize = 256;
+const FIRST_PART_WRITES: usize = 64;
 /// Writes that are finished, and sent, together.
-pub(crate) const PART_WRITES: usize = 512;
+const PART_WRITES: usize = 512;

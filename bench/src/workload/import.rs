@@ -24,7 +24,7 @@ pub(super) async fn run(bench: &mut Bench) -> Result<(), String> {
         }
     }
     for clients in bench.options.clients.clone() {
-        let limits = Limits { time: IMPORT_TIME_MAX, requests: bench.options.requests };
+        let limits = Limits::unpaused(IMPORT_TIME_MAX, bench.options.requests);
         let run = Run { workload: "import", class: "bundles", limits, processes: &bench.processes };
         let mut workers = workers(&bench.target, vec![(); clients]);
         let next = Cell::new(0);

@@ -1,7 +1,8 @@
 //! What others wait for while one transaction of 5,000 entries follows the other: small writes, reads, searches.
 //!
-//! First the small requests alone, then beside the transactions. The longest wait is printed, too: it is what a client
-//! notices, and a percentile hides it. Not here: many big transactions at once (`import`).
+//! First the small requests alone, then beside the transactions at about a hundred a second each, then there as fast as
+//! they are answered: where these three alone take all cores, everything waits for a core, too. The longest wait is
+//! printed: it is what a client notices, and a percentile hides it. Not here: many big transactions at once (`import`).
 
 use std::{
     fmt::Write as _,
@@ -10,7 +11,7 @@ use std::{
 
 use super::Bench;
 use crate::{
-    drive::{Turn, Worker, workers},
+    drive::{Limits, Run, Turn, Worker, workers},
     http::Client,
 };
 
@@ -22,16 +23,18 @@ pub(super) async fn run(bench: &mut Bench) -> Result<(), String> {
         return Err(format!("the patient was refused: {failure}"));
     }
     let bundle = transaction();
-    for busy in [false, true] {
+    for (phase, busy, pause) in PHASES {
         let mut small = [Kind::Create, Kind::Read, Kind::Search]
             .map(|kind| workers(&bench.target, [(kind, Duration::ZERO)]));
         let mut large = workers(&bench.target, vec![(); usize::from(busy)]);
-        let class =
-            |name: &str| if busy { format!("{name}, busy") } else { format!("{name}, alone") };
-        let classes = SMALL.map(class);
+        let classes = SMALL.map(|name| format!("{name}, {phase}"));
         let [creates, reads, searches] = &mut small;
-        let runs = [0, 1, 2].map(|at| bench.measuring("stall", &classes[at]));
-        let beside = bench.measuring("stall", "transaction of 5,000");
+        let runs = [0, 1, 2].map(|at| {
+            let run = bench.measuring("stall", &classes[at]);
+            Run { limits: Limits { pause, ..run.limits }, ..run }
+        });
+        let transactions = format!("5,000, {phase}");
+        let beside = bench.measuring("stall", &transactions);
         let rows = futures::join!(
             runs[0].measure(creates, ask),
             runs[1].measure(reads, ask),
@@ -96,6 +99,12 @@ fn observation(subject: &str, number: usize) -> String {
     )
 }
 
+/// Name, whether transactions go on beside, and the pause between small requests.
+const PHASES: [(&str, bool, Duration); 3] = [
+    ("alone", false, Duration::ZERO),
+    ("beside", true, Duration::from_millis(10)),
+    ("flooded", true, Duration::ZERO),
+];
 const SMALL: [&str; 3] = ["create", "read", "search"];
 const ENTRIES: usize = 5_000;
 

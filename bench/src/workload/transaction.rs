@@ -9,7 +9,7 @@ use crate::{
 };
 
 pub(super) async fn run(bench: &mut Bench) -> Result<(), String> {
-    let warm_up = Limits { time: bench.options.time(), requests: 1000 };
+    let warm_up = Limits::unpaused(bench.options.time(), 1000);
     let run = Run { workload: "warm-up", class: "", limits: warm_up, processes: &bench.processes };
     run.measure(&mut workers(&bench.target, vec![(); 4]), async |worker| {
         let body = sample::transaction(1000 + worker.number, worker.turn);

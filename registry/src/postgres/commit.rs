@@ -9,18 +9,21 @@ use std::collections::HashSet;
 use fhir::Instant;
 use policy::Permit;
 use sqlx::{PgConnection, Row};
+use tokio::task::yield_now;
 
 use super::known::Known;
 use super::pending::{FirstAnswer, Pending};
 use super::reading;
 use crate::clock::Clock;
 use crate::error::{CommitError, ReadError};
-use crate::finishing::{Finishing, PARALLEL_WRITES_MIN, PART_WRITES, finish_all};
+use crate::finishing::{Finishing, PARALLEL_WRITES_MIN, finish_all, parts};
 use crate::hash::IndexKey;
 use crate::place::Current;
 use crate::reading::{NoReply, READS_TIME_MAX};
 use crate::search::{self, Criteria};
-use crate::write_set::{Committed, CommittedVersion, Dependency, Match, MatchOutcome, WriteSet};
+use crate::write_set::{
+    Committed, CommittedVersion, Dependency, Match, MatchOutcome, Write, WriteSet,
+};
 
 /// Why a set did not go in.
 pub(super) enum SetError {
@@ -83,8 +86,13 @@ impl Numbers {
 /// The open transaction of a group.
 pub(super) struct Group<'a> {
     pub(super) conn: &'a mut PgConnection,
-    pub(super) index_key: &'a IndexKey,
     pub(super) clock: &'a Clock,
+    pub(super) draft: Draft<'a>,
+}
+
+/// What the group will change and what it knows of what is there: all that is made without asking the server.
+pub(super) struct Draft<'a> {
+    pub(super) index_key: &'a IndexKey,
     pub(super) numbers: Numbers,
     pub(super) known: Known,
     pub(super) pending: Pending,
@@ -97,14 +105,14 @@ impl Group<'_> {
         if set.reads.is_empty() {
             return self.put(set).await;
         }
-        self.pending.flush(self.conn).await?;
+        self.draft.pending.flush(self.conn).await?;
         sqlx::raw_sql("savepoint reads").execute(&mut *self.conn).await?;
-        let before = (self.numbers.clone(), self.known.clone());
+        let before = (self.draft.numbers.clone(), self.draft.known.clone());
         let done = self.put_and_read(set).await;
         if let Err(SetError::Refused(_)) = &done {
-            self.pending = Pending::default();
+            self.draft.pending = Pending::default();
             sqlx::raw_sql("rollback to reads").execute(&mut *self.conn).await?;
-            (self.numbers, self.known) = before;
+            (self.draft.numbers, self.draft.known) = before;
         }
         sqlx::raw_sql("release reads").execute(&mut *self.conn).await?;
         done
@@ -112,9 +120,10 @@ impl Group<'_> {
 
     async fn put_and_read(&mut self, set: &WriteSet) -> Result<Committed, SetError> {
         let committed = self.put(set).await?;
-        self.pending.flush(self.conn).await?;
+        self.draft.pending.flush(self.conn).await?;
         let replies =
-            reading::reply_within(READS_TIME_MAX, self.conn, self.index_key, &set.reads).await;
+            reading::reply_within(READS_TIME_MAX, self.conn, self.draft.index_key, &set.reads)
+                .await;
         match replies {
             Ok(replies) => Ok(Committed { replies, ..committed }),
             Err(unread) => match unread.cause {
@@ -129,23 +138,23 @@ impl Group<'_> {
 
     async fn put(&mut self, set: &WriteSet) -> Result<Committed, SetError> {
         self.check(set).await?;
-        let updated = self.numbers.take_time(self.clock);
-        let mut versions = Vec::with_capacity(set.writes.len());
-        if set.writes.len() < PARALLEL_WRITES_MIN {
-            let finished = finish_all(&set.writes, updated);
-            for (write, finished) in set.writes.iter().zip(finished) {
-                versions.push(self.write(write, updated, finished).await?);
-            }
+        let updated = self.draft.numbers.take_time(self.clock);
+        self.learn_former(&set.writes).await?;
+        let versions = if set.writes.len() < PARALLEL_WRITES_MIN {
+            let finished = set.writes.iter().zip(finish_all(&set.writes, updated));
+            let versions =
+                finished.map(|(write, finished)| self.draft.write(write, updated, finished));
+            versions.collect::<Result<_, _>>()?
         } else {
-            self.write_in_parts(set, updated, &mut versions).await?;
-        }
+            self.write_in_parts(&set.writes, updated).await?
+        };
         for key in &set.new_keys {
-            self.known.add_data_key(&key.compartment, key.key_id);
-            self.pending.data_key(key.key_id, &key.compartment, &key.wrapped);
+            self.draft.known.add_data_key(&key.compartment, key.key_id);
+            self.draft.pending.data_key(key.key_id, &key.compartment, &key.wrapped);
         }
         if let Some(first) = &set.idempotency {
-            self.known.add_first_answer(&first.sender, &first.control_id, &first.answer);
-            self.pending.first_answer(FirstAnswer {
+            self.draft.known.add_first_answer(&first.sender, &first.control_id, &first.answer);
+            self.draft.pending.first_answer(FirstAnswer {
                 sender: first.sender.clone(),
                 control_id: first.control_id.clone(),
                 answer: first.answer.clone(),
@@ -153,41 +162,64 @@ impl Group<'_> {
             });
         }
         if let Some(access) = &set.access {
-            self.pending.access(access.clone());
+            self.draft.pending.access(access.clone());
         }
         if let Some(step) = &set.erasing {
             self.erase(step).await?;
         }
-        if self.pending.is_large() {
-            self.pending.flush(self.conn).await?;
+        if self.draft.pending.is_large() {
+            self.draft.pending.flush(self.conn).await?;
         }
         Ok(Committed { versions, replies: Vec::new() })
     }
 
-    /// Sends each part of a large set as soon as it is finished: the server works while the next one is made.
+    /// Reads the rows of former versions that are not known any more: earlier sets of the group have changed them.
+    async fn learn_former(&mut self, writes: &[Write]) -> Result<(), sqlx::Error> {
+        let rows = writes.iter().filter_map(|write| self.draft.known.row(&write.key));
+        let rows = rows.filter(|row| row.version.is_some()).map(|row| row.rid);
+        let unknown: Vec<i64> = rows.filter(|rid| !self.draft.known.has_former(*rid)).collect();
+        if unknown.iter().any(|rid| self.draft.pending.holds(*rid)) {
+            self.draft.pending.flush(self.conn).await?;
+        }
+        self.draft.known.read_former(&unknown, self.conn).await
+    }
+
+    /// Sends each part of a large set as soon as it is made: the server works while the next one is.
     async fn write_in_parts(
         &mut self,
-        set: &WriteSet,
+        writes: &[Write],
         updated: Instant,
-        versions: &mut Vec<CommittedVersion>,
-    ) -> Result<(), SetError> {
-        let mut finishing = Finishing::begin(&set.writes, updated);
-        for part in set.writes.chunks(PART_WRITES) {
-            let finished = finishing.next().await.map_err(|error| {
-                SetError::Failed(sqlx::Error::Protocol(format!("a version was not made: {error}")))
-            })?;
-            for (write, finished) in part.iter().zip(finished) {
-                versions.push(self.write(write, updated, finished).await?);
-            }
-            self.pending.flush(self.conn).await?;
+    ) -> Result<Vec<CommittedVersion>, SetError> {
+        let mut finishing = Finishing::begin(writes, updated);
+        let mut versions = Vec::with_capacity(writes.len());
+        let mut made = self.draft.pending.take_statements()?;
+        for part in parts(writes) {
+            let (conn, draft) = (&mut *self.conn, &mut self.draft);
+            let making = async {
+                let finished = finishing.next().await.map_err(|error| {
+                    sqlx::Error::Protocol(format!("a version was not made: {error}"))
+                })?;
+                for (at, (write, finished)) in part.iter().zip(finished).enumerate() {
+                    versions.push(draft.write(write, updated, finished)?);
+                    if at % WRITES_BETWEEN_SENDS == 0 {
+                        yield_now().await;
+                    }
+                }
+                draft.pending.take_statements()
+            };
+            // What is being sent goes to its end, whatever becomes of the next part.
+            let (sent, next) = futures::join!(made.run(conn), making);
+            sent?;
+            made = next?;
         }
-        Ok(())
+        made.run(self.conn).await?;
+        Ok(versions)
     }
 
     async fn check(&mut self, set: &WriteSet) -> Result<(), SetError> {
         let refused = |error| Err(SetError::Refused(error));
         if let Some(first) = &set.idempotency
-            && let Some(answer) = self.known.first_answer(&first.sender, &first.control_id)
+            && let Some(answer) = self.draft.known.first_answer(&first.sender, &first.control_id)
         {
             return refused(CommitError::AlreadyAnswered(answer.clone()));
         }
@@ -196,11 +228,11 @@ impl Group<'_> {
             return refused(CommitError::Duplicate(twice.key.clone()));
         }
         let mut new_keys = set.new_keys.iter();
-        if new_keys.any(|key| self.known.has_data_key(&key.compartment, key.key_id)) {
+        if new_keys.any(|key| self.draft.known.has_data_key(&key.compartment, key.key_id)) {
             return refused(CommitError::Stale);
         }
         for write in &set.writes {
-            let version = self.known.row(&write.key).and_then(|row: Current| row.version);
+            let version = self.draft.known.row(&write.key).and_then(|row: Current| row.version);
             if version != write.previous {
                 return refused(CommitError::Stale);
             }
@@ -218,10 +250,10 @@ impl Group<'_> {
 
     async fn find(&mut self, dependency: &Dependency) -> Result<MatchOutcome, SetError> {
         match &dependency.asked {
-            Match::Key(key) => Ok(self.known.resolve(&dependency.permit, key)),
+            Match::Key(key) => Ok(self.draft.known.resolve(&dependency.permit, key)),
             Match::Query(criteria) => self.find_matches(&dependency.permit, criteria).await,
             Match::SearchParams => Ok(MatchOutcome::SearchParams(self.newest_param().await?)),
-            Match::Erasures => Ok(MatchOutcome::Erasures(self.numbers.ended)),
+            Match::Erasures => Ok(MatchOutcome::Erasures(self.draft.numbers.ended)),
         }
     }
 
@@ -231,11 +263,11 @@ impl Group<'_> {
         permit: &Permit,
         criteria: &Criteria,
     ) -> Result<MatchOutcome, SetError> {
-        if !criteria.is_of_one_type() || self.pending.types().contains(&criteria.of()) {
-            self.pending.flush(self.conn).await?;
+        if !criteria.is_of_one_type() || self.draft.pending.types().contains(&criteria.of()) {
+            self.draft.pending.flush(self.conn).await?;
         }
         let conn = &mut &mut *self.conn;
-        match search::matching_ids(criteria, permit, self.index_key, conn).await {
+        match search::matching_ids(criteria, permit, self.draft.index_key, conn).await {
             Ok(ids) => Ok(MatchOutcome::Query(ids)),
             // The transaction may be broken: it must not be committed.
             Err(ReadError::Unavailable(text) | ReadError::Damaged(text)) => {
@@ -246,6 +278,8 @@ impl Group<'_> {
     }
 }
 
+/// What is being sent gets a turn after so many writes.
+const WRITES_BETWEEN_SENDS: usize = 8;
 /// The number is the writer's lock: "sealway" as bytes.
 const BEGIN: &str = "begin isolation level read committed read write;
 select pg_advisory_xact_lock(32481091427721593);

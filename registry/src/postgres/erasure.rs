@@ -172,9 +172,10 @@ async fn patient_rid(
 impl Group<'_> {
     /// Refuses a step that others were faster than: the erasure is not as it should be, or there is more to erase.
     pub(super) async fn check_erasing(&mut self, step: &Erasing) -> Result<(), SetError> {
-        self.pending.flush(self.conn).await?;
+        self.draft.pending.flush(self.conn).await?;
         let stale = || Err(SetError::Refused(CommitError::Stale));
-        let Some(patient) = patient_rid(self.conn, self.index_key, &step.patient).await? else {
+        let Some(patient) = patient_rid(self.conn, self.draft.index_key, &step.patient).await?
+        else {
             return stale();
         };
         let runs: bool = sqlx::query_scalar(
@@ -214,8 +215,9 @@ impl Group<'_> {
 
     /// Does a step that was checked.
     pub(super) async fn erase(&mut self, step: &Erasing) -> Result<(), sqlx::Error> {
-        self.pending.flush(self.conn).await?;
-        let Some(patient) = patient_rid(self.conn, self.index_key, &step.patient).await? else {
+        self.draft.pending.flush(self.conn).await?;
+        let Some(patient) = patient_rid(self.conn, self.draft.index_key, &step.patient).await?
+        else {
             return Ok(());
         };
         if let Some(new) = &step.begin {
@@ -257,15 +259,15 @@ impl Group<'_> {
         .fetch_all(&mut *self.conn)
         .await?;
         let rids: Vec<i64> = found.iter().map(|(rid, ..)| *rid).collect();
-        self.known.read_former(&rids, self.conn).await?;
+        self.draft.known.read_former(&rids, self.conn).await?;
         for (rid, version, change, nsort, patient, deleted) in &found {
             let version = VersionId::new(version.cast_unsigned());
             let (rid, change, nsort, patient) = (*rid, *change, *nsort, *patient);
             let row = Current { rid, version, change, nsort, patient, deleted: *deleted != 0 };
             let place = Place { nsort, rid, patient };
-            self.replace_rows(IndexRows::default(), Some(row), place).await?;
+            self.draft.replace_rows(IndexRows::default(), Some(row), place)?;
         }
-        self.pending.flush(self.conn).await?;
+        self.draft.pending.flush(self.conn).await?;
         sqlx::query("update resource set deleted = 1 where rid = any($1)")
             .bind(&rids)
             .execute(&mut *self.conn)
@@ -309,7 +311,7 @@ impl Group<'_> {
         .bind(patient)
         .fetch_optional(&mut *self.conn)
         .await?;
-        self.numbers.ended = ended.map_or(self.numbers.ended, i64::cast_unsigned);
+        self.draft.numbers.ended = ended.map_or(self.draft.numbers.ended, i64::cast_unsigned);
         Ok(())
     }
 }

@@ -68,6 +68,11 @@ impl Known {
         }
     }
 
+    /// True if the index rows of the current version are known.
+    pub(super) fn has_former(&self, rid: i64) -> bool {
+        self.former.contains_key(&rid)
+    }
+
     /// Index rows of the current version; `None` when they must be read again.
     pub(super) fn take_former(&mut self, rid: i64) -> Option<IndexRows> {
         self.former.remove(&rid)

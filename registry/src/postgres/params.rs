@@ -57,7 +57,7 @@ impl Group<'_> {
         &mut self,
         activation: &Activation,
     ) -> Result<Result<(), CommitError>, sqlx::Error> {
-        self.pending.flush(self.conn).await?;
+        self.draft.pending.flush(self.conn).await?;
         if self.newest_param().await? != activation.change {
             return Ok(Err(CommitError::Stale));
         }
@@ -97,7 +97,7 @@ impl Group<'_> {
         &mut self,
         step: &ReindexStep,
     ) -> Result<Result<(), CommitError>, sqlx::Error> {
-        self.pending.flush(self.conn).await?;
+        self.draft.pending.flush(self.conn).await?;
         let job = jobs(self.conn).await?.into_iter().find(|job| job.of == step.of);
         let newest = self.newest_param().await?;
         if job.is_none_or(|job| job.after != step.from) || newest != step.change {
@@ -105,17 +105,17 @@ impl Group<'_> {
         }
         let currents = self.currents(step).await?;
         let rids: Vec<i64> = currents.values().map(|row| row.rid).collect();
-        self.known.read_former(&rids, self.conn).await?;
+        self.draft.known.read_former(&rids, self.conn).await?;
         for one in &step.resources {
             let Some(row) = currents.get(&one.key) else { continue };
             if row.version == Some(one.version) && !row.deleted {
                 let place = Place { nsort: row.nsort, rid: row.rid, patient: row.patient };
-                self.replace_rows(one.rows.clone(), Some(*row), place).await?;
+                self.draft.replace_rows(one.rows.clone(), Some(*row), place)?;
             }
             // What was read is not what is there any more.
-            let _ = self.known.take_former(row.rid);
+            let _ = self.draft.known.take_former(row.rid);
         }
-        self.pending.flush(self.conn).await?;
+        self.draft.pending.flush(self.conn).await?;
         match step.to {
             Some(to) => {
                 sqlx::query("update reindex_job set after = $2, done = done + $3 where type = $1")
@@ -132,7 +132,7 @@ impl Group<'_> {
 
     /// Newest change of the SearchParameters, as the group leaves it.
     pub(super) async fn newest_param(&mut self) -> Result<u64, sqlx::Error> {
-        if let Some(newest) = self.known.newest_param {
+        if let Some(newest) = self.draft.known.newest_param {
             return Ok(newest);
         }
         let newest: Option<i64> =
@@ -141,7 +141,7 @@ impl Group<'_> {
                 .fetch_one(&mut *self.conn)
                 .await?;
         let newest = newest.unwrap_or(0).cast_unsigned();
-        self.known.newest_param = Some(newest);
+        self.draft.known.newest_param = Some(newest);
         Ok(newest)
     }
 
@@ -151,7 +151,7 @@ impl Group<'_> {
     ) -> Result<HashMap<ResourceKey, Current>, sqlx::Error> {
         let keys: HashMap<&str, &ResourceKey> =
             step.resources.iter().map(|one| (one.key.id.as_str(), &one.key)).collect();
-        let hashes: Vec<i64> = keys.values().map(|key| khash(self.index_key, key)).collect();
+        let hashes: Vec<i64> = keys.values().map(|key| khash(self.draft.index_key, key)).collect();
         let found = sqlx::query(
             "select id, rid, version, change, nsort, patient, deleted from resource
              where khash = any($1) and type = $2",

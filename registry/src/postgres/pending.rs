@@ -145,6 +145,11 @@ impl Pending {
 
     /// Sends everything that waits.
     pub(super) async fn flush(&mut self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+        self.take_statements()?.run(conn).await
+    }
+
+    /// Everything that waits, made ready to be sent; nothing waits any more.
+    pub(super) fn take_statements(&mut self) -> Result<Statements, sqlx::Error> {
         let mut pending = std::mem::take(self);
         let mut deletions = Batch::default();
         if !pending.members_gone.is_empty() {
@@ -152,15 +157,14 @@ impl Pending {
             deletions.part().push("delete from compartment where rid = any(").bind(gone)?.push(")");
         }
         std::mem::take(&mut pending.gone).put(Direction::Delete, &mut deletions)?;
-        deletions.run(conn).await?;
 
-        let mut batch = Batch::default();
-        pending.put_resources(&mut batch)?;
-        pending.put_versions(&mut batch)?;
-        pending.put_members(&mut batch)?;
-        pending.put_others(&mut batch)?;
-        pending.new.put(Direction::Insert, &mut batch)?;
-        batch.run(conn).await
+        let mut changes = Batch::default();
+        pending.put_resources(&mut changes)?;
+        pending.put_versions(&mut changes)?;
+        pending.put_members(&mut changes)?;
+        pending.put_others(&mut changes)?;
+        pending.new.put(Direction::Insert, &mut changes)?;
+        Ok(Statements { deletions, changes })
     }
 
     fn put_resources(&self, batch: &mut Batch) -> Result<(), sqlx::Error> {
@@ -280,6 +284,20 @@ impl Pending {
             batch.bind(column(rows, |row| row.at_us))?.push(")");
         }
         Ok(())
+    }
+}
+
+/// What waited, as the statements that write it.
+pub(super) struct Statements {
+    deletions: Batch,
+    changes: Batch,
+}
+
+impl Statements {
+    /// Runs those that are not empty.
+    pub(super) async fn run(self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+        self.deletions.run(conn).await?;
+        self.changes.run(conn).await
     }
 }
 

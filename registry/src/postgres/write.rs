@@ -2,7 +2,7 @@
 
 use fhir::{Instant, ResourceId, ResourceKey, ResourceType};
 
-use super::commit::Group;
+use super::commit::Draft;
 use super::known::{khash, patient_key};
 use super::pending::{ResourceRow, RowChange, VersionRow};
 use crate::finishing::version_of;
@@ -11,9 +11,9 @@ use crate::params::search_parameter;
 use crate::place::{Current, Place, SEVERAL_PATIENTS, action_code, nsort, patient_column};
 use crate::write_set::{Action, CommittedVersion, Finished, Write};
 
-impl Group<'_> {
+impl Draft<'_> {
     /// Puts down the next version of a resource.
-    pub(super) async fn write(
+    pub(super) fn write(
         &mut self,
         write: &Write,
         updated: Instant,
@@ -34,7 +34,7 @@ impl Group<'_> {
         if write.key.resource_type == search_parameter() {
             self.known.newest_param = Some(change.cast_unsigned());
         }
-        self.replace_rows(write.rows.clone(), former, place).await?;
+        self.replace_rows(write.rows.clone(), former, place)?;
         self.replace_members(write.key.resource_type, place, change, former, &members);
         self.pending.version(VersionRow {
             resource_type: write.key.resource_type,
@@ -126,8 +126,8 @@ impl Group<'_> {
         }
     }
 
-    /// Puts down the difference between the former rows and the new ones.
-    pub(super) async fn replace_rows(
+    /// Puts down the difference between the former rows, which were read, and the new ones.
+    pub(super) fn replace_rows(
         &mut self,
         rows: IndexRows,
         former: Option<Current>,
@@ -138,16 +138,7 @@ impl Group<'_> {
             self.pending.rows(RowChange { place, terms, present, gone: None, new: rows });
             return Ok(());
         };
-        if self.pending.holds(place.rid) {
-            self.pending.flush(self.conn).await?;
-        }
-        let former_rows = match self.known.take_former(place.rid) {
-            Some(rows) => rows,
-            None => {
-                self.known.read_former(&[place.rid], self.conn).await?;
-                self.known.take_former(place.rid).unwrap_or_default()
-            }
-        };
+        let former_rows = self.known.take_former(place.rid).ok_or_else(not_read)?;
         let former_place = Place { nsort: former.nsort, rid: place.rid, patient: former.patient };
         let (gone, new) = if former_place == place {
             rows.difference(former_rows)
@@ -163,4 +154,8 @@ impl Group<'_> {
         });
         Ok(())
     }
+}
+
+fn not_read() -> sqlx::Error {
+    sqlx::Error::Protocol("the rows of a former version were not read".into())
 }

@@ -16,7 +16,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::runtime::Builder;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::commit::{Group, Numbers, PREPARE, SetError};
+use super::commit::{Draft, Group, Numbers, PREPARE, SetError};
 use super::fence::Fence;
 use super::known::Known;
 use super::options::PostgresOptions;
@@ -183,7 +183,8 @@ impl Writer {
             jobs.iter().any(Job::is_sequencers) && !self.fence.is_current(conn).await?;
         let (index_key, clock) = (&self.index_key, &self.clock);
         let pending = Pending::default();
-        let mut group = Group { conn, index_key, clock, numbers, known, pending };
+        let draft = Draft { index_key, numbers, known, pending };
+        let mut group = Group { conn, clock, draft };
         let mut answers = Vec::with_capacity(jobs.len());
         for job in jobs {
             answers.push(match job {
@@ -193,7 +194,8 @@ impl Writer {
                 Job::Commit(set, _) => match group.commit(set).await {
                     Ok(committed) => {
                         if set.erasing.is_some() {
-                            group.known = Known::read(&sets, &self.index_key, group.conn).await?;
+                            group.draft.known =
+                                Known::read(&sets, &self.index_key, group.conn).await?;
                         }
                         Answer::Committed(Ok(committed))
                     }
@@ -221,7 +223,7 @@ impl Writer {
                 }
             });
         }
-        group.pending.flush(group.conn).await?;
+        group.draft.pending.flush(group.conn).await?;
         Ok(answers)
     }
 
