@@ -50,7 +50,7 @@ pub use reader::{
 };
 pub use reference::{ParsedReference, ReferenceAt, reference_location, references};
 pub use resource::{Resource, type_of};
-pub use resource_type::ResourceType;
+pub use resource_type::{NotStored, ResourceType};
 pub use same::same_content;
 pub use search::{
     CUSTOM_FROM, CUSTOM_TO, Component, CustomParam, DateQuery, Extracted, FullText, Held,

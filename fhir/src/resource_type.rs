@@ -1,6 +1,7 @@
 //! The concrete resource types of FHIR R4 (4.0.1), a closed set.
 //!
-//! Spec: FHIR R4 resourcelist.html; `Resource` and `DomainResource` are abstract and not here.
+//! Spec: FHIR R4 resourcelist.html; `Resource` and `DomainResource` are abstract and not here. Which of them are stored
+//! ([`ResourceType::is_stored`]) is decided here and nowhere else.
 
 use std::fmt;
 
@@ -170,10 +171,50 @@ impl ResourceType {
         (usize::from(code) < NAMES.len()).then_some(Self(code))
     }
 
-    /// All types in alphabetic order.
+    /// Whether resources of the type have a place on a server: all but `Parameters`, which has "no RESTful end-point"
+    /// (FHIR R4 parameters.html) and is only handed to operations and answered by them.
+    #[must_use]
+    pub fn is_stored(self) -> bool {
+        self != Self::PARAMETERS
+    }
+
+    /// The type of that name, if its resources are stored.
+    ///
+    /// # Errors
+    /// [`NotStored`]: the name is wrong, or the type has no place on a server.
+    pub fn parse_stored(name: &str) -> Result<Self, NotStored> {
+        match Self::parse(name) {
+            Some(of) if of.is_stored() => Ok(of),
+            Some(of) => Err(NotStored::NoEndpoint(of)),
+            None => {
+                let plain = name.chars().filter(char::is_ascii_graphic);
+                Err(NotStored::Unknown(plain.take(NAME_SHOWN_MAX).collect()))
+            }
+        }
+    }
+
+    /// All types whose resources are stored, in alphabetic order.
+    pub fn stored() -> impl DoubleEndedIterator<Item = Self> {
+        Self::all().filter(|of| of.is_stored())
+    }
+
+    /// All types in alphabetic order, those too that are not stored.
     pub fn all() -> impl DoubleEndedIterator<Item = Self> + ExactSizeIterator {
         (0..NAMES.len()).map(|place| Self(place as u8))
     }
+}
+
+/// Why a name is not that of a type whose resources are stored. The client asks elsewhere.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NotStored {
+    /// There is no such type; what is safe to repeat of the name.
+    #[error("{0:?} is no resource type of FHIR R4")]
+    Unknown(String),
+    /// R4 gives the type no end-point.
+    #[error(
+        "{0} is not stored: in FHIR R4 it has no end-point and is only what operations take and answer"
+    )]
+    NoEndpoint(ResourceType),
 }
 
 impl fmt::Display for ResourceType {
@@ -357,6 +398,9 @@ const NAMES: [&str; 146] = [
     "VisionPrescription",
 ];
 
+/// Characters of an unknown name that a refusal repeats.
+const NAME_SHOWN_MAX: usize = 40;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -369,6 +413,19 @@ mod tests {
             assert_eq!(ResourceType::from_code(each.code()), Some(each));
         }
         assert_eq!(ResourceType::PATIENT.name(), "Patient");
+    }
+
+    #[test]
+    fn all_types_but_parameters_are_stored() {
+        let left_out: Vec<_> = ResourceType::all().filter(|of| !of.is_stored()).collect();
+
+        assert_eq!(left_out, [ResourceType::PARAMETERS]);
+        assert_eq!(ResourceType::stored().count(), ResourceType::COUNT - 1);
+        assert_eq!(ResourceType::parse_stored("Patient"), Ok(ResourceType::PATIENT));
+        let refused = ResourceType::parse_stored("Parameters");
+        assert_eq!(refused, Err(NotStored::NoEndpoint(ResourceType::PARAMETERS)));
+        let unknown = ResourceType::parse_stored(&"Pa\u{7}tients".repeat(20)).unwrap_err();
+        assert_eq!(unknown, NotStored::Unknown("Patients".repeat(5)));
     }
 
     #[test]

@@ -5,8 +5,8 @@
 //! Not here: the shape of the bundle (`fhir::Bundle`), what the operations lead to (`plan`, `decide`).
 
 use fhir::{
-    Entry, EntryRequest, Instant, Method, Node, ParsedReference, ResourceKey, ResourceType,
-    VersionId,
+    Entry, EntryRequest, Instant, Method, Node, NotStored, ParsedReference, ResourceKey,
+    ResourceType, VersionId,
 };
 
 use crate::error::{Answered, Fault, FaultKind};
@@ -261,13 +261,17 @@ fn relative<'u>(url: &'u str, bases: &str) -> Answered<&'u str> {
 }
 
 fn type_of(path: &str) -> Answered<ResourceType> {
-    ResourceType::parse(path)
-        .ok_or_else(|| invalid("the request's url names no resource type", "request.url"))
+    ResourceType::parse_stored(path).map_err(|why| match why {
+        NotStored::NoEndpoint(_) => invalid(&why.to_string(), "request.url"),
+        NotStored::Unknown(_) => invalid("the request's url names no resource type", "request.url"),
+    })
 }
 
 fn key_of(path: &str) -> Answered<ResourceKey> {
-    ResourceKey::parse(path)
-        .map_err(|_| invalid("the request's url names no resource", "request.url"))
+    let key = ResourceKey::parse(path)
+        .map_err(|_| invalid("the request's url names no resource", "request.url"))?;
+    type_of(key.resource_type.name())?;
+    Ok(key)
 }
 
 fn expect_no_query(query: &str) -> Answered<()> {

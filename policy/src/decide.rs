@@ -12,7 +12,8 @@
 //! | operator | none | the operator's plane, metrics, how a search is answered, the Tasks of messages that were not applied |
 //!
 //! Erasing a patient (`$purge`) needs delete on all types without limit, and the scope `sealway/purge` beside it.
-//! Accesses (`AuditEvent`) are for auditors and the patient concerned; nobody writes them.
+//! Accesses (`AuditEvent`) are for auditors and the patient concerned; nobody writes them. Nor does anybody write what
+//! is not stored (`Parameters`).
 //! Not here: the table's rows as code (`role`), compartments of a resource (`fhir`), how visibility is rendered (`registry`).
 
 use fhir::{ResourceKey, ResourceType};
@@ -111,6 +112,12 @@ fn check_claims(principal: &Principal) -> Result<(), Reason> {
 pub fn is_kept(resource_type: ResourceType) -> bool {
     let kept = [ResourceType::AUDIT_EVENT, ResourceType::PROVENANCE, ResourceType::CONSENT];
     kept.contains(&resource_type)
+}
+
+/// Whether anybody writes resources of the type: accesses are recorded by the gateway alone, and what is not stored is no
+/// resource of a server.
+fn is_written(resource_type: ResourceType) -> bool {
+    resource_type.is_stored() && resource_type != ResourceType::AUDIT_EVENT
 }
 
 /// The definitions that answers on codes are made of. They belong to no patient.
@@ -267,7 +274,7 @@ impl Reach {
     }
 
     fn create(&self, principal: &Principal, rt: ResourceType) -> Result<Permit, Deny> {
-        if rt == ResourceType::AUDIT_EVENT {
+        if !is_written(rt) {
             return Err(Deny::NotOffered);
         }
         self.on_type(principal, Right::Create, rt)
@@ -275,7 +282,7 @@ impl Reach {
 
     /// A patient gets the same answer whatever the id: an update would tell which ids are taken.
     fn update(&self, principal: &Principal, key: &ResourceKey) -> Result<Permit, Deny> {
-        if key.resource_type == ResourceType::AUDIT_EVENT {
+        if !is_written(key.resource_type) {
             return Err(Deny::NotOffered);
         }
         if principal.has_role(Role::Patient) {
@@ -289,7 +296,7 @@ impl Reach {
     }
 
     fn patch(&self, principal: &Principal, key: &ResourceKey) -> Result<Permit, Deny> {
-        if key.resource_type == ResourceType::AUDIT_EVENT {
+        if !is_written(key.resource_type) {
             return Err(Deny::NotOffered);
         }
         self.instance(principal, Right::Update, key)
@@ -297,7 +304,7 @@ impl Reach {
 
     /// What proves who did what under which consent is kept.
     fn delete(&self, principal: &Principal, key: &ResourceKey) -> Result<Permit, Deny> {
-        if is_kept(key.resource_type) {
+        if is_kept(key.resource_type) || !is_written(key.resource_type) {
             return Err(Deny::NotOffered);
         }
         self.instance(principal, Right::Delete, key)

@@ -48,16 +48,18 @@ fn is_practitioner(principal: &Principal) -> bool {
 pub(crate) fn allowed_types(role: Role, right: Right) -> TypeSet {
     let reads = matches!(right, Right::Read | Right::Search);
     match role {
-        Role::Clinician | Role::System => data_types(),
+        Role::Clinician | Role::System => {
+            TypeSet::all().difference(&TypeSet::one(ResourceType::AUDIT_EVENT))
+        }
         Role::Patient if reads => TypeSet::all(),
         Role::Auditor if reads => TypeSet::one(ResourceType::AUDIT_EVENT),
         Role::Patient | Role::Auditor | Role::Operator => TypeSet::NONE,
     }
 }
 
-/// Everything but the accesses.
+/// Everything that is stored but the accesses.
 pub(crate) fn data_types() -> TypeSet {
-    TypeSet::all().difference(&TypeSet::one(ResourceType::AUDIT_EVENT))
+    ResourceType::stored().filter(|of| *of != ResourceType::AUDIT_EVENT).collect()
 }
 
 /// The most helpful of the reasons why a right is missing.

@@ -168,10 +168,10 @@ fn repeats(resource: Node<'_>, own: &SearchParam) -> bool {
 fn bases(resource: Node<'_>) -> Result<Vec<ResourceType>, Issue> {
     let mut found = Vec::new();
     for (at, name) in texts(resource, "base").into_iter().enumerate() {
-        let base = ResourceType::parse(&name).ok_or_else(|| {
+        let base = ResourceType::parse_stored(&name).map_err(|_| {
             wrong(
                 &format!("base[{at}]"),
-                "name each resource type; abstract types are not supported",
+                "name each resource type that is stored; abstract types are not supported",
             )
         })?;
         if !found.contains(&base) {

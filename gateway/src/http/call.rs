@@ -412,11 +412,9 @@ fn of_role(principal: &Principal, request: &AccessRequest) -> String {
 /// The type in a path.
 ///
 /// # Errors
-/// 404: an unknown type is an unknown place.
+/// 404: an unknown type, or one that is not stored, is an unknown place.
 pub fn resource_type(name: &str) -> Answered<ResourceType> {
-    ResourceType::parse(name).ok_or_else(|| {
-        Fault::new(FaultKind::NotFound, format!("{:?} is no resource type of FHIR R4", brief(name)))
-    })
+    ResourceType::parse_stored(name).map_err(|why| Fault::new(FaultKind::NotFound, why.to_string()))
 }
 
 /// Type and id in a path.

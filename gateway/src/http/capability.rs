@@ -95,7 +95,7 @@ fn statement(base: &str, deletes_several: bool, date: Instant, set: &SearchParam
                 }]}],
                 "description": "Bearer tokens (JWT) of the configured issuers, with SMART scopes.",
             },
-            "resource": ResourceType::all()
+            "resource": ResourceType::stored()
                 .map(|of| resource(of, deletes_several, set))
                 .collect::<Vec<Value>>(),
             "interaction": [
@@ -197,7 +197,7 @@ fn includes(resource_type: ResourceType) -> Vec<String> {
 
 /// Every reference of any type that may lead here, as `_revinclude` takes it.
 fn revincludes(to: ResourceType) -> Vec<String> {
-    let data = ResourceType::all().filter(|of| *of != ResourceType::AUDIT_EVENT);
+    let data = ResourceType::stored().filter(|of| *of != ResourceType::AUDIT_EVENT);
     let named = data.flat_map(|of| {
         let params = supported(of).into_iter().map(|one| one.param);
         let leading = params.filter(move |param| leads_to(param, to));

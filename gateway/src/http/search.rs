@@ -137,7 +137,7 @@ pub(super) fn requested(
     let types = match target.named_types(&pairs(query)?)? {
         Some(types) => types,
         None => {
-            let data = ResourceType::all().filter(|of| *of != ResourceType::AUDIT_EVENT);
+            let data = ResourceType::stored().filter(|of| *of != ResourceType::AUDIT_EVENT);
             let mut all: TypeSet = data.filter(may).collect();
             // Within a compartment there are no groups, even for a caller who may search them elsewhere.
             if policy::decide(principal, &AccessRequest::SearchTypes(all)).is_err() {

@@ -150,7 +150,8 @@ async fn join(
 
 fn key(draft: &Draft) -> Answered<ResourceKey> {
     let text = format!("{}/{}", draft.resource_type, draft.id);
-    let known = ResourceType::parse(draft.resource_type).and(ResourceKey::parse(&text).ok());
+    let is_stored = ResourceType::parse_stored(draft.resource_type).is_ok();
+    let known = ResourceKey::parse(&text).ok().filter(|_| is_stored);
     known.ok_or_else(|| Fault::new(FaultKind::Internal, "a rule drafts no resource of R4"))
 }
 

@@ -39,6 +39,7 @@ mod search_wide;
 mod serial;
 mod site;
 mod sorted;
+mod stored;
 mod terminology;
 mod tls;
 mod told;

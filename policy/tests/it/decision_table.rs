@@ -152,16 +152,17 @@ fn table(caller: Caller, words: &[Word], request: &AccessRequest) -> Expected {
         }
         AccessRequest::AuditRead => on('s', "AuditEvent"),
         AccessRequest::SearchSystem | AccessRequest::HistorySystem => on('s', "*"),
-        AccessRequest::Create(rt) if rt.name() == "AuditEvent" => NotOffered,
+        AccessRequest::Create(rt) if UNWRITTEN.contains(&rt.name()) => NotOffered,
         AccessRequest::Create(rt) => visible(of_type(on('c', rt.name()), rt.name()), caller, words),
-        AccessRequest::Update(key) if key.resource_type.name() == "AuditEvent" => NotOffered,
+        AccessRequest::Update(key) if UNWRITTEN.contains(&key.resource_type.name()) => NotOffered,
         AccessRequest::Update(_) if is_patient => Forbidden,
-        AccessRequest::Patch(key) if key.resource_type.name() == "AuditEvent" => NotOffered,
+        AccessRequest::Patch(key) if UNWRITTEN.contains(&key.resource_type.name()) => NotOffered,
         AccessRequest::Update(key) | AccessRequest::Patch(key) => {
             visible(instance(on('u', key.resource_type.name()), key), caller, words)
         }
         AccessRequest::Delete(key)
-            if ["AuditEvent", "Provenance"].contains(&key.resource_type.name()) =>
+            if UNWRITTEN.contains(&key.resource_type.name())
+                || key.resource_type.name() == "Provenance" =>
         {
             NotOffered
         }
@@ -302,3 +303,6 @@ fn operation_table(
         _ => NotOffered,
     }
 }
+
+/// What nobody writes: accesses, and the one type without an end-point.
+const UNWRITTEN: [&str; 2] = ["AuditEvent", "Parameters"];

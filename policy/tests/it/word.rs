@@ -128,6 +128,7 @@ pub(crate) fn requests() -> Vec<AccessRequest> {
         "Provenance/p",
         "Group/g",
         "AuditEvent/a",
+        "Parameters/p",
     ];
     for text in keys {
         let key = key(text);

@@ -118,12 +118,12 @@ pub(super) fn follow(
     if !is_reference(param) {
         return Err(wrong(name, "only a reference can be chained"));
     }
-    let only = match only.map(ResourceType::parse) {
-        Some(None) => return Err(wrong(name, "the modifier is no resource type")),
-        Some(Some(only)) if !leads_to(param, only) => {
+    let only = match only.map(ResourceType::parse_stored) {
+        Some(Err(why)) => return Err(wrong(name, &format!("the modifier: {why}"))),
+        Some(Ok(only)) if !leads_to(param, only) => {
             return Err(wrong(name, "the reference never has this type"));
         }
-        Some(Some(only)) => {
+        Some(Ok(only)) => {
             refuse_accesses(only, name)?;
             Some(only)
         }
@@ -175,10 +175,11 @@ pub(super) fn list(value: &str) -> Result<Filter, ReadError> {
     Ok(Filter::Has { source: ResourceType::LIST, params, filter: Box::new(Filter::Id(ids)) })
 }
 
-/// Types that the parameter's references may have, without those that are in no index.
+/// Types that the parameter's references may have, without those that are in no index or not stored.
 fn types_of(param: &SearchParam) -> impl Iterator<Item = ResourceType> {
     let types = param.targets.iter().copied();
-    types.filter(|of| *of != ResourceType::AUDIT_EVENT && leads_to(param, *of))
+    let is_indexed = |of: &ResourceType| of.is_stored() && *of != ResourceType::AUDIT_EVENT;
+    types.filter(move |of| is_indexed(of) && leads_to(param, *of))
 }
 
 fn is_reference(param: &SearchParam) -> bool {

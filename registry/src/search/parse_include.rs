@@ -54,11 +54,12 @@ impl Reader<'_> {
             return Ok(Include { source, params, target, iterate: self.iterate });
         }
         let mut parts = self.value.splitn(3, ':');
-        let source = parts.next().and_then(ResourceType::parse);
+        let source = parts.next().and_then(|name| ResourceType::parse_stored(name).ok());
         let source = source.ok_or_else(|| self.wrong("does not start with a resource type"))?;
         let code = parts.next().ok_or_else(|| self.wrong("names no parameter"))?;
         let target = parts.next().map(|name| {
-            ResourceType::parse(name).ok_or_else(|| self.wrong("the target is no resource type"))
+            ResourceType::parse_stored(name)
+                .map_err(|why| self.wrong(&format!("the target: {why}")))
         });
         let target = target.transpose()?;
         let searched = |of: ResourceType| legs.iter().any(|leg| leg.resource_type == of);

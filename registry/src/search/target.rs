@@ -77,8 +77,8 @@ impl SearchTarget {
         }
         let mut types = Vec::new();
         for name in names.split(',') {
-            let unknown = || ReadError::Invalid(format!("_type: {name:?} is no resource type"));
-            let of = ResourceType::parse(name).ok_or_else(unknown)?;
+            let of = ResourceType::parse_stored(name)
+                .map_err(|why| ReadError::Invalid(format!("_type: {why}")))?;
             if !types.contains(&of) {
                 types.push(of);
             }
@@ -109,7 +109,7 @@ impl SearchTarget {
     fn all_types(&self) -> Vec<ResourceType> {
         let all: Vec<_> = match self {
             Self::Compartment { owner, .. } => compartment_members(owner.resource_type).collect(),
-            _ => ResourceType::all().collect(),
+            _ => ResourceType::stored().collect(),
         };
         all.into_iter().filter(|of| *of != ResourceType::AUDIT_EVENT).collect()
     }

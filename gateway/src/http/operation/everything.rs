@@ -88,9 +88,9 @@ impl Asked {
         }
         let mut types = TypeSet::NONE;
         for name in input.texts("_type").flat_map(|list| list.split(',')) {
-            let of = ResourceType::parse(name.trim());
-            types.insert(of.ok_or_else(|| {
-                Fault::new(FaultKind::Invalid, "_type names what is no resource type of FHIR R4")
+            let of = ResourceType::parse_stored(name.trim());
+            types.insert(of.map_err(|why| {
+                Fault::new(FaultKind::Invalid, format!("_type: {why}")).in_parameter("_type")
             })?);
         }
         let limits = &call.app.config.search;

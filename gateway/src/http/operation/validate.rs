@@ -9,7 +9,7 @@ use std::sync::Arc;
 use actix_web::web::Payload;
 use bytes::Bytes;
 use fhir::{
-    Issue, IssueType, Kind, Node, ReadLimits, ResourceKey, ResourceType, Severity, Tree,
+    Issue, IssueType, Kind, Node, NotStored, ReadLimits, ResourceKey, ResourceType, Severity, Tree,
     check_placed,
 };
 use policy::{AccessRequest, Operation, OperationTarget, Permit};
@@ -30,7 +30,11 @@ use crate::{terminology as definitions, validation, work};
 /// 400, 401, 403, 408, 413, 415, 429, 503; on an instance 404 and 410 too.
 pub(super) async fn validate(call: Call, payload: Payload) -> Reply {
     let call = call.as_interaction(Interaction::Operation)?;
-    let of = resource_type(call.type_name())?;
+    // What is not stored has a form, too.
+    let of = match ResourceType::parse_stored(call.type_name()) {
+        Err(NotStored::NoEndpoint(of)) => of,
+        _ => resource_type(call.type_name())?,
+    };
     let key = match call.id() {
         "" => None,
         id => Some(resource_key(of.name(), id)?),

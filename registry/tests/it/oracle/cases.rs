@@ -281,7 +281,7 @@ impl Cases<'_> {
 
     /// Types with resources that a search over several may meet.
     fn types(&self) -> Vec<&'static str> {
-        let all = super::schema::schema().resources().into_iter();
+        let all = super::schema::schema().stored();
         all.filter(|of| *of != ACCESS && self.oracle.visible(of).next().is_some()).collect()
     }
 }
@@ -291,9 +291,9 @@ pub(crate) fn supported_by(of: &str) -> Vec<SupportedParam> {
     supported(ResourceType::parse(of).expect("a type of R4"))
 }
 
-/// Types that a hop over the parameter may reach: accesses are in no index.
+/// Types that a hop over the parameter may reach: accesses are in no index, and Parameters are not stored.
 pub(crate) fn reached(param: &Param) -> Vec<&'static str> {
-    param.targets.iter().copied().filter(|of| *of != ACCESS).collect()
+    param.targets.iter().copied().filter(|of| ![ACCESS, "Parameters"].contains(of)).collect()
 }
 
 const ACCESS: &str = "AuditEvent";
@@ -301,7 +301,7 @@ const ACCESS: &str = "AuditEvent";
 /// Types and codes of the reference parameters that may point to a type by its name.
 pub(crate) fn references_to(of: &str) -> Vec<(&'static str, &'static str)> {
     let mut all = Vec::new();
-    let sources = super::schema::schema().resources().into_iter();
+    let sources = super::schema::schema().stored();
     for source in sources.filter(|source| *source != ACCESS) {
         let params = supported_by(source).into_iter().filter(|one| one.chainable);
         let known = params.filter_map(|one| param(source, one.param.code));

@@ -13,7 +13,7 @@ use super::vocabulary::{IDS, NARRATIVES, coding, datatype};
 /// `rounds` times [`IDS`] resources of every type, in the order of types.
 pub(crate) fn corpus(seed: u64, rounds: usize) -> Vec<Json> {
     let mut all = Vec::new();
-    for of in schema().resources() {
+    for of in schema().stored() {
         let maker = Maker::of(of);
         for at in 0..IDS * rounds {
             let dice = Dice::named(seed, &format!("{of}/{at}"));

@@ -140,7 +140,7 @@ fn questions(oracle: &Naive, effort: &Effort, seed: u64) -> BTreeSet<Case> {
         all.extend(maker.system());
         all.extend(maker.compartment());
     }
-    for of in schema().resources() {
+    for of in schema().stored() {
         if oracle.visible(of).next().is_none() {
             continue;
         }

@@ -368,7 +368,7 @@ fn types(case: &Case) -> Vec<&str> {
     match (case.of, named) {
         ("", Some((_, types))) => types.split(',').collect(),
         // Rendered from the access journal, so in no search over several types.
-        ("", None) => schema().resources().into_iter().filter(|of| *of != "AuditEvent").collect(),
+        ("", None) => schema().stored().filter(|of| *of != "AuditEvent").collect(),
         (of, _) => vec![of],
     }
 }

@@ -13,7 +13,7 @@ use super::vocabulary::BASE;
 #[test]
 fn modifiers_that_are_not_advertised_are_refused() {
     let mut wrong = Vec::new();
-    for of in schema().resources() {
+    for of in schema().stored() {
         for param in supported_by(of) {
             let code = param.param.code;
             let takes = |modifier: &str| {
@@ -31,7 +31,7 @@ fn modifiers_that_are_not_advertised_are_refused() {
 #[test]
 fn parameters_that_are_not_advertised_are_refused() {
     let mut wrong = Vec::new();
-    for of in schema().resources() {
+    for of in schema().stored() {
         let advertised = supported_by(of);
         let is_advertised = |code: &str| advertised.iter().any(|one| one.param.code == code);
         for param in params(of).filter(|param| !is_advertised(param.code)) {
@@ -56,7 +56,7 @@ fn parameters_that_are_not_advertised_are_refused() {
 #[test]
 fn operators_that_are_not_advertised_are_refused() {
     let mut wrong = Vec::new();
-    for of in schema().resources() {
+    for of in schema().stored() {
         for param in supported_by(of) {
             let code = param.param.code;
             for operator in OPERATORS.iter().filter(|one| !param.operators.contains(one)) {
@@ -76,7 +76,7 @@ fn operators_that_are_not_advertised_are_refused() {
 
 #[test]
 fn every_parameter_of_r4_is_known_to_the_product() {
-    for of in schema().resources() {
+    for of in schema().stored() {
         let of_type = ResourceType::parse(of).expect("a type of R4");
         for param in params(of) {
             assert!(fhir::search_param(of_type, param.code).is_some(), "{of} {}", param.code);

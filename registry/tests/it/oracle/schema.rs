@@ -63,7 +63,12 @@ impl Schema {
         self.sets.get(set).map_or(&[], Vec::as_slice)
     }
 
-    /// All resource types that can be stored, in the order of their names.
+    /// Resource types that are stored: not the one that has no end-point (parameters.html).
+    pub(crate) fn stored(&self) -> impl Iterator<Item = &'static str> {
+        self.resources().into_iter().filter(|of| *of != "Parameters")
+    }
+
+    /// All resource types that a reference may name, in the order of their names.
     pub(crate) fn resources(&self) -> Vec<&'static str> {
         let abstracts = ["Resource", "DomainResource"];
         let names = self.types.keys().copied();
