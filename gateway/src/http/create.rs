@@ -9,9 +9,11 @@ use policy::AccessRequest;
 use registry::search::{pairs, render};
 
 use super::call::{Call, resource_type};
+use super::etag;
 use super::reply::{self, Reply};
 use crate::error::{Answered, Fault, FaultKind};
 use crate::ingest::{Outcome, Written};
+use crate::precondition::IF_NONE_EXIST;
 use crate::submission::{Submission, Verb};
 use crate::telemetry::metrics::Interaction;
 
@@ -52,15 +54,15 @@ fn if_none_exist(call: &Call) -> Answered<Option<String>> {
     let invalid = |text: &str| Fault::new(FaultKind::Invalid, text);
     let mut in_url = pairs(call.http.query_string())?;
     in_url.retain(|(name, _)| !ABOUT_THE_ANSWER.contains(&name.as_str()));
-    let Some(value) = call.http.headers().get("if-none-exist") else {
+    let Some(text) = etag::none_exist(&call.http)? else {
         return Ok((!in_url.is_empty()).then(|| render(&in_url)));
     };
     if !in_url.is_empty() {
         return Err(invalid("criteria stand in If-None-Exist or in the URL, not in both"));
     }
-    match value.to_str() {
-        Ok(text) if !text.trim().is_empty() => Ok(Some(criteria(text))),
-        _ => Err(invalid("If-None-Exist must hold search criteria")),
+    match text.is_empty() {
+        true => Err(invalid("If-None-Exist must hold search criteria").in_parameter(IF_NONE_EXIST)),
+        false => Ok(Some(criteria(&text))),
     }
 }
 

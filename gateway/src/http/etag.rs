@@ -66,8 +66,8 @@ pub fn is_fresh(request: &HttpRequest, version: VersionId, updated: Instant) -> 
     since.is_some_and(|since| modified(updated) <= SystemTime::from(since))
 }
 
-/// Refuses a conditional header that does not go with an interaction. On any GET, one that saves sending a copy again is
-/// heeded by sending it.
+/// Refuses a conditional header that does not go with an interaction, or is no text. On any GET, one that saves sending a
+/// copy again is heeded by sending it.
 ///
 /// # Errors
 /// 400 naming the header.
@@ -90,8 +90,24 @@ pub fn expect_heeded(request: &HttpRequest, interaction: Interaction) -> Answere
             let text = format!("{name} does not go with this interaction; leave it out");
             return Err(Fault::new(FaultKind::Invalid, text).in_parameter(name));
         }
+        // A time that cannot be read is ignored or refused where it counts (RFC 9110 §13.1.3, §13.1.4).
+        if !matches!(name, IF_MODIFIED_SINCE | IF_UNMODIFIED_SINCE) {
+            header(request, name)?;
+        }
     }
     Ok(())
+}
+
+/// The criteria of `If-None-Exist`, as they stand in the header.
+///
+/// # Errors
+/// 400 for a value that is no text and for two of them, which no list could join.
+pub fn none_exist(request: &HttpRequest) -> Answered<Option<String>> {
+    if request.headers().get_all(IF_NONE_EXIST).count() > 1 {
+        let text = "If-None-Exist may be sent once; join its criteria by &";
+        return Err(Fault::new(FaultKind::Invalid, text).in_parameter(IF_NONE_EXIST));
+    }
+    header(request, IF_NONE_EXIST)
 }
 
 /// `Last-Modified` of a version, which is exact to the second.
@@ -114,7 +130,8 @@ fn header(request: &HttpRequest, name: &'static str) -> Answered<Option<String>>
     let mut lines = Vec::new();
     for value in request.headers().get_all(name) {
         lines.push(value.to_str().map(str::trim).map_err(|_| {
-            Fault::new(FaultKind::Invalid, format!("{name} is not text")).in_parameter(name)
+            let text = format!("{name} has bytes that are no ASCII text; percent-encode others");
+            Fault::new(FaultKind::Invalid, text).in_parameter(name)
         })?);
     }
     Ok((!lines.is_empty()).then(|| lines.join(", ")))

@@ -3,6 +3,7 @@
 //! Expected values: RFC 9110 §13.1 (what each means) and §13.2.2 (which goes first); FHIR R4 http.html.
 
 use reqwest::Method;
+use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 
 use crate::bundle::{bundle, entry};
@@ -226,5 +227,46 @@ async fn entries_heed_if_match_and_if_none_match_and_name_what_did_not_hold() {
     let good = with(with(put(), "ifNoneMatch", "W/\"9\""), "ifMatch", "W/\"1\"");
     site.post("", &bundle("transaction", vec![good])).await.expect(200);
     assert_eq!(site.get("/Patient/p").await.header("etag"), "W/\"2\"");
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_precondition_that_is_no_text_is_refused_by_its_name_and_nothing_is_done() {
+    let site = Site::start().await;
+    site.put("/Patient/p", &identified("1")).await.expect(201);
+    let body = identified("2").to_string();
+    let tag = b"W/\"1\xFF\"".as_slice();
+
+    for (method, path, header, value) in [
+        (Method::GET, "/Patient/p", "If-None-Match", tag),
+        (Method::GET, "/Patient/p", "If-Match", tag),
+        (Method::GET, "/Patient/p/_history/1", "If-None-Match", tag),
+        (Method::GET, "/Patient?active=true", "If-None-Match", tag),
+        (Method::GET, "/Patient/p/_history", "If-None-Match", tag),
+        (Method::GET, "/metadata", "If-None-Match", tag),
+        (Method::PUT, "/Patient/p", "If-Match", tag),
+        (Method::PUT, "/Patient/p", "If-None-Match", tag),
+        (Method::PUT, "/Patient?identifier=urn:mrn|1", "If-Match", tag),
+        (Method::DELETE, "/Patient/p", "If-Match", tag),
+        (Method::POST, "/Patient", "If-None-Exist", "name=Müller".as_bytes()),
+    ] {
+        let value = HeaderValue::from_bytes(value).unwrap();
+        let request = site.request(method.clone(), path).header(header, value).header(TYPE, JSON);
+        let request = if method == Method::GET { request } else { request.body(body.clone()) };
+        let refused = Answer::of(request).await.expect(400);
+        assert_eq!(place(&refused), format!("http.{header}"), "{method} {path}");
+        assert!(!refused.text().contains("ller"), "{}", refused.text());
+    }
+
+    // A list of criteria is not one of them.
+    let twice = site.request(Method::POST, "/Patient").header("if-none-exist", "_id=p");
+    let twice = twice.header("if-none-exist", "_id=q").header(TYPE, JSON).body(body.clone());
+    assert_eq!(place(&Answer::of(twice).await.expect(400)), "http.If-None-Exist");
+    // A time that cannot be read asks for a copy (RFC 9110 §13.1.3).
+    let since = HeaderValue::from_bytes(b"2026\xFF").unwrap();
+    let copy = site.request(Method::GET, "/Patient/p").header("if-modified-since", since);
+    Answer::of(copy).await.expect(200);
+    assert_eq!(site.get("/Patient/p").await.header("etag"), "W/\"1\"");
+    assert_eq!(site.count("Patient").await, 1);
     site.stop().await;
 }
