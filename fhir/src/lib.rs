@@ -59,9 +59,9 @@ pub use search::{
     SearchPrefix, Selection, SystemMatch, Target, TextPart, Token, TokenParts, TokenQuery,
     TypeOfIdentifier, Value, WORD_CHARS_MAX, approximate_dates, approximate_number,
     compartment_members, compartment_params, custom_params, date_matches, extract, fold,
-    is_in_force, is_in_own_compartment, number_matches, patient_compartment, search_param,
-    search_param_by_id, search_params, search_table_fingerprint, sort_param, sort_time,
-    split_unescaped, texts, token_parts, unescape, values_of, words,
+    is_boolean, is_in_force, is_in_own_compartment, number_matches, patient_compartment,
+    search_param, search_param_by_id, search_params, search_table_fingerprint, sort_param,
+    sort_time, split_unescaped, texts, token_parts, unescape, values_of, words,
 };
 pub use splice::Template;
 pub use structure::{Declared, Member};

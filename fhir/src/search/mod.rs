@@ -45,7 +45,7 @@ pub use query::{
     DateQuery, InvalidSearchValue, NumberQuery, OfTypeQuery, QuantityQuery, ReferenceQuery,
     SystemMatch, TokenQuery, split_unescaped, unescape,
 };
-pub use run::{TokenParts, extract, token_parts, values_of};
+pub use run::{TokenParts, extract, is_boolean, token_parts, values_of};
 pub use selection::Selection;
 pub use sort_time::{sort_param, sort_time};
 pub use text::{FullText, TextPart, WORD_CHARS_MAX, texts, words};

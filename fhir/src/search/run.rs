@@ -7,7 +7,7 @@ use crate::{Node, ResourceType};
 use super::build::compile;
 use super::context::{Context, type_of};
 use super::extract::Reader;
-use super::param::{Held, ParamKind, SearchParam, search_param_by_id, search_params};
+use super::param::{Held, ParamKind, SearchParam, search_param, search_param_by_id, search_params};
 use super::program::Program;
 use super::value::{Extracted, Target, Value};
 
@@ -48,6 +48,8 @@ pub struct TokenParts {
     pub text: bool,
     /// An identifier's type, for `:of-type`.
     pub of_type: bool,
+    /// Nothing but a truth value: the codes are `true` and `false`.
+    pub boolean: bool,
 }
 
 /// What the elements that the parameter selects carry; nothing for other kinds.
@@ -61,13 +63,34 @@ pub fn token_parts(of: ResourceType, param: &SearchParam) -> TokenParts {
     };
     let Ok(program) = compile(of, holders) else { return TokenParts::default() };
     let readers = program.places.iter().flat_map(|place| &place.emits).map(|emit| emit.reader);
-    readers.fold(TokenParts::default(), |found, reader| match reader {
+    let boolean = param.kind == ParamKind::Token
+        && program.yields()
+        && readers.clone().all(|reader| reader == Reader::TokenBoolean);
+    readers.fold(TokenParts { boolean, ..TokenParts::default() }, |found, reader| match reader {
         Reader::TokenCoding | Reader::TokenConcept => TokenParts { text: true, ..found },
         Reader::TokenIdentifier | Reader::Extension(ParamKind::Token) => {
-            TokenParts { text: true, of_type: true }
+            TokenParts { text: true, of_type: true, ..found }
         }
         _ => found,
     })
+}
+
+/// Whether the parameter selects truth values only, as [`TokenParts::boolean`]; cheap for those of R4, which are asked of
+/// every search for a token.
+#[must_use]
+pub fn is_boolean(of: ResourceType, param: &SearchParam) -> bool {
+    static OF_TYPES: [OnceLock<Vec<&'static str>>; 256] = [const { OnceLock::new() }; 256];
+    if param.kind != ParamKind::Token {
+        return false;
+    }
+    if !search_param(of, param.code).is_some_and(|own| std::ptr::eq(own, param)) {
+        return token_parts(of, param).boolean;
+    }
+    let codes = OF_TYPES[usize::from(of.code())].get_or_init(|| {
+        let all = search_params(of).iter().filter(|param| token_parts(of, param).boolean);
+        all.map(|param| param.code).collect()
+    });
+    codes.contains(&param.code)
 }
 
 fn is_reference_to(only: ResourceType, value: &Value<'_>) -> bool {
@@ -85,7 +108,6 @@ pub(super) const RESOURCE: usize = 0;
 mod tests {
     use super::*;
     use crate::Tree;
-    use crate::search::search_param;
 
     fn count(code: &str, resource: &str) -> usize {
         let tree = Tree::parse(resource.as_bytes().to_vec()).unwrap();
@@ -125,6 +147,26 @@ mod tests {
             ("DocumentManifest", "related-id", (true, true)),
         ] {
             assert_eq!(parts(name, code), expected, "{name} {code}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_is_boolean_where_each_of_its_elements_is() {
+        let own = |name: &str, code| {
+            let of = ResourceType::parse(name).unwrap();
+            is_boolean(of, search_param(of, code).unwrap())
+        };
+        for (name, code, expected) in [
+            ("Patient", "active", true),
+            ("Patient", "deceased", true),
+            ("Group", "actual", true),
+            ("Patient", "gender", false),
+            ("Patient", "birthdate", false),
+            // A CodeableConcept or a boolean.
+            ("Group", "value", false),
+            ("Patient", "_id", false),
+        ] {
+            assert_eq!(own(name, code), expected, "{name} {code}");
         }
     }
 

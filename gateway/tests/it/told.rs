@@ -233,3 +233,44 @@ fn with_id(mut resource: Value, id: &str) -> Value {
     resource["id"] = json!(id);
     resource
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_that_no_boolean_has_is_refused_by_the_name_of_its_parameter() {
+    let site = Site::start().await;
+    let known =
+        json!({"resourceType": "Patient", "id": "p", "active": true, "deceasedDateTime": "2020"});
+    site.put("/Patient/p", &known).await.expect(201);
+
+    for (query, named) in [
+        ("/Patient?active=maybe", "active"),
+        ("/Patient?active=true,1", "active"),
+        ("/Patient?active:not=TRUE", "active:not"),
+        ("/Patient?deceased=2020", "deceased"),
+        ("/Observation?subject:Patient.active=yes", "subject:Patient.active"),
+        ("/Patient?_filter=active+eq+maybe", "_filter"),
+    ] {
+        let lenient = site.request(Method::GET, query).header("prefer", "handling=lenient");
+        for request in [site.request(Method::GET, query), lenient] {
+            let refused = Answer::of(request).await.expect(400);
+            assert_eq!(place(&refused), format!("http.{named}"), "{query}");
+            assert!(text(&refused).contains("true or false"), "{}", text(&refused));
+        }
+    }
+    let conditional =
+        site.request(Method::POST, "/Patient").header("if-none-exist", "active=maybe");
+    let conditional = conditional.header(TYPE, JSON).body(r#"{"resourceType":"Patient"}"#);
+    let refused = Answer::of(conditional).await;
+    assert!((400..500).contains(&refused.status), "{}", refused.status);
+    assert_eq!(place(&refused), "http.If-None-Exist");
+
+    for (query, found) in [
+        ("Patient?active=true", 1),
+        ("Patient?active=true,false&deceased=true", 1),
+        ("Patient?active:not=true", 0),
+        ("Patient?deceased=http://hl7.org/fhir/special-values|true", 1),
+        ("Patient?deceased=urn:other|true", 0),
+    ] {
+        assert_eq!(site.count(query).await, found, "{query}");
+    }
+    site.stop().await;
+}

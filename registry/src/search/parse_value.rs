@@ -28,7 +28,7 @@ impl Field<'_> {
     ) -> Result<Tests, ReadError> {
         Ok(match (self.param.kind, modifier) {
             (ParamKind::Token, None | Some("not")) => {
-                Tests::Token(self.each(values, |value| self.token(value))?)
+                Tests::Token(self.each(values, |value| self.code(value))?)
             }
             (ParamKind::Token, Some("of-type")) => {
                 Tests::Token(self.each(values, |value| self.of_type(value))?)
@@ -65,6 +65,20 @@ impl Field<'_> {
             (ParamKind::Special, _) => Tests::Near(self.each(values, |value| self.near(value))?),
             (ParamKind::Composite, _) => self.composites(values)?,
         })
+    }
+
+    /// A token that the elements may have: the codes of a truth value are `true` and `false`.
+    pub(super) fn code(&self, text: &str) -> Result<TokenTest, ReadError> {
+        let test = self.token(text)?;
+        match &test {
+            TokenTest::Code(code)
+                if !matches!(code.as_str(), "true" | "false")
+                    && fhir::is_boolean(self.of, self.param) =>
+            {
+                Err(self.wrong("must be true or false"))
+            }
+            _ => Ok(test),
+        }
     }
 
     pub(super) fn token(&self, text: &str) -> Result<TokenTest, ReadError> {

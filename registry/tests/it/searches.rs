@@ -308,6 +308,10 @@ fn every_parameter_said_to_be_supported_is_read_with_its_modifiers() {
     for of in ResourceType::stored() {
         for one in supported(of) {
             let code = one.param.code;
+            let sample = |kind, modifier: &str| match fhir::is_boolean(of, one.param) {
+                true if modifier.is_empty() || modifier == "not" => "true",
+                _ => sample(kind, modifier),
+            };
             if one.param.kind == fhir::ParamKind::Composite {
                 let parts: Vec<_> =
                     one.param.components.iter().map(|part| sample(part.kind, "")).collect();

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::path::{Expression, Test, parse};
+use super::path::{Expression, Test, parse, types};
 use super::schema::schema;
 
 /// Type of a parameter.
@@ -45,6 +45,12 @@ pub(crate) fn params(of: &str) -> impl Iterator<Item = &'static Param> {
 /// The parameter of this code.
 pub(crate) fn param(of: &str, code: &str) -> Option<&'static Param> {
     params(of).find(|param| param.code == code)
+}
+
+/// Whether all that a token parameter may select on the type is boolean.
+pub(crate) fn is_boolean(of: &'static str, param: &Param) -> bool {
+    let found = param.expression.iter().flat_map(|one| types(one, of)).collect::<Vec<_>>();
+    param.kind == Kind::Token && !found.is_empty() && found.iter().all(|of| *of == "boolean")
 }
 
 /// Codes of the parameters that place a resource of a type in the compartment of a patient, encounter, …;

@@ -87,6 +87,24 @@ pub(crate) fn select<'a>(
     }
 }
 
+/// Types of the elements that the expression may select on a type.
+pub(crate) fn types(expression: &Expression, of: &'static str) -> Vec<&'static str> {
+    match expression {
+        Expression::Resource | Expression::Here => vec![of],
+        Expression::Member(from, name) => {
+            let elements = types(from, of).into_iter().filter_map(|of| schema().element(of, name));
+            elements.flat_map(|element| element.types.clone()).collect()
+        }
+        Expression::Index(from, _) | Expression::Where(from, _) => types(from, of),
+        Expression::OfType(from, wanted) => {
+            types(from, of).into_iter().filter(|of| of.eq_ignore_ascii_case(wanted)).collect()
+        }
+        Expression::Extension(..) => vec!["Extension"],
+        Expression::Union(all) => all.iter().flat_map(|one| types(one, of)).collect(),
+        Expression::Exists(_) | Expression::And(..) | Expression::Differs(..) => vec!["boolean"],
+    }
+}
+
 fn truth<'a>(value: bool) -> Vec<Node<'a>> {
     vec![Node { json: if value { &TRUE } else { &FALSE }, of: "boolean", set: None }]
 }

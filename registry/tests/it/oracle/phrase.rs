@@ -4,16 +4,16 @@ use super::cases::{ORDERED, PREFIXES, Way};
 use super::compare::{absolute, escape, ucum};
 use super::dice::Dice;
 use super::naive::Naive;
-use super::params::{Kind, Param};
+use super::params::{Kind, Param, is_boolean};
 use super::time::{Decimal, moment};
-use super::value::{Quantity, Reference, Token, Value};
+use super::value::{Quantity, Reference, Token, Value, boolean};
 use super::vocabulary::{CODES, CONCEPTS, SYSTEMS, TEXTS, UCUM, UCUM_CODES, URIS, VALUE_SETS};
 
 /// One alternative for a parameter; `None` where the way needs a value that no resource has.
 pub(crate) fn phrase(
     oracle: &Naive,
     dice: &mut Dice,
-    of: &str,
+    of: &'static str,
     param: &'static Param,
     way: Way,
     modifier: &str,
@@ -23,8 +23,12 @@ pub(crate) fn phrase(
     }
     let resources: Vec<_> = oracle.visible(of).collect();
     let tries = (0..TRIES).filter_map(|_| Some(dice.pick_any(&resources)?.values(param)));
-    let pool =
+    let mut pool =
         tries.into_iter().find(|pool| !pool.is_empty()).map_or_else(Vec::new, |pool| pool.to_vec());
+    // Other codes than these are refused.
+    if pool.is_empty() && is_boolean(of, param) {
+        pool.push(boolean(dice.chance(50)));
+    }
     if param.kind == Kind::Composite {
         let own = pool.iter().filter_map(|value| match value {
             Value::Composite(parts) => Some(parts),

@@ -6,7 +6,7 @@ use registry::search::{ParseOptions, parse};
 
 use super::cases::supported_by;
 use super::compare::NOW_US;
-use super::params::{Kind, params};
+use super::params::{Kind, is_boolean, params};
 use super::schema::schema;
 use super::vocabulary::BASE;
 
@@ -51,6 +51,37 @@ fn parameters_that_are_not_advertised_are_refused() {
         wrong.extend(accepted(of, "no-such-parameter=1"));
     }
     assert!(wrong.is_empty(), "{} are not refused: {wrong:#?}", wrong.len());
+}
+
+#[test]
+fn codes_that_no_boolean_has_are_refused_and_all_other_elements_take_them() {
+    let mut wrong = Vec::new();
+    let mut booleans = 0;
+    for of in schema().stored() {
+        let tokens = params(of).filter(|param| param.kind == Kind::Token);
+        for param in tokens.filter(|param| param.expression.is_some()) {
+            let code = param.code;
+            for query in [format!("{code}=maybe"), format!("{code}:not=true,True")] {
+                let refusal = refusal(of, &query);
+                let says_why = refusal.as_deref().is_some_and(|why| {
+                    why.contains(&format!(" {code}")) && why.contains("true or false")
+                });
+                if says_why != is_boolean(of, param) || says_why != refusal.is_some() {
+                    wrong.push(format!("{of}?{query}: {refusal:?}"));
+                }
+            }
+            if is_boolean(of, param) {
+                booleans += 1;
+                wrong.extend(accepted(of, &format!("_filter={code}%20eq%20maybe")));
+                for fine in ["true", "false", "true,false", "|maybe", "urn:s|true", "urn:s|"] {
+                    let query = format!("{code}={fine}");
+                    wrong.extend(refusal(of, &query).map(|why| format!("{of}?{query}: {why}")));
+                }
+            }
+        }
+    }
+    assert!(booleans > 10, "{booleans}");
+    assert!(wrong.is_empty(), "{} are wrong: {wrong:#?}", wrong.len());
 }
 
 #[test]

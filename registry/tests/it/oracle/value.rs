@@ -151,12 +151,19 @@ fn token(system: Option<String>, code: Option<String>) -> Token {
     Token { system, code, ..Token::default() }
 }
 
+/// A truth value as a token.
+pub(crate) fn boolean(value: bool) -> Value {
+    Value::Token(truth(value))
+}
+
+fn truth(value: bool) -> Token {
+    token(Some(BOOLEANS.to_owned()), Some(value.to_string()))
+}
+
 fn tokens(node: Node<'_>) -> Vec<Value> {
     let json = node.json;
     let found = match node.of {
-        "boolean" => {
-            vec![token(Some(BOOLEANS.to_owned()), json.as_bool().map(|value| value.to_string()))]
-        }
+        "boolean" => json.as_bool().map(truth).into_iter().collect(),
         "code" => {
             // A value set over several systems implies none.
             let set = node.set.map_or(&[][..], |set| schema().codes(set));
