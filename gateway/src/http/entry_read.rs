@@ -221,7 +221,8 @@ impl Planned {
                 let (target, query) = *searched;
                 let versions: Vec<_> = page.hits.iter().map(|hit| hit.version.clone()).collect();
                 call.app.payloads.fetch(&versions).await?;
-                let body = search::render(call, &target, &query, &page, &mut access).await?;
+                let body = search::render(call, &asked.permit, &target, &query, &page, &mut access)
+                    .await?;
                 access::record(&call.app, access).await?;
                 let body = (!entry.head).then(|| Bytes::from(body));
                 Ok(EntryAnswer::found(200, None, body))

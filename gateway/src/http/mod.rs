@@ -21,6 +21,7 @@ pub mod health;
 pub mod history;
 pub mod hosts;
 pub mod ledger_files;
+mod left_out;
 pub mod line;
 pub mod message;
 mod message_tasks;

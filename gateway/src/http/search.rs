@@ -8,7 +8,7 @@
 use actix_web::web::{Path, Payload};
 use bytes::Bytes;
 use fhir::{HTTP_PLACE, Issue, IssueType, OperationOutcome, ResourceType, Severity};
-use policy::{AccessRequest, Principal, TypeSet};
+use policy::{AccessRequest, Permit, Principal, TypeSet};
 use registry::page::{HitMode, Page};
 use registry::search::{
     Misread, ParseOptions, SearchQuery, SearchTarget, code_questions, pairs, parse_placed,
@@ -17,6 +17,7 @@ use registry::search::{
 
 use super::bundle::Writer;
 use super::call::{Call, refusal, resource_type};
+use super::left_out;
 use super::message_tasks;
 use super::part;
 use super::reply::{self, Reply};
@@ -108,7 +109,7 @@ pub(super) async fn searchset(
     call.app.payloads.fetch(&versions).await?;
     let access = Access::of(principal, Interaction::Search, &call.request_id);
     let mut access = recorded(access, target, query);
-    let body = render(call, target, &parsed, &page, &mut access).await?;
+    let body = render(call, &permit, target, &parsed, &page, &mut access).await?;
     access::record(&call.app, access).await?;
     Ok(body.into())
 }
@@ -219,6 +220,7 @@ fn misread(misread: Misread) -> Fault {
 /// 503 when a content cannot be had.
 pub(super) async fn render(
     call: &Call,
+    permit: &Permit,
     target: &SearchTarget,
     query: &SearchQuery,
     page: &Page,
@@ -252,24 +254,24 @@ pub(super) async fn render(
         out.hit(&base, &hit.version.key, hit.mode, &body);
         out.expect_bounded()?;
     }
-    if !query.ignored.is_empty() {
-        out.outcome(&ignored(&query.ignored, &call.request_id));
+    let mut issues: Vec<Issue> = query.ignored.iter().map(|name| ignored(name)).collect();
+    if target.named_types(&query.applied)?.is_none() {
+        issues.extend(left_out::told(target.implied_types(), permit));
+    }
+    if !issues.is_empty() {
+        out.outcome(&OperationOutcome::render(&issues, Some(&call.request_id)));
     }
     Ok(out.finish())
 }
 
 /// What was left out of the query.
-fn ignored(names: &[String], request_id: &str) -> Vec<u8> {
-    let issues: Vec<Issue> = names
-        .iter()
-        .map(|name| Issue {
-            severity: Severity::Warning,
-            code: IssueType::NotSupported,
-            text: format!("the parameter {name:?} was ignored"),
-            expression: Some(format!("{HTTP_PLACE}{name}")),
-        })
-        .collect();
-    OperationOutcome::render(&issues, Some(request_id))
+fn ignored(name: &str) -> Issue {
+    Issue {
+        severity: Severity::Warning,
+        code: IssueType::NotSupported,
+        text: format!("the parameter {name:?} was ignored"),
+        expression: Some(format!("{HTTP_PLACE}{name}")),
+    }
 }
 
 const FORM_BYTES_MAX: usize = 256 * 1024;

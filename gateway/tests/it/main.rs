@@ -19,6 +19,7 @@ mod fsck;
 mod history;
 mod hostile;
 mod invoked;
+mod left_out;
 mod load;
 mod lost_key;
 mod message;

@@ -86,13 +86,22 @@ impl SearchTarget {
         Ok(Some(types))
     }
 
+    /// Types that a search looks into whose query names none, as far as the caller may.
+    pub fn implied_types(&self) -> Vec<ResourceType> {
+        let all: Vec<_> = match self {
+            Self::Compartment { owner, .. } => compartment_members(owner.resource_type).collect(),
+            _ => ResourceType::stored().collect(),
+        };
+        all.into_iter().filter(|of| *of != ResourceType::AUDIT_EVENT).collect()
+    }
+
     /// The legs of the search, and whether nobody named their types.
     pub(super) fn legs(&self, pairs: &[(String, String)]) -> Result<(Vec<Leg>, bool), ReadError> {
         let named = self.named_types(pairs)?;
         let implied = named.is_none();
         let types = match named {
             Some(types) => types,
-            None => self.all_types(),
+            None => self.implied_types(),
         };
         let leg = |of: ResourceType| {
             if of == ResourceType::AUDIT_EVENT && !matches!(self, Self::Type(_)) {
@@ -104,14 +113,6 @@ impl SearchTarget {
             Ok(Leg { resource_type: of, filters, sort: Vec::new() })
         };
         Ok((types.into_iter().map(leg).collect::<Result<_, _>>()?, implied))
-    }
-
-    fn all_types(&self) -> Vec<ResourceType> {
-        let all: Vec<_> = match self {
-            Self::Compartment { owner, .. } => compartment_members(owner.resource_type).collect(),
-            _ => ResourceType::stored().collect(),
-        };
-        all.into_iter().filter(|of| *of != ResourceType::AUDIT_EVENT).collect()
     }
 
     /// What makes a resource of the type a member.

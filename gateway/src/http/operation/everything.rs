@@ -23,6 +23,7 @@ use crate::access::{self, Access};
 use crate::error::{Answered, Fault, FaultKind};
 use crate::http::bundle::Writer;
 use crate::http::call::Call;
+use crate::http::left_out;
 use crate::http::reply::{self, Reply};
 use crate::telemetry::metrics::Interaction;
 
@@ -64,7 +65,20 @@ async fn everything(call: Call, payload: Payload, of: ResourceType) -> Reply {
         return Err(if status == 410 { reply::gone() } else { Fault::not_found() });
     };
     let gathered = gather(&call, &permit, &asked, &key, own).await?;
-    answer(&call, &input, gathered, access).await
+    let left_out = left_out(of, &asked, &gathered, &permit);
+    answer(&call, &input, gathered, left_out, access).await
+}
+
+/// Which types of the compartment, and of what its members refer to, the caller's scopes leave out.
+pub(super) fn left_out(
+    of: ResourceType,
+    asked: &Asked,
+    page: &Gathered,
+    permit: &Permit,
+) -> Option<Issue> {
+    let members = fhir::compartment_members(of).chain([of]);
+    let members = members.filter(|of| asked.types.contains(*of));
+    left_out::told(members.chain(page.hidden.iter()), permit)
 }
 
 /// The parameters.
@@ -142,12 +156,15 @@ pub(super) struct Gathered {
     pub(super) is_whole: bool,
     /// References to what was left out, since there are too many for one page.
     pub(super) left_out: usize,
+    /// Types of what the page refers to and the caller may not see.
+    pub(super) hidden: TypeSet,
 }
 
 impl Gathered {
     /// An empty page.
     pub(super) fn begin(asked: &Asked) -> Self {
-        Self { hits: Vec::new(), next: None, is_whole: asked.cursor.is_none(), left_out: 0 }
+        let (is_whole, hidden) = (asked.cursor.is_none(), TypeSet::NONE);
+        Self { hits: Vec::new(), next: None, is_whole, left_out: 0, hidden }
     }
 }
 
@@ -219,6 +236,8 @@ pub(super) async fn include(
         referred.remove(of);
     }
     referred.retain(|key| asked.types.contains(key.resource_type));
+    let types: TypeSet = referred.iter().map(|key| key.resource_type).collect();
+    page.hidden = types.difference(permit.included_types());
     page.left_out = referred.len().saturating_sub(INCLUDES_MAX);
     let reads = referred.into_iter().take(INCLUDES_MAX).map(async |key| {
         let found = call.app.store.read(permit, &key).await?;
@@ -243,6 +262,7 @@ pub(super) async fn answer(
     call: &Call,
     input: &Input,
     page: Gathered,
+    left_out: Option<Issue>,
     mut access: Access,
 ) -> Reply {
     let base = call.base();
@@ -265,14 +285,17 @@ pub(super) async fn answer(
         out.hit(&base, &version.key, *mode, body);
         out.expect_bounded()?;
     }
+    let mut issues = Vec::from_iter(left_out);
     if page.left_out > 0 {
         let text = format!(
             "{} resources that those of this page refer to were left out; read them by their references",
             page.left_out
         );
         let code = IssueType::Incomplete;
-        let issue = Issue { severity: Severity::Warning, code, text, expression: None };
-        out.outcome(&OperationOutcome::render(&[issue], Some(&call.request_id)));
+        issues.push(Issue { severity: Severity::Warning, code, text, expression: None });
+    }
+    if !issues.is_empty() {
+        out.outcome(&OperationOutcome::render(&issues, Some(&call.request_id)));
     }
     access::record(&call.app, access).await?;
     Ok(reply::json(call, 200, out.finish()))

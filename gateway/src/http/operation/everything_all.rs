@@ -12,8 +12,8 @@ use registry::page::{Cursor, HitMode, Page, StoredVersion};
 use registry::search::{ParseOptions, Total, parse_pairs};
 
 use super::everything::{
-    Asked, Gathered, LOOKS_MAX, PAGE_BYTES_MAX, REFERRED_MAX, answer, include, note_references,
-    parse,
+    Asked, Gathered, LOOKS_MAX, PAGE_BYTES_MAX, REFERRED_MAX, answer, include, left_out,
+    note_references, parse,
 };
 use super::input::Input;
 use super::members::{Member, Members};
@@ -50,7 +50,8 @@ pub(super) async fn of_patients(call: Call, payload: Payload) -> Reply {
     };
     let mut gathered = gathering.all().await?;
     gathered.is_whole &= gathered.next.is_none();
-    answer(&call, &input, gathered, access).await
+    let left_out = left_out(ResourceType::PATIENT, &asked, &gathered, &permit);
+    answer(&call, &input, gathered, left_out, access).await
 }
 
 /// A page in the making.
