@@ -9,13 +9,18 @@ use mediator::{Conversion, Place, Warning};
 use super::{Message, Reply, State};
 use crate::clock;
 
-/// What of a message is in no resource, for its acknowledgement and the log: codes and places, never a value. ERR with a
-/// severity is of HL7 v2.5 (table 0516: applied, but there may be issues); who speaks an older version is not told.
-pub(super) fn warned(message: &Message<'_>, conversion: &Conversion) -> Vec<AckError> {
-    let mut lost: Vec<&Warning> = conversion.warnings.iter().filter(|w| w.loses()).collect();
+/// What of a message is in no resource, for its acknowledgement and the log: codes and places, never a value.
+pub(super) fn lost(conversion: &Conversion) -> Vec<Warning> {
+    let lost = conversion.warnings.iter().filter(|warning| warning.loses());
+    let mut lost: Vec<Warning> = lost.cloned().collect();
     // Every time of a sender without a zone is one of these; they leave room for what is rarer.
-    lost.sort_by_key(|warning| warning.wants_zone());
-    log(message, &lost);
+    lost.sort_by_key(Warning::wants_zone);
+    lost
+}
+
+/// What of it is acknowledged. ERR with a severity is of HL7 v2.5 (table 0516: applied, but there may be issues); who speaks
+/// an older version is not told.
+pub(super) fn warned(message: &Message<'_>, lost: &[Warning]) -> Vec<AckError> {
     if message.header.is_none_or(|header| !knows_severity(header.field(12))) {
         return Vec::new();
     }
@@ -41,22 +46,23 @@ fn warning(place: Option<Place>, code: &str, text: String) -> AckError {
     AckError { place, code: code.to_owned(), severity: Severity::Warning, text }
 }
 
-/// One line for each kind of warning.
-fn log(message: &Message<'_>, lost: &[&Warning]) {
-    for (n, warning) in lost.iter().enumerate() {
-        if lost[..n].iter().any(|before| before.code == warning.code) {
-            continue;
-        }
-        let count = lost.iter().filter(|other| other.code == warning.code).count();
-        tracing::warn!(
-            message.control_id = message.control_id,
-            message.sender = message.sender,
-            message.warning = warning.code,
-            message.place = %warning.place,
-            message.warnings = count,
-            "something of a message could not be used"
-        );
+/// One line for one message: each kind of what is lost with its first place, and where the message is kept.
+pub(super) fn log(message: &Message<'_>, raw: &str, lost: &[Warning]) {
+    if lost.is_empty() {
+        return;
     }
+    let is_first = |(n, warning): &(usize, &Warning)| {
+        lost[..*n].iter().all(|before| before.code != warning.code)
+    };
+    let kinds = lost.iter().enumerate().filter(is_first);
+    let kinds = kinds.map(|(_, warning)| format!("{} at {}", warning.code, warning.place));
+    tracing::warn!(
+        message.id = message.request_id(),
+        message.kind = message.kind(),
+        message.problems = lost.len(),
+        message.lost = kinds.collect::<Vec<_>>().join(", "),
+        "parts of an HL7 v2 message are in no resource; see {raw}"
+    );
 }
 
 /// MSH-12 from 2.5 on.

@@ -63,8 +63,8 @@ pub(super) async fn apply(
 
 fn log_stale(message: &Message<'_>, conversion: &Conversion) {
     tracing::warn!(
-        message.control_id = message.control_id,
-        message.sender = message.sender,
+        message.id = message.request_id(),
+        message.kind = message.kind(),
         message.place = conversion.event_time.map(|(_, place)| tracing::field::display(place)),
         "a message is older than what is stored; what it says otherwise was left out"
     );

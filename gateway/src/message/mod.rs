@@ -21,7 +21,7 @@ use policy::Principal;
 use registry::write_set::Idempotency;
 use sha2::{Digest, Sha256};
 
-use self::answer::{answer, older, repeat, reply, stamp, warned};
+use self::answer::{answer, log, lost, older, repeat, reply, stamp, warned};
 use self::apply::Applied;
 pub(crate) use self::record::STATE as TASK_STATE;
 use crate::app::App;
@@ -184,6 +184,12 @@ impl<'m> Message<'m> {
         text.trim().chars().take(NAME_CHARS_MAX).collect()
     }
 
+    /// Type, event and structure of MSH-9 for the log, without anything else that a sender might write there.
+    pub(crate) fn kind(&self) -> String {
+        let is_plain = |c: &char| c.is_ascii_uppercase() || c.is_ascii_digit() || "^_".contains(*c);
+        self.field(9).chars().filter(is_plain).collect()
+    }
+
     /// Id of the request in outcomes and access records: free of what the sender wrote.
     pub(crate) fn request_id(&self) -> String {
         let digest = self.identity.rsplit('#').next().unwrap_or_default();
@@ -243,7 +249,8 @@ async fn applied(
     principal: &Principal,
 ) -> Answered<Reply> {
     app.metrics.messages_left_over.add(conversion.account.totals().left_over as u64);
-    let warnings = warned(message, &conversion);
+    let lost = lost(&conversion);
+    let warnings = warned(message, &lost);
     let older = older(message, &conversion);
     let make = |is_stale: bool| {
         let older = older.iter().filter(|_| is_stale);
@@ -251,7 +258,10 @@ async fn applied(
         answer(message, Verdict::Accepted, &all)
     };
     match apply::apply(app, message, &mut conversion, &make, principal).await {
-        Ok(Applied::Now(answer)) => Ok(reply(answer, State::Applied)),
+        Ok(Applied::Now(answer)) => {
+            log(message, raw, &lost);
+            Ok(reply(answer, State::Applied))
+        }
         Ok(Applied::Before(first)) => Ok(repeat(first)),
         Ok(Applied::Cycle) => not_converted(app, message, raw, &cycle(), principal).await,
         Err(fault) if is_content(&fault) => {
@@ -336,20 +346,20 @@ async fn refuse(
         severity: Severity::Error,
         text: trouble.text.clone(),
     };
+    let answer = answer(message, verdict, &[error]);
+    if let Some(first) = record::store_task(app, message, raw, &trouble, &answer, principal).await?
+    {
+        return Ok(repeat(first));
+    }
     tracing::warn!(
-        message.control_id = message.control_id,
-        message.sender = message.sender,
-        message.kind = message.field(9),
-        message.state = ?trouble.state,
+        message.id = message.request_id(),
+        message.kind = message.kind(),
         message.reason = trouble.slug,
         message.place = trouble.place.map(tracing::field::display),
-        "a message was not applied; a Task keeps it for an operator"
+        "an HL7 v2 message was not applied; see {}",
+        record::task_reference(raw)
     );
-    let answer = answer(message, verdict, &[error]);
-    match record::store_task(app, message, raw, &trouble, &answer, principal).await? {
-        Some(first) => Ok(repeat(first)),
-        None => Ok(reply(answer, trouble.state)),
-    }
+    Ok(reply(answer, trouble.state))
 }
 
 /// Base URL of the submissions that messages become; their references are relative.

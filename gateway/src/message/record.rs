@@ -77,6 +77,11 @@ pub(super) async fn store_device(app: &App, principal: &Principal) -> Answered<(
     }
 }
 
+/// Reference of the Task of a message that was not applied, by that of its raw bytes.
+pub(super) fn task_reference(raw: &str) -> String {
+    format!("Task/{}", stable_id("Task", &[raw]))
+}
+
 /// Commits the Task of a message that was not applied, with the message's identity.
 ///
 /// # Errors
@@ -89,8 +94,9 @@ pub(super) async fn store_task(
     answer: &[u8],
     principal: &Principal,
 ) -> Answered<Option<Vec<u8>>> {
-    let id = stable_id("Task", &[raw]);
-    let key = key(&format!("Task/{id}"))?;
+    let task = task_reference(raw);
+    let key = key(&task)?;
+    let id = &key.id;
     let (status, state) = match trouble.state {
         State::Rejected => ("rejected", "rejected"),
         _ => ("on-hold", "quarantined"),

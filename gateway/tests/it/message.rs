@@ -5,6 +5,7 @@ use std::path::Path;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::process::Process;
 use crate::site::{Answer, Site};
 
 pub(crate) async fn listening() -> Site {
@@ -289,4 +290,54 @@ async fn what_cannot_be_used_of_an_applied_message_is_acknowledged_with_a_warnin
     // A repetition gets the same answer, warning and all.
     assert_eq!(send(&site, &message).await, answer);
     site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_message_is_one_line_of_the_log_and_nothing_of_it_tells_whose_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Process::start(folder.path());
+    let client = reqwest::Client::new();
+    let send = async |message: String| {
+        let url = gateway.base.replace("/fhir", "/hl7v2");
+        let request = client.post(url).bearer_auth(&gateway.token);
+        let request = request.header("content-type", "x-application/hl7-v2+er7");
+        request.body(message).send().await.unwrap().status().as_u16()
+    };
+    let refused = adt("A01", "L1-Ruth", "20260301101500+0000", "PID|1||||No^Number");
+    let lossy =
+        adt("A01", "L2-Ruth", "20260301101500", "PID|1||W9^^^NORTH^MR||Rich^Ruth||19701301|F");
+
+    for message in [&refused, &refused, &lossy, &lossy] {
+        send(message.clone()).await;
+    }
+    let unknown = "MSH|^~\\&|A|B|C|D|20260301101500||XYZ^Z99 Ruth|L3|P|2.5.1\rPID|1||R1\r";
+    assert_eq!(send(unknown.to_owned()).await, 400);
+    let asked = client.get(format!("{}/Task?_sort=-_lastUpdated", gateway.base));
+    let tasks = asked.bearer_auth(&gateway.token).send().await.unwrap().bytes().await.unwrap();
+    let tasks: serde_json::Value = serde_json::from_slice(&tasks).unwrap();
+    let task =
+        |at: usize| format!("see Task/{}", tasks["entry"][at]["resource"]["id"].as_str().unwrap());
+
+    for _ in 0..500 {
+        if gateway.log().len() >= 3 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let log = gateway.log();
+    let lines: Vec<&String> = log.iter().filter(|line| line.contains("message.id")).collect();
+    assert_eq!(lines.len(), 3, "{log:#?}");
+    let says = |at: usize, text: &str| assert!(lines[at].contains(text), "{text}: {}", lines[at]);
+    says(0, &task(1));
+    says(0, "ADT^A01^ADT_A01");
+    says(0, "patient-identifier-missing");
+    says(0, "PID-3");
+    says(1, "timestamp-unreadable at PID-7");
+    says(1, "message.problems\":");
+    says(1, "see Binary/");
+    says(2, &task(0));
+    says(2, "unsupported");
+    for told in ["Ruth", "Number", "19701301", "L1", "L3", "W9"] {
+        assert!(!log.iter().any(|line| line.contains(told)), "{told}: {log:#?}");
+    }
 }

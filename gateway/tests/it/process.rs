@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// A running `sealway serve --dev-issuer` over `folder`.
@@ -14,6 +15,7 @@ pub(crate) struct Process {
     pub(crate) mllp: String,
     /// Bearer token of the system role.
     pub(crate) token: String,
+    log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Process {
@@ -42,11 +44,16 @@ impl Process {
             assert!(started.elapsed() < START_WAIT, "the gateway is not ready in {START_WAIT:?}");
             std::thread::sleep(Duration::from_millis(10));
         };
-        drain(&mut child);
+        let log = drain(&mut child);
         let text = |path: &str| {
             described.pointer(path).and_then(|v| v.as_str()).expect("dev.json is whole").to_owned()
         };
-        Self { base: text("/fhir"), mllp: text("/mllp"), token: text("/tokens/system"), child }
+        Self { base: text("/fhir"), mllp: text("/mllp"), token: text("/tokens/system"), log, child }
+    }
+
+    /// The lines that it has logged so far.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
     }
 
     /// The most memory that it ever held, in bytes.
@@ -111,14 +118,18 @@ fn last_words(child: &mut Child) -> String {
     BufReader::new(stderr).lines().map_while(Result::ok).collect::<Vec<_>>().join("\n")
 }
 
-/// Keeps the pipe empty, so that the gateway never waits for us.
-fn drain(child: &mut Child) {
-    let Some(stderr) = child.stderr.take() else { return };
+/// Keeps the pipe empty, so that the gateway never waits for us; gives the lines as they come.
+fn drain(child: &mut Child) -> Arc<Mutex<Vec<String>>> {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let Some(stderr) = child.stderr.take() else { return log };
+    let lines = Arc::clone(&log);
     std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
             eprintln!("gateway: {line}");
+            lines.lock().unwrap().push(line);
         }
     });
+    log
 }
 
 const START_WAIT: Duration = Duration::from_secs(60);
