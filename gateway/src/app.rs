@@ -252,6 +252,18 @@ fn start_sealer(
         .map_err(|error| OpenError::Ledger(error.to_string()))
 }
 
+/// Refuses what is missing where it is not to be made: the folder may be the wrong one.
+///
+/// # Errors
+/// What `error` makes of the text.
+pub(crate) fn expect_there(path: &Path, error: fn(String) -> OpenError) -> Result<(), OpenError> {
+    match path.try_exists() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(error(format!("{} is not there", path.display()))),
+        Err(cause) => Err(error(format!("{}: {cause}", path.display()))),
+    }
+}
+
 fn make_folder(folder: &Path) -> Result<(), OpenError> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);

@@ -121,6 +121,9 @@ pub enum OpenError {
         "the database does not have the schema of this release yet: start the gateway once, it brings it up to date"
     )]
     OlderSchema,
+    /// What was to be made anew is not there: no gateway has run on this database.
+    #[error("there is no database of Sealway here: name the one that a gateway has run on")]
+    NoDatabase,
     /// A newer release, or another product, wrote the schema.
     #[error("schema migration {0} is unknown to this release or was altered")]
     UnknownSchema(i64),

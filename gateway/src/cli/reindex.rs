@@ -11,7 +11,9 @@ use clap::Args;
 use registry::access::{Journal, JournalError};
 
 use super::{ConfigOptions, out, refuse_config};
-use crate::app::{OpenError, of_sequencer, open_keyring, open_objects, open_store_to_rebuild};
+use crate::app::{
+    OpenError, expect_there, of_sequencer, open_keyring, open_objects, open_store_to_rebuild,
+};
 use crate::config::Config;
 use crate::http::hosts::Hosts;
 use crate::payload::Payloads;
@@ -40,7 +42,8 @@ pub async fn run(args: ReindexArgs) -> u8 {
         }
         Err(OpenError::Config(error)) => refuse_config(&error),
         Err(error) => {
-            let next = "stop the gateway first, and name its folder with --data-dir";
+            let next =
+                "stop the gateway first, and name the folder that it runs on with --data-dir";
             out::note(format_args!("sealway reindex: {error}\n  {next}"));
             1
         }
@@ -48,6 +51,14 @@ pub async fn run(args: ReindexArgs) -> u8 {
 }
 
 async fn rebuild(config: &Config) -> Result<u64, OpenError> {
+    // Nothing is made where no gateway has run: the folder may be a slip.
+    expect_there(
+        &match config.database.url {
+            None => config.data_dir.join("registry.sqlite"),
+            Some(_) => config.data_dir.join("access"),
+        },
+        OpenError::Folder,
+    )?;
     // Held for the time of the work: no gateway starts meanwhile.
     let _held = match Journal::open(&config.data_dir.join("access")) {
         Err(JournalError::Io(error)) if error.kind() == std::io::ErrorKind::ResourceBusy => {

@@ -27,7 +27,7 @@ use self::accesses::Accesses;
 use self::erasures::Erasures;
 use self::index::Index;
 use self::report::{About, Progress, Report};
-use crate::app::{OpenError, open_objects, open_store_to_check, sqlite_options};
+use crate::app::{OpenError, expect_there, open_objects, open_store_to_check, sqlite_options};
 use crate::config::Config;
 use crate::keyfile;
 use crate::payload::Payloads;
@@ -152,15 +152,6 @@ async fn open(
             Ok(None)
         }
         Err(error) => Err(error),
-    }
-}
-
-/// What is missing is not made here, and is no finding: the folder may be the wrong one.
-fn expect_there(path: &Path, error: fn(String) -> OpenError) -> Result<(), OpenError> {
-    match path.try_exists() {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(error(format!("{} is not there", path.display()))),
-        Err(cause) => Err(error(format!("{}: {cause}", path.display()))),
     }
 }
 

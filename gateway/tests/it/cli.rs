@@ -182,6 +182,37 @@ fn a_start_that_cannot_be_says_what_stands_in_its_way() {
     assert!(said(&busy).contains("[[auth.issuer]]") && said(&busy).contains("--dev-issuer"));
 }
 
+#[test]
+fn a_command_on_a_folder_that_is_not_there_makes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let typo = folder.path().join("typo");
+    let run = |command: &str| {
+        let mut program = sealway(&typo);
+        program.env("SEALWAY_SERVER__LISTEN", "127.0.0.1:9").current_dir(folder.path());
+        program.args(command.split(' ')).output().unwrap()
+    };
+
+    for command in ["reindex", "ledger fsck", "token --role system", "doctor", "health"] {
+        let ran = run(command);
+        assert!(!ran.status.success(), "{command}: {}", said(&ran));
+        assert!(!typo.exists(), "{command} made the folder");
+    }
+    let refused = run("reindex");
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    assert!(said(&refused).contains("is not there"), "{}", said(&refused));
+    assert!(said(&refused).contains("--data-dir"), "{}", said(&refused));
+    // Nor in a folder of something else.
+    std::fs::create_dir(&typo).unwrap();
+    run("reindex");
+    assert_eq!(std::fs::read_dir(&typo).unwrap().count(), 0);
+    std::fs::write(typo.join("registry.sqlite"), b"").unwrap();
+    let refused = run("reindex");
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    assert!(said(&refused).contains("no database of Sealway"), "{}", said(&refused));
+    assert_eq!(std::fs::read(typo.join("registry.sqlite")).unwrap(), b"");
+    assert!(!typo.join("keys").exists());
+}
+
 fn said(ran: &Output) -> String {
     [ran.stdout.as_slice(), &ran.stderr].map(String::from_utf8_lossy).concat()
 }

@@ -18,7 +18,8 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
 /// Brings the database to this release's schema, or expects it there, and returns the installation's hash key.
 ///
 /// # Errors
-/// [`OpenError::UnknownSchema`] when a newer or foreign migration was applied.
+/// [`OpenError::UnknownSchema`] when a newer or foreign migration was applied, [`OpenError::NoDatabase`] for none where
+/// one is to be indexed anew.
 pub(super) async fn migrate(options: &PostgresOptions) -> Result<IndexKey, OpenError> {
     let mut conn = PgConnection::connect_with(&options.migrator()?).await?;
     let version = conn.server_version_num().unwrap_or(0);
@@ -33,6 +34,9 @@ pub(super) async fn migrate(options: &PostgresOptions) -> Result<IndexKey, OpenE
         expect_search_table(&mut conn, options.full_text).await?;
         conn.close().await?;
         return Ok(key);
+    }
+    if options.rebuilds && !is_begun(&mut conn).await? {
+        return Err(OpenError::NoDatabase);
     }
     MIGRATIONS.run(&mut conn).await.map_err(|error| match error {
         MigrateError::VersionMissing(version)
@@ -49,12 +53,14 @@ pub(super) async fn migrate(options: &PostgresOptions) -> Result<IndexKey, OpenE
     Ok(key)
 }
 
+async fn is_begun(conn: &mut PgConnection) -> Result<bool, OpenError> {
+    let asked = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null");
+    Ok(asked.fetch_one(conn).await?)
+}
+
 /// Expects this release's schema and changes nothing.
 async fn expect_current(conn: &mut PgConnection) -> Result<(), OpenError> {
-    let is_there: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null")
-        .fetch_one(&mut *conn)
-        .await?;
-    if !is_there {
+    if !is_begun(&mut *conn).await? {
         return Err(OpenError::OlderSchema);
     }
     let applied: Vec<(i64, Vec<u8>)> = sqlx::query_as(

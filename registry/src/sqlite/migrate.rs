@@ -32,15 +32,25 @@ pub(super) fn migrate(conn: &mut Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// Expects the schema of any release and changes nothing.
+///
+/// # Errors
+/// [`OpenError::NoDatabase`].
+pub(super) fn expect_begun(conn: &Connection) -> Result<(), OpenError> {
+    if is_begun(conn)? { Ok(()) } else { Err(OpenError::NoDatabase) }
+}
+
+fn is_begun(conn: &Connection) -> Result<bool, OpenError> {
+    let table = "select 1 from sqlite_schema where type = 'table' and name = '_sqlx_migrations'";
+    Ok(conn.prepare(table)?.exists([])?)
+}
+
 /// Expects this release's schema and changes nothing.
 ///
 /// # Errors
 /// [`OpenError::OlderSchema`] when a migration is still to come, [`OpenError::UnknownSchema`] as [`migrate`].
 pub(super) fn expect_current(conn: &Connection) -> Result<(), OpenError> {
-    let is_there = conn
-        .prepare("select 1 from sqlite_schema where type = 'table' and name = '_sqlx_migrations'")?
-        .exists([])?;
-    let newest = if is_there { newest(conn)? } else { 0 };
+    let newest = if is_begun(conn)? { newest(conn)? } else { 0 };
     match MIGRATIONS.iter().any(|migration| migration.version > newest) {
         true => Err(OpenError::OlderSchema),
         false => Ok(()),

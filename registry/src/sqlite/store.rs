@@ -55,11 +55,14 @@ impl SqliteStore {
     ///
     /// # Errors
     /// [`OpenError::UnknownSchema`] for a database of a newer release, [`OpenError::Unavailable`]
-    /// when the disk does not keep what it shows.
+    /// when the disk does not keep what it shows, [`OpenError::NoDatabase`] for none where one is to be indexed anew.
     pub fn open(mut options: SqliteOptions) -> Result<Self, OpenError> {
         let (vfs, disk) = fail_stop::register(options.vfs.as_deref())?;
         options.vfs = Some(vfs);
         settle::settle_log(&options)?;
+        if options.rebuilds {
+            migrate::expect_begun(&options.plain()?)?;
+        }
         let mut conn = options.writer()?;
         migrate::migrate(&mut conn)?;
         let index_key = index_key(&conn)?;

@@ -33,6 +33,31 @@ fn a_schema_of_another_release_is_refused() {
 }
 
 #[test]
+fn an_index_is_made_anew_where_there_is_a_database_and_nothing_is_made_where_there_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let rebuild = |path: &Path| {
+        let mut options = SqliteOptions::new(path, ticking_clock());
+        options.rebuilds = true;
+        SqliteStore::open(options).map(drop)
+    };
+    let [absent, empty, foreign] =
+        ["absent.db", "empty.db", "foreign.db"].map(|name| folder.path().join(name));
+    std::fs::write(&empty, b"").unwrap();
+    alter(&foreign, "create table other (a)");
+    let before = std::fs::read(&foreign).unwrap();
+
+    assert!(rebuild(&absent).is_err());
+    assert!(matches!(rebuild(&empty), Err(OpenError::NoDatabase)));
+    assert!(matches!(rebuild(&foreign), Err(OpenError::NoDatabase)));
+
+    assert!(!absent.exists());
+    assert_eq!(std::fs::read(&empty).unwrap(), b"");
+    assert_eq!(std::fs::read(&foreign).unwrap(), before);
+    drop(open_sqlite(&absent));
+    rebuild(&absent).expect("the database that is there now");
+}
+
+#[test]
 fn a_check_refuses_the_schema_of_an_earlier_release_and_leaves_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("registry.db");

@@ -67,6 +67,27 @@ fn a_reader_sees_the_changes_of_two_processes_without_gaps() {
 }
 
 #[test]
+fn an_index_is_made_anew_in_no_empty_database() {
+    on_cluster(async |cluster| {
+        let url = cluster.empty_database().await;
+        let rebuild = || {
+            let mut options = cluster::options(&url);
+            options.rebuilds = true;
+            PostgresStore::connect(options)
+        };
+
+        assert!(matches!(rebuild().await, Err(OpenError::NoDatabase)));
+
+        let mut other = PgConnection::connect(&url).await.unwrap();
+        let tables = "select count(*) from pg_tables where schemaname = 'public'";
+        let tables: i64 = sqlx::query_scalar(tables).fetch_one(&mut other).await.unwrap();
+        assert_eq!(tables, 0);
+        drop(cluster::open(&url).await);
+        drop(rebuild().await.expect("the database that is there now"));
+    });
+}
+
+#[test]
 fn a_connection_killed_inside_a_transaction_leaves_nothing_and_the_next_commit_goes_in() {
     on_cluster(async |cluster| {
         let url = cluster.database().await;
