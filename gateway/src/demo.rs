@@ -37,7 +37,7 @@ pub async fn seed(app: &App, desk: &Desk) -> Answered<Seeded> {
     }
     let principal = Principal::builder("demo").role(Role::System).scopes("system/*.cruds").build();
     let base = app.hosts.bases("localhost");
-    let posted = PostedBundle::read(CLINIC.to_vec(), &base).await?;
+    let posted = PostedBundle::read(CLINIC.to_vec(), &base, false).await?;
     let submission = Submission::transaction(posted, &base, "demo")?;
     let outcome = ingest::submit(app, submission, &principal).await?;
     let patient = outcome

@@ -10,11 +10,14 @@ use fhir::{
 };
 
 use crate::error::{Answered, Fault, FaultKind};
+use crate::http::create::if_none_exist;
+use crate::http::{parameters, part};
 use crate::invocation::Invocation;
 use crate::limits::CRITERIA_BYTES_MAX;
 use crate::patch::Patch;
 use crate::precondition::{IF_MATCH, IF_NONE_MATCH, Preconditions, Tags};
 use crate::submission::{Operation, Verb, body_id, check_body};
+use crate::telemetry::metrics::Interaction;
 
 /// A read that stands in a bundle.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -49,11 +52,11 @@ pub enum PostedEntry {
 }
 
 impl PostedEntry {
-    /// Takes an entry apart.
+    /// Takes an entry apart. Where the caller is lenient, parameters that say nothing about a write are ignored.
     ///
     /// # Errors
     /// 400, 405 or 501 with the entry's place.
-    pub(crate) fn of(entry: &Entry<'_>, base: &str) -> Answered<Self> {
+    pub(crate) fn of(entry: &Entry<'_>, base: &str, lenient: bool) -> Answered<Self> {
         let place = format!("Bundle.entry[{}]", entry.index);
         let placed = |fault: Fault| match fault.issues[0].expression {
             None => fault.at(&place),
@@ -62,6 +65,7 @@ impl PostedEntry {
         let request = request_of(entry).map_err(placed)?;
         let url = relative(&request.url, base).map_err(placed)?;
         let (path, query) = url.split_once('?').unwrap_or((url, ""));
+        parameters::expect_pretty(query).map_err(placed)?;
         if let Some(invoked) =
             Invocation::of(entry, request.method, (path, query)).map_err(placed)?
         {
@@ -69,7 +73,7 @@ impl PostedEntry {
             let if_match = if_match(request).map_err(placed)?;
             return Ok(Self::Invocation(Box::new(Invocation { if_match, ..invoked })));
         }
-        let verb = verb_of(entry, request, url).map_err(placed)?;
+        let verb = verb_of(entry, request, url, lenient).map_err(placed)?;
         if let Some(node) = entry.resource {
             check_body(&verb, node).map_err(|fault| fault.at(&place))?;
         }
@@ -104,63 +108,86 @@ fn request_of<'e>(entry: &'e Entry<'_>) -> Answered<&'e EntryRequest<'e>> {
     })
 }
 
-fn verb_of(entry: &Entry<'_>, request: &EntryRequest<'_>, url: &str) -> Answered<Verb> {
-    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+fn verb_of(
+    entry: &Entry<'_>,
+    request: &EntryRequest<'_>,
+    url: &str,
+    lenient: bool,
+) -> Answered<Verb> {
     expect_fitting(request)?;
     match request.method {
-        Method::Post => {
-            if path == "_search" || path.ends_with("/_search") {
-                let text =
-                    "in a bundle a search is a GET with its parameters in the url: Patient?name=a";
-                return Err(Fault::new(FaultKind::Unsupported, text).placed("request.url"));
-            }
-            needs_resource(entry.resource)?;
-            let if_none_exist = request.if_none_exist.as_deref().map(criteria).transpose()?;
-            Ok(Verb::Create { resource_type: type_of(path)?, if_none_exist })
-        }
+        Method::Get | Method::Head => Ok(Verb::Read(read(url, request)?)),
+        Method::Post => create(entry.resource, request, url, lenient),
         Method::Put => {
             needs_resource(entry.resource)?;
-            put(path, query, request)
+            let preconditions = preconditions(request)?;
+            Ok(match Named::of(url, lenient)? {
+                Named::Resource(key) => Verb::Update { key, preconditions },
+                Named::Type(resource_type, query) => {
+                    Verb::UpdateWhere { resource_type, query: needed(query)?, preconditions }
+                }
+            })
         }
-        Method::Delete => delete(path, query, request),
-        Method::Get | Method::Head => Ok(Verb::Read(read(url, request)?)),
-        Method::Patch => patch(path, query, request, entry.resource),
+        Method::Patch => {
+            let patch = Patch::of_entry(needs_resource(entry.resource)?);
+            let patch = patch.map_err(|fault| fault.placed("resource"))?;
+            let preconditions = preconditions(request)?;
+            Ok(match Named::of(url, lenient)? {
+                Named::Resource(key) => Verb::Patch { key, patch, preconditions },
+                Named::Type(resource_type, query) => {
+                    Verb::PatchWhere { resource_type, query: needed(query)?, patch, preconditions }
+                }
+            })
+        }
+        Method::Delete => {
+            let preconditions = preconditions(request)?;
+            Ok(match Named::of(url, lenient)? {
+                Named::Resource(key) => Verb::Delete { key, preconditions },
+                Named::Type(resource_type, query) => {
+                    Verb::DeleteWhere { resource_type, query: needed(query)?, preconditions }
+                }
+            })
+        }
     }
 }
 
-fn put(path: &str, query: &str, request: &EntryRequest<'_>) -> Answered<Verb> {
-    let preconditions = preconditions(request)?;
-    if path.contains('/') {
-        expect_no_query(query)?;
-        return Ok(Verb::Update { key: key_of(path)?, preconditions });
-    }
-    Ok(Verb::UpdateWhere { resource_type: type_of(path)?, query: criteria(query)?, preconditions })
-}
-
-fn patch(
-    path: &str,
-    query: &str,
-    request: &EntryRequest<'_>,
+fn create(
     resource: Option<Node<'_>>,
+    request: &EntryRequest<'_>,
+    url: &str,
+    lenient: bool,
 ) -> Answered<Verb> {
-    let resource = resource.ok_or_else(|| invalid("this method needs a resource", "resource"))?;
-    let patch = Patch::of_entry(resource).map_err(|fault| fault.placed("resource"))?;
-    let preconditions = preconditions(request)?;
-    if path.contains('/') {
-        expect_no_query(query)?;
-        return Ok(Verb::Patch { key: key_of(path)?, patch, preconditions });
+    if url.split('?').next().is_some_and(|path| path == "_search" || path.ends_with("/_search")) {
+        let text = "in a bundle a search is a GET with its parameters in the url: Patient?name=a";
+        return Err(Fault::new(FaultKind::Unsupported, text).placed("request.url"));
     }
-    let (resource_type, query) = (type_of(path)?, criteria(query)?);
-    Ok(Verb::PatchWhere { resource_type, query, patch, preconditions })
+    needs_resource(resource)?;
+    let Named::Type(resource_type, in_url) = Named::of(url, lenient)? else {
+        return Err(invalid("the request's url names no resource type", "request.url"));
+    };
+    let criteria = if_none_exist(request.if_none_exist.as_deref(), in_url)?;
+    Ok(Verb::Create { resource_type, if_none_exist: criteria.map(needed).transpose()? })
 }
 
-fn delete(path: &str, query: &str, request: &EntryRequest<'_>) -> Answered<Verb> {
-    let preconditions = preconditions(request)?;
-    if path.contains('/') {
-        expect_no_query(query)?;
-        return Ok(Verb::Delete { key: key_of(path)?, preconditions });
+/// What the URL of a write names.
+enum Named {
+    Resource(ResourceKey),
+    /// With criteria, if there are any.
+    Type(ResourceType, String),
+}
+
+impl Named {
+    fn of(url: &str, lenient: bool) -> Answered<Self> {
+        let (path, query) = url.split_once('?').unwrap_or((url, ""));
+        // A write answers whole resources: any other part is refused.
+        part::of(query, Interaction::Bundle, None)?;
+        if path.contains('/') {
+            parameters::expect_none(query, || lenient)?;
+            return Ok(Self::Resource(key_of(path)?));
+        }
+        let of = type_of(path)?;
+        Ok(Self::Type(of, parameters::criteria(query)))
     }
-    Ok(Verb::DeleteWhere { resource_type: type_of(path)?, query: criteria(query)?, preconditions })
 }
 
 fn read(url: &str, request: &EntryRequest<'_>) -> Answered<ReadEntry> {
@@ -236,11 +263,8 @@ fn expect_fitting(request: &EntryRequest<'_>) -> Answered<()> {
     Ok(())
 }
 
-fn needs_resource(resource: Option<Node<'_>>) -> Answered<()> {
-    match resource {
-        Some(_) => Ok(()),
-        None => Err(invalid("this method needs a resource", "resource")),
-    }
+fn needs_resource(resource: Option<Node<'_>>) -> Answered<Node<'_>> {
+    resource.ok_or_else(|| invalid("this method needs a resource", "resource"))
 }
 
 /// URL of an entry without a base of ours or a leading slash.
@@ -274,19 +298,11 @@ fn key_of(path: &str) -> Answered<ResourceKey> {
     Ok(key)
 }
 
-fn expect_no_query(query: &str) -> Answered<()> {
-    match query {
-        "" => Ok(()),
-        _ => Err(invalid("the url of one resource takes no parameters", "request.url")),
-    }
-}
-
-fn criteria(query: &str) -> Answered<String> {
-    let query = query.rsplit_once('?').map_or(query, |(_, query)| query);
-    if query.is_empty() || query.len() > CRITERIA_BYTES_MAX {
+fn needed(criteria: String) -> Answered<String> {
+    if criteria.is_empty() || criteria.len() > CRITERIA_BYTES_MAX {
         return Err(invalid("conditional interactions need search criteria", "request"));
     }
-    Ok(query.to_owned())
+    Ok(criteria)
 }
 
 fn if_match(request: &EntryRequest<'_>) -> Answered<Option<Tags>> {
@@ -318,7 +334,7 @@ mod tests {
         let text = format!(r#"{{"resourceType":"Bundle","type":"batch","entry":[{entry}]}}"#);
         let tree = Tree::parse(text.into()).unwrap();
         let bundle = Bundle::read(&tree).unwrap();
-        let posted = PostedEntry::of(&bundle.entries[0], BASE)?;
+        let posted = PostedEntry::of(&bundle.entries[0], BASE, false)?;
         posted.interaction().map(|operation| operation.verb)
     }
 

@@ -321,17 +321,17 @@ impl Submission {
 }
 
 impl PostedBundle {
-    /// Reads a bundle strictly and takes its entries apart.
+    /// Reads a bundle strictly and takes its entries apart; `lenient` is about parameters of their URLs.
     ///
     /// # Errors
     /// 400 with every issue of the reader; 413 for too many entries.
-    pub async fn read(bytes: Vec<u8>, base: &str) -> Answered<Self> {
+    pub async fn read(bytes: Vec<u8>, base: &str, lenient: bool) -> Answered<Self> {
         let long = bytes.len() > PREPARE_INLINE_BYTES_MAX;
         let base = base.to_owned();
-        work::run(long, move || Self::parse(bytes, &base)).await?
+        work::run(long, move || Self::parse(bytes, &base, lenient)).await?
     }
 
-    fn parse(bytes: Vec<u8>, base: &str) -> Answered<Self> {
+    fn parse(bytes: Vec<u8>, base: &str, lenient: bool) -> Answered<Self> {
         let limits = ReadLimits { bytes_max: usize::MAX, entries_max: BUNDLE_ENTRIES_MAX };
         let read = fhir::read_batch(bytes, &limits);
         let BatchRead { tree, refused } = read.map_err(Fault::invalid)?;
@@ -343,7 +343,7 @@ impl PostedBundle {
             return Err(Fault::invalid(issues.take(ISSUES_MAX).collect()));
         }
         let mut entries: Vec<Answered<PostedEntry>> =
-            bundle.entries.iter().map(|entry| PostedEntry::of(entry, base)).collect();
+            bundle.entries.iter().map(|entry| PostedEntry::of(entry, base, lenient)).collect();
         let nodes: Vec<Node<'_>> =
             document.root().get("entry").into_iter().flat_map(Node::children).collect();
         for (at, issues) in refused {

@@ -10,13 +10,12 @@ use fhir::{Instant, ResourceKey, ResourceType, SearchPrefix, TimeRange, date_mat
 use fhir_typed::{AuditEvent, AuditInteraction, AuditOutcome, audit_event_json};
 use policy::{AccessRequest, Principal, Visibility};
 use registry::page::HitMode;
-use registry::search::pairs;
 
 use super::{Access, Record, record};
 use crate::error::{Answered, Fault, FaultKind};
 use crate::http::bundle::Writer;
 use crate::http::call::{Call, refusal};
-use crate::http::part;
+use crate::http::{parameters, part};
 use crate::telemetry::metrics::Interaction;
 
 /// What to look for.
@@ -131,7 +130,7 @@ fn visible_part(mut record: Record, visibility: &Visibility) -> Option<Record> {
 impl Filter {
     fn parse(query: &str, count_default: usize) -> Answered<Self> {
         let mut filter = Self { count: count_default, ..Self::default() };
-        for (name, value) in pairs(query)? {
+        for (name, value) in parameters::others(query)? {
             let wrong = |wanted: &str| {
                 let text = format!("{name} must be {wanted}");
                 Fault::new(FaultKind::Invalid, text).in_parameter(&name)
@@ -153,7 +152,6 @@ impl Filter {
                 PAGE => {
                     filter.before = Some(value.parse().map_err(|_| wrong("that of a next link"))?)
                 }
-                "_format" | "_pretty" => {}
                 _ => {
                     let text = format!(
                         "AuditEvent has no search parameter {name:?} here; it has date, patient, agent, _count"

@@ -7,7 +7,7 @@ use actix_web::HttpRequest;
 use actix_web::http::Method;
 use fhir::ResourceType;
 
-use super::call::criteria_of;
+use super::parameters::criteria;
 
 /// The methods of a type, with or without criteria, or of a resource, but the one that was refused; `None` elsewhere.
 pub(super) fn of(request: &HttpRequest) -> Option<String> {
@@ -28,7 +28,7 @@ pub(super) fn of(request: &HttpRequest) -> Option<String> {
 
 fn lacks_criteria(request: &HttpRequest) -> bool {
     [Method::PUT, Method::PATCH, Method::DELETE].contains(request.method())
-        && criteria_of(request.query_string()).is_empty()
+        && criteria(request.query_string()).is_empty()
 }
 
 fn is_read(method: &Method) -> bool {

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use fhir::{Node, ParsedReference, ResourceId, ResourceType, Tree, write_json_string};
 
 use super::call::Call;
+use super::parameters::{Says, says};
 use super::reply;
 use crate::error::{Answered, Fault, FaultKind};
 
@@ -22,7 +23,7 @@ pub(super) fn wants_content(request: &HttpRequest, of: ResourceType) -> bool {
         return false;
     }
     let names = request.query_string().split('&').map(|pair| pair.split('=').next());
-    if names.flatten().any(|name| matches!(name, "_format" | "_summary" | "_elements")) {
+    if names.flatten().any(|name| matches!(says(name), Some(Says::Form | Says::Part))) {
         return false;
     }
     let mut ranges = request

@@ -240,7 +240,7 @@ impl Call {
 
     /// A link of a bundle that keeps the form of this answer (`_format`, `_pretty`).
     pub fn linked(&self, url: &str) -> String {
-        match part::repeated(self.query()) {
+        match parameters::repeated(self.query()) {
             Ok(form) if !form.is_empty() => {
                 let mark = if url.contains('?') { '&' } else { '?' };
                 format!("{url}{mark}{form}")
@@ -288,9 +288,9 @@ impl Call {
         })
     }
 
-    /// Criteria of a conditional interaction: the URL's query without what is about the form of the answer.
+    /// Criteria of a conditional interaction: the URL's query without what is about the answer.
     pub fn criteria(&self) -> String {
-        criteria_of(self.http.query_string())
+        parameters::criteria(self.http.query_string())
     }
 
     /// What the caller prefers a write to answer with. Whoever does so notes it in `preferences`.
@@ -310,7 +310,7 @@ impl Call {
     /// # Errors
     /// 400, unless the caller prefers that they are ignored.
     pub fn expect_no_parameters(&self) -> Answered<()> {
-        parameters::expect_none(self, self.http.query_string())
+        parameters::expect_none(self.http.query_string(), || self.is_lenient())
     }
 
     /// Whether the caller prefers that what is unknown in a query is refused, whatever it is.
@@ -370,16 +370,6 @@ pub(super) fn needs_criteria(method: &str) -> Fault {
     Fault::new(FaultKind::MethodNotAllowed, text)
 }
 
-/// A query without what is about the form of the answer.
-pub(super) fn criteria_of(query: &str) -> String {
-    let is_criterion = |pair: &&str| {
-        let name = pair.split('=').next().unwrap_or_default();
-        !pair.is_empty() && !FORM.contains(&name)
-    };
-    let pairs: Vec<&str> = query.split('&').filter(is_criterion).collect();
-    pairs.join("&")
-}
-
 /// What a denial tells the caller: where it is the role, which one would do.
 pub fn refusal(principal: &Principal, request: &AccessRequest, deny: &Deny) -> Fault {
     match deny {
@@ -433,6 +423,3 @@ pub fn resource_key(name: &str, id: &str) -> Answered<ResourceKey> {
 pub(super) fn brief(text: &str) -> String {
     text.chars().filter(char::is_ascii_graphic).take(40).collect()
 }
-
-/// Parameters of the form of an answer (FHIR R4 http.html, "General parameters").
-const FORM: [&str; 4] = ["_format", "_pretty", "_summary", "_elements"];

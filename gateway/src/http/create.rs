@@ -6,7 +6,6 @@
 
 use actix_web::web::{Path, Payload};
 use policy::AccessRequest;
-use registry::search::{pairs, render};
 
 use super::call::{Call, resource_type};
 use super::etag;
@@ -26,7 +25,9 @@ pub async fn create(call: Call, path: Path<String>, payload: Payload) -> Reply {
     let resource_type = resource_type(&path)?;
     let (principal, _) = call.permit(&AccessRequest::Create(resource_type)).await?;
     let body = call.resource_body(payload, resource_type, None).await?;
-    let verb = Verb::Create { resource_type, if_none_exist: if_none_exist(&call)? };
+    let header = etag::none_exist(&call.http)?;
+    let if_none_exist = if_none_exist(header.as_deref(), call.criteria())?;
+    let verb = Verb::Create { resource_type, if_none_exist };
     let submission = Submission::single(verb, Some(body), &call.bases(), &call.request_id).await?;
     let outcome = call.submit(submission, &principal).await?;
     answer(&call, outcome)
@@ -49,27 +50,22 @@ pub fn only(outcome: Outcome) -> Answered<Written> {
     outcome.entries.into_iter().next().ok_or_else(lost)
 }
 
-/// The criteria of a conditional create: those of the header, or, as some clients send them, those of the URL.
-fn if_none_exist(call: &Call) -> Answered<Option<String>> {
-    let invalid = |text: &str| Fault::new(FaultKind::Invalid, text);
-    let mut in_url = pairs(call.http.query_string())?;
-    in_url.retain(|(name, _)| !ABOUT_THE_ANSWER.contains(&name.as_str()));
-    let Some(text) = etag::none_exist(&call.http)? else {
-        return Ok((!in_url.is_empty()).then(|| render(&in_url)));
-    };
-    if !in_url.is_empty() {
-        return Err(invalid("criteria stand in If-None-Exist or in the URL, not in both"));
-    }
-    match text.is_empty() {
-        true => Err(invalid("If-None-Exist must hold search criteria").in_parameter(IF_NONE_EXIST)),
-        false => Ok(Some(criteria(&text))),
+/// The criteria of a conditional create: those of `If-None-Exist` (of an entry: `ifNoneExist`), or, as some clients send
+/// them, those of the URL.
+///
+/// # Errors
+/// 400 where they stand in both, or in neither though there is the header.
+pub(crate) fn if_none_exist(header: Option<&str>, in_url: String) -> Answered<Option<String>> {
+    let invalid =
+        |text: &str| Err(Fault::new(FaultKind::Invalid, text).in_parameter(IF_NONE_EXIST));
+    // `http://base/Patient?identifier=x` and `?identifier=x` are sent as well.
+    let in_header = header.map(|text| text.rsplit('?').next().unwrap_or_default().trim());
+    match in_header {
+        None => Ok((!in_url.is_empty()).then_some(in_url)),
+        Some(_) if !in_url.is_empty() => {
+            invalid("criteria stand in If-None-Exist or in the URL, not in both")
+        }
+        Some("") => invalid("If-None-Exist must hold search criteria"),
+        Some(criteria) => Ok(Some(criteria.to_owned())),
     }
 }
-
-/// `http://base/Patient?identifier=x` and `?identifier=x` → `identifier=x`.
-pub fn criteria(text: &str) -> String {
-    text.trim().rsplit_once('?').map_or(text.trim(), |(_, query)| query).to_owned()
-}
-
-/// Parameters of any interaction that say how it is answered (FHIR R4 http.html "General parameters").
-const ABOUT_THE_ANSWER: [&str; 4] = ["_format", "_pretty", "_summary", "_elements"];

@@ -83,7 +83,7 @@ pub(super) async fn plan(
     let steps: Vec<&str> = path.split('/').collect();
     match steps[..] {
         [name, id, "_history", version] => {
-            parameters::expect_none(call, query)?;
+            parameters::expect_none(query, || call.is_lenient())?;
             let key = version_key(name, id, version)?;
             let permit = permit(call, principal, &AccessRequest::Vread(key.clone())).await?;
             let access = Access::of(principal, Interaction::Vread, &call.request_id)
@@ -98,7 +98,7 @@ pub(super) async fn plan(
             plan_history(call, entry, scope, query, principal).await
         }
         [name, id] => {
-            parameters::expect_none(call, query)?;
+            parameters::expect_none(query, || call.is_lenient())?;
             let key = resource_key(name, id)?;
             let permit = permit(call, principal, &AccessRequest::Read(key.clone())).await?;
             let access = Access::of(principal, Interaction::Read, &call.request_id).on(key.clone());

@@ -11,6 +11,7 @@ use registry::page::{Cursor, HistoryPage, HistoryQuery, HistoryScope};
 
 use super::bundle::{self, Method};
 use super::call::{Call, refusal, resource_key, resource_type};
+use super::parameters::says;
 use super::part;
 use super::reply::{self, Reply};
 use crate::access::{self, Access};
@@ -178,7 +179,7 @@ pub(super) fn parse(call: &Call, scope: HistoryScope, text: &str) -> Answered<Hi
                 let cursor = Cursor::decode(&value);
                 query.cursor = Some(cursor.ok_or_else(|| wrong("that of a next link"))?);
             }
-            "_format" | "_pretty" | "_summary" | "_elements" => {}
+            name if says(name).is_some() => {}
             _ => return Err(refused(&name).in_parameter(&name)),
         }
         if seen.contains(&name) && name != "_elements" {

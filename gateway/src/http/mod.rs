@@ -27,7 +27,7 @@ pub mod message;
 mod message_tasks;
 pub mod negotiate;
 pub mod operation;
-mod parameters;
+pub(crate) mod parameters;
 pub mod part;
 pub mod patch;
 pub mod prefer;

@@ -1,23 +1,84 @@
-//! Parameters of URLs where an interaction has none of its own: reads, vreads, writes of one resource, bundles.
+//! Parameters of URLs that are about the answer, and what else a URL may say: for each interaction, asked by itself or
+//! by the entry of a bundle.
 //!
-//! Spec: FHIR R4 http.html, "General parameters"; search.html, "Handling Errors". What is about the form of the answer
-//! goes everywhere; anything else would change nothing and is refused, unless the caller prefers lenient handling. A
-//! DELETE that was meant to have criteria must not delete what its path names.
-//! Not here: searches (`registry::search`), the parts of resources (`part`), operations (`operation`).
+//! Spec: FHIR R4 http.html, "General parameters"; search.html, "Handling Errors". What is about the answer is no
+//! criterion and no input. Anything else, where an interaction has neither, would change nothing and is refused, unless
+//! the caller prefers lenient handling: a DELETE that was meant to have criteria must not delete what its path names.
+//! Not here: what the values mean (`negotiate`, `part`), searches (`registry::search` reads all that they have).
 
-use registry::search::pairs;
+use registry::search::{pairs, render};
 
-use super::call::Call;
+use super::negotiate::param;
 use crate::error::{Answered, Fault, FaultKind};
+
+/// What a parameter says about the answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Says {
+    /// Whether it is JSON or XML. An entry has the form of its bundle.
+    Form,
+    /// Whether it is indented.
+    Layout,
+    /// Which part of each resource is given; at interactions that read (see [`super::part`]).
+    Part,
+    /// Nothing: clients add it so that no cache answers.
+    Nothing,
+}
+
+/// The table.
+const ABOUT_THE_ANSWER: [(&str, Says); 5] = [
+    ("_format", Says::Form),
+    ("_pretty", Says::Layout),
+    ("_summary", Says::Part),
+    ("_elements", Says::Part),
+    ("_", Says::Nothing),
+];
+
+/// What a parameter of this name says about the answer; `None` for any other.
+pub(crate) fn says(name: &str) -> Option<Says> {
+    ABOUT_THE_ANSWER.iter().find(|(known, _)| *known == name).map(|(_, says)| *says)
+}
+
+/// The parameters that are not about the answer, decoded.
+///
+/// # Errors
+/// 400 for a malformed query.
+pub(crate) fn others(query: &str) -> Answered<Vec<(String, String)>> {
+    let mut pairs = pairs(query)?;
+    pairs.retain(|(name, _)| says(name).is_none());
+    Ok(pairs)
+}
+
+/// The same as they were written: the criteria of a conditional interaction.
+pub(crate) fn criteria(query: &str) -> String {
+    let is_criterion = |pair: &&str| {
+        // A malformed one stays, for who reads the criteria to refuse.
+        !others(pair).is_ok_and(|left| left.is_empty())
+    };
+    let pairs: Vec<&str> = query.split('&').filter(is_criterion).collect();
+    pairs.join("&")
+}
+
+/// Those that the links of an answer repeat, so that what they lead to is shown in the same form.
+///
+/// # Errors
+/// 400 for a malformed query.
+pub(super) fn repeated(query: &str) -> Answered<String> {
+    let mut pairs = pairs(query)?;
+    pairs.retain(|(name, _)| matches!(says(name), Some(Says::Form | Says::Layout)));
+    // A plus sign that was not escaped came as a space, which no media type has.
+    for (_, value) in pairs.iter_mut().filter(|(name, _)| says(name) == Some(Says::Form)) {
+        *value = value.replace(' ', "+");
+    }
+    Ok(render(&pairs))
+}
 
 /// Refuses parameters of the URL that an interaction on one resource, or a bundle, does not have.
 ///
 /// # Errors
 /// 400 that names the parameter.
-pub(super) fn expect_none(call: &Call, query: &str) -> Answered<()> {
-    let pairs = pairs(query)?;
-    let unknown = pairs.iter().find(|(name, _)| !ABOUT_THE_ANSWER.contains(&name.as_str()));
-    let Some((name, _)) = unknown.filter(|_| !call.is_lenient()) else { return Ok(()) };
+pub(crate) fn expect_none(query: &str, is_lenient: impl FnOnce() -> bool) -> Answered<()> {
+    let others = others(query)?;
+    let Some((name, _)) = others.first().filter(|_| !is_lenient()) else { return Ok(()) };
     let text = format!(
         "the URL of one resource has no parameter {name}; it has _format and _pretty, a read also _summary and _elements"
     );
@@ -28,8 +89,8 @@ pub(super) fn expect_none(call: &Call, query: &str) -> Answered<()> {
 ///
 /// # Errors
 /// 400 for anything else.
-pub(super) fn expect_pretty(query: &str) -> Answered<()> {
-    match super::negotiate::param(query, "_pretty").as_deref() {
+pub(crate) fn expect_pretty(query: &str) -> Answered<()> {
+    match param(query, "_pretty").as_deref() {
         None | Some("true" | "false") => Ok(()),
         Some(_) => {
             let text = "_pretty must be true or false";
@@ -37,6 +98,3 @@ pub(super) fn expect_pretty(query: &str) -> Answered<()> {
         }
     }
 }
-
-/// `_` is what clients add so that no cache answers.
-const ABOUT_THE_ANSWER: [&str; 5] = ["_format", "_pretty", "_summary", "_elements", "_"];

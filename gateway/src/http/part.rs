@@ -7,7 +7,7 @@
 
 use bytes::Bytes;
 use fhir::{ResourceType, Subset};
-use registry::search::{pairs, render};
+use registry::search::pairs;
 
 use super::negotiate::param;
 use crate::error::{Answered, Fault, FaultKind};
@@ -82,20 +82,6 @@ pub fn cut(part: Option<&Subset>, body: Bytes, is_asked: bool) -> Bytes {
         Some(part) => part.apply(&body, is_asked).into(),
         None => body,
     }
-}
-
-/// The parameters of a query that say in which form an answer is shown, as a query.
-///
-/// # Errors
-/// 400 for a malformed query.
-pub fn repeated(query: &str) -> Answered<String> {
-    let mut pairs = pairs(query)?;
-    pairs.retain(|(name, _)| matches!(name.as_str(), "_format" | "_pretty"));
-    // A plus sign that was not escaped came as a space, which no media type has.
-    for (_, value) in pairs.iter_mut().filter(|(name, _)| name == "_format") {
-        *value = value.replace(' ', "+");
-    }
-    Ok(render(&pairs))
 }
 
 const SUMMARY: &str = "_summary";

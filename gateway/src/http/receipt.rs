@@ -14,10 +14,10 @@ use fhir::VersionKey;
 use ledger::{ContentHash, EntryBody, Kind, Receipt, ResourceReference, Salt, Sealed};
 use policy::AccessRequest;
 use registry::page::StoredVersion;
-use registry::search::pairs;
 use repository::SaltKey;
 
-use super::call::{Call, criteria_of};
+use super::call::Call;
+use super::parameters;
 use super::reply::{self, Reply};
 use super::vread::version_key;
 use crate::access::{self, Access};
@@ -78,7 +78,7 @@ impl Asked {
         let invalid =
             |name: &str, text: &str| Fault::new(FaultKind::Invalid, text).in_parameter(name);
         let mut asked = Self::default();
-        for (name, value) in pairs(&criteria_of(query))? {
+        for (name, value) in parameters::others(query)? {
             match (name.as_str(), value.as_str()) {
                 ("wait", value) => {
                     let text = format!("wait is a number of seconds, at most {WAIT_SECONDS_MAX}");

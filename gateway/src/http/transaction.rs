@@ -43,7 +43,7 @@ pub async fn post(call: Call, payload: Payload) -> Reply {
     let (principal, _) = call.permit(&AccessRequest::Bundle).await?;
     let body = call.json_body(payload, call.app.config.server.bundle_bytes_max).await?;
     let base = call.bases();
-    let posted = PostedBundle::read(body, &base).await?;
+    let posted = PostedBundle::read(body, &base, call.is_lenient()).await?;
     match posted.kind {
         BundleKind::Transaction => transaction(&call, posted, &base, &principal).await,
         BundleKind::Batch => batch(&call, posted, &base, &principal).await,

@@ -43,7 +43,7 @@ pub(super) async fn apply(
         };
         let base = base(app);
         let answer = answer(joined.is_stale);
-        let posted = PostedBundle::read(joined.bundle(), &base).await?;
+        let posted = PostedBundle::read(joined.bundle(), &base, false).await?;
         let submission = Submission::transaction(posted, &base, &message.request_id())?
             .idempotent(idempotency(message, &answer));
         match ingest::submit(app, submission, principal).await {

@@ -165,7 +165,7 @@ pub(super) async fn remember(
 ) -> Answered<()> {
     let empty = br#"{"resourceType":"Bundle","type":"transaction"}"#.to_vec();
     let base = base(app);
-    let posted = PostedBundle::read(empty, &base).await?;
+    let posted = PostedBundle::read(empty, &base, false).await?;
     let submission = Submission::transaction(posted, &base, &message.request_id())?
         .idempotent(idempotency(message, answer));
     ingest::submit(app, submission, principal).await.map(drop)

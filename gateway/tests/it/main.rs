@@ -28,6 +28,7 @@ mod message_time;
 mod named;
 mod operation;
 mod outage;
+mod parameters;
 mod patch;
 mod precondition;
 mod process;

@@ -7,6 +7,7 @@ use fhir::{Node, Tree};
 
 use crate::error::{Answered, Fault, FaultKind};
 use crate::http::call::Call;
+use crate::http::parameters;
 use crate::submission;
 
 /// The parameters of one invocation.
@@ -21,8 +22,7 @@ impl Input {
     /// # Errors
     /// 400 for what is no `Parameters`; 408, 413, 415, 429 as any body.
     pub(super) async fn read(call: &Call, payload: Payload) -> Answered<Self> {
-        let mut pairs = registry::search::pairs(call.query())?;
-        pairs.retain(|(name, _)| !matches!(name.as_str(), "_format" | "_pretty"));
+        let pairs = parameters::others(call.query())?;
         let mut body = None;
         if call.is_post() {
             let bytes = call.json_body(payload, call.app.config.server.body_bytes_max).await?;

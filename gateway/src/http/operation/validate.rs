@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use crate::access::{self, Access};
 use crate::error::{Answered, Fault, FaultKind};
 use crate::http::call::{Call, refusal, resource_key, resource_type};
+use crate::http::parameters;
 use crate::http::reply::{self, Reply};
 use crate::limits::PREPARE_INLINE_BYTES_MAX;
 use crate::telemetry::metrics::Interaction;
@@ -91,10 +92,8 @@ struct Asked {
 impl Asked {
     fn of_query(call: &Call) -> Answered<Self> {
         let mut asked = Self::default();
-        for (name, value) in registry::search::pairs(call.query())? {
-            if !matches!(name.as_str(), "_format" | "_pretty") {
-                asked.take(&name, &value)?;
-            }
+        for (name, value) in parameters::others(call.query())? {
+            asked.take(&name, &value)?;
         }
         Ok(asked)
     }

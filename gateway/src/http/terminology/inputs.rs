@@ -10,6 +10,7 @@ use terminology::{Canonical, Coding, ValidateOptions, codings_of};
 
 use crate::error::{Answered, Fault, FaultKind};
 use crate::http::call::Call;
+use crate::http::parameters;
 
 /// A parameter that an operation takes.
 #[derive(Clone, Copy, Debug)]
@@ -82,10 +83,8 @@ impl Inputs {
     /// Reads query and body of a request.
     pub(super) async fn read(call: &Call, payload: Payload, known: &[Parameter]) -> Answered<Self> {
         let mut inputs = Self::default();
-        for (name, value) in registry::search::pairs(call.query())? {
-            if !matches!(name.as_str(), "_format" | "_pretty") {
-                inputs.0.push(json!({"name": name, "valueString": value}));
-            }
+        for (name, value) in parameters::others(call.query())? {
+            inputs.0.push(json!({"name": name, "valueString": value}));
         }
         if call.is_post() {
             let body = call.json_body(payload, call.app.config.server.body_bytes_max).await?;

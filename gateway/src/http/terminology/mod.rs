@@ -24,8 +24,8 @@ use terminology::{Canonical, Definition, Refusal, Shelf, ValueSet};
 
 use self::inputs::{Inputs, Parameter};
 use super::call::{Call, resource_key};
-use super::operation;
 use super::reply::{self, Reply};
+use super::{operation, parameters};
 use crate::access::{self, Access};
 use crate::error::{Answered, Fault, FaultKind};
 use crate::telemetry::metrics::Interaction;
@@ -203,7 +203,9 @@ impl Question {
                     let operation = format!("{}/${}", self.about.name(), self.name);
                     let posted = self.call.is_post();
                     let body = posted.then(|| self.inputs.to_resource());
-                    remote.ask(&operation, self.call.query(), body.as_ref()).await?
+                    remote
+                        .ask(&operation, &parameters::criteria(self.call.query()), body.as_ref())
+                        .await?
                 }
                 _ => return Err(self.refuse(&refusal)),
             },
