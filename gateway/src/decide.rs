@@ -113,18 +113,10 @@ pub(crate) fn decide<'s>(
     for at in order_of_standard(submission) {
         let (operation, step) = (&submission.operations[at], &plan.steps[at]);
         let decision = decided.one(at, operation, step);
-        let decision = decision.map_err(|fault| placed(submission, at, fault))?;
+        let decision = decision.map_err(|fault| submission.placed(at, fault))?;
         decided.note(at, decision)?;
     }
     Ok(decided)
-}
-
-/// A fault of an operation, with the place of its entry.
-pub(crate) fn placed(submission: &Submission, at: usize, fault: Fault) -> Fault {
-    match submission.place(&submission.operations[at]) {
-        Some(place) => fault.at(&place),
-        None => fault,
-    }
 }
 
 impl Decided<'_> {

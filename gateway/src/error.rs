@@ -165,7 +165,7 @@ impl Fault {
     /// Says in which parameter of the request; what else says where stays.
     #[must_use]
     pub(crate) fn in_parameter(mut self, name: &str) -> Self {
-        let name: String = name.chars().filter(char::is_ascii_graphic).take(40).collect();
+        let name = brief(name);
         for issue in self.issues.iter_mut().filter(|issue| issue.expression.is_none()) {
             issue.expression = Some(format!("{HTTP_PLACE}{name}"));
         }
@@ -286,6 +286,11 @@ impl From<ReadError> for Fault {
     }
 }
 
+/// What a refusal repeats of a name or path that a client has made up: little, and nothing that could break a line.
+pub(crate) fn brief(text: &str) -> String {
+    text.chars().filter(char::is_ascii_graphic).take(BRIEF_CHARS_MAX).collect()
+}
+
 /// A place in an HTTP request as one in an entry: headers of their own have members of their own (FHIR R4
 /// bundle.html#Bundle.entry.request), parameters stand in the URL.
 fn in_request(entry: &str, place: &str) -> String {
@@ -303,3 +308,5 @@ fn in_request(entry: &str, place: &str) -> String {
 fn after_type(expression: &str) -> &str {
     expression.split_once('.').map_or(expression, |(_, rest)| rest)
 }
+
+const BRIEF_CHARS_MAX: usize = 40;

@@ -334,9 +334,9 @@ fn refuse_foreign_compartments(plan: &Plan, prepared: &Prepared) -> Answered<()>
 /// A read of the transaction failed, and with it the transaction; named by its entry.
 fn unanswered(submission: &Submission, unread: Unread) -> Fault {
     let fault = fault_of_read(unread.cause);
-    let mut reads = submission.operations.iter().filter(|one| matches!(one.verb, Verb::Read(_)));
-    match reads.nth(unread.at).and_then(|operation| submission.place(operation)) {
-        Some(place) => fault.at(&place),
+    let is_read = |at: &usize| matches!(submission.operations[*at].verb, Verb::Read(_));
+    match (0..submission.operations.len()).filter(is_read).nth(unread.at) {
+        Some(at) => submission.placed(at, fault),
         None => fault,
     }
 }

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use fhir::{Node, ResourceKey, ResourceType, Tree, VersionKey};
 
 use crate::app::App;
-use crate::decide::placed;
 use crate::error::{Answered, FaultKind};
 use crate::plan::{LinkTarget, Plan};
 use crate::snapshot::{Snapshot, at_version};
@@ -98,7 +97,7 @@ impl Patched {
                 continue;
             }
             let tree = patch.applied(nodes[at], &[], before);
-            trees.push((at, tree.map_err(|fault| placed(submission, at, fault))));
+            trees.push((at, tree.map_err(|fault| submission.placed(at, fault))));
         }
         Self { trees }
     }

@@ -155,17 +155,14 @@ impl Plan {
         let resources = submission.resources();
         let full_urls = FullUrls::of(submission);
         let mut steps = Vec::with_capacity(submission.operations.len());
-        for (operation, node) in submission.operations.iter().zip(&resources) {
+        for (at, (operation, node)) in submission.operations.iter().zip(&resources).enumerate() {
             let planned = asks.step(operation, *node).and_then(|mut step| {
                 if let Some(node) = node.filter(|_| operation.verb.is_linked()) {
                     step.links = asks.links(node, operation, &full_urls)?;
                 }
                 Ok(step)
             });
-            steps.push(planned.map_err(|fault| match submission.place(operation) {
-                Some(place) => fault.at(&place),
-                None => fault,
-            })?);
+            steps.push(planned.map_err(|fault| submission.placed(at, fault))?);
         }
         Ok(Self { steps, asks: asks.list })
     }

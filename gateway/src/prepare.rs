@@ -22,7 +22,7 @@ use registry::write_set::{Action, Dependency, Match, MatchOutcome, WriteSet};
 use repository::{CONTENT_BYTES_MAX, DataKey};
 
 use crate::app::App;
-use crate::decide::{Decision, decide, placed};
+use crate::decide::{Decision, decide};
 use crate::error::{Answered, Fault, FaultKind};
 use crate::patched::{self, Patched};
 use crate::plan::{Plan, order_of_standard};
@@ -135,7 +135,7 @@ impl Drafting<'_> {
         order.retain(|at| matches!(decisions[*at], Decision::Write { .. }));
         let drafted = work::each(&order, |at| {
             self.one(*at, &decisions[*at], resources[*at])
-                .map_err(|fault| placed(self.submission, *at, fault))
+                .map_err(|fault| self.submission.placed(*at, fault))
         });
         let mut drafts = Vec::with_capacity(order.len());
         for (at, draft) in order.into_iter().zip(drafted) {

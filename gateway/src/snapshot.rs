@@ -23,7 +23,6 @@ use registry::write_set::{Dependency, Match, MatchOutcome, WriteSet};
 
 use crate::app::App;
 use crate::criteria::Reading;
-use crate::decide::placed;
 use crate::error::{Answered, Fault};
 use crate::plan::{Asked, Link, LinkTarget, Plan};
 use crate::precondition::IF_NONE_EXIST;
@@ -258,7 +257,7 @@ fn questions(plan: &Plan, submission: &Submission, reading: &Reading) -> Answere
                 Match::Query(read.map_err(|fault| match plan.asking(at) {
                     Some(operation) => {
                         let fault = stated(plan, submission, (at, operation), fault);
-                        placed(submission, operation, fault)
+                        submission.placed(operation, fault)
                     }
                     None => fault,
                 })?)

@@ -300,6 +300,14 @@ impl Submission {
         self.is_bundle.then(|| format!("Bundle.entry[{}]", operation.entry))
     }
 
+    /// A fault of an operation, with the place of its entry.
+    pub(crate) fn placed(&self, at: usize, fault: Fault) -> Fault {
+        match self.place(&self.operations[at]) {
+            Some(place) => fault.at(&place),
+            None => fault,
+        }
+    }
+
     /// Resource of each operation, in the order of the operations.
     pub(crate) fn resources(&self) -> Vec<Option<Node<'_>>> {
         let Some(document) = &self.document else { return vec![None; self.operations.len()] };

@@ -141,10 +141,7 @@ pub(crate) async fn enforce(
         }
         let mut fault = Fault::new(FaultKind::Unprocessable, "the resource is not valid");
         fault.issues = issues;
-        return Err(match submission.place(&submission.operations()[*operation]) {
-            Some(place) => fault.at(&place),
-            None => fault,
-        });
+        return Err(submission.placed(*operation, fault));
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use registry::page::HitMode;
 use super::{Access, Record, record};
 use crate::error::{Answered, Fault, FaultKind};
 use crate::http::bundle::Writer;
-use crate::http::call::{Call, refusal};
+use crate::http::call::Call;
 use crate::http::{parameters, part};
 use crate::telemetry::metrics::Interaction;
 
@@ -30,14 +30,7 @@ struct Filter {
 
 /// The searchset for a query on AuditEvents.
 pub(crate) async fn searchset(call: &Call, query: &str, principal: &Principal) -> Answered<Bytes> {
-    let request = AccessRequest::AuditRead;
-    let permit = match policy::decide(principal, &request) {
-        Ok(permit) => permit,
-        Err(deny) => {
-            super::denied(&call.app, principal, &request, &call.request_id).await;
-            return Err(refusal(principal, &request, &deny));
-        }
-    };
+    let permit = call.permit_of(principal, &AccessRequest::AuditRead).await?;
     let filter = Filter::parse(query, call.app.config.search.count_default as usize)?;
     if part::only_counts(query) {
         let text = "AuditEvents are not counted; _summary is true, text, data or false here";

@@ -19,9 +19,10 @@ use super::line::XmlBody;
 use super::negotiate::{self, Format};
 use super::prefer::{Applied, Prefer, Return};
 use super::{binary, body, etag, parameters, part};
+use crate::access;
 use crate::app::App;
 use crate::clock;
-use crate::error::{Answered, Fault, FaultKind};
+use crate::error::{Answered, Fault, FaultKind, brief};
 use crate::ingest::{self, Outcome};
 use crate::invocation::Invocation;
 use crate::limits::PREPARE_INLINE_BYTES_MAX;
@@ -264,11 +265,24 @@ impl Call {
     /// 401, 403, 404, 405 or 503.
     pub async fn permit(&self, request: &AccessRequest) -> Answered<(Arc<Principal>, Permit)> {
         let principal = self.principal().await?;
-        match policy::decide(&principal, request) {
-            Ok(permit) => Ok((principal, permit)),
+        let permit = self.permit_of(&principal, request).await?;
+        Ok((principal, permit))
+    }
+
+    /// The same for a caller who is known; a denial is recorded.
+    ///
+    /// # Errors
+    /// 403, 404, 405 or 503.
+    pub async fn permit_of(
+        &self,
+        principal: &Principal,
+        request: &AccessRequest,
+    ) -> Answered<Permit> {
+        match policy::decide(principal, request) {
+            Ok(permit) => Ok(permit),
             Err(deny) => {
-                crate::access::denied(&self.app, &principal, request, &self.request_id).await;
-                Err(refusal(&principal, request, &deny))
+                access::denied(&self.app, principal, request, &self.request_id).await;
+                Err(refusal(principal, request, &deny))
             }
         }
     }
@@ -417,9 +431,4 @@ pub fn resource_key(name: &str, id: &str) -> Answered<ResourceKey> {
         Fault::new(FaultKind::Invalid, "an id is 1 to 64 of A-Z, a-z, 0-9, - and .")
     })?;
     Ok(ResourceKey { resource_type, id })
-}
-
-/// A path segment that is safe to echo.
-pub(super) fn brief(text: &str) -> String {
-    text.chars().filter(char::is_ascii_graphic).take(40).collect()
 }

@@ -12,6 +12,7 @@ use registry::search::{Total, pairs};
 use super::call::{Call, needs_criteria, refusal, resource_key, resource_type};
 use super::create::only;
 use super::etag;
+use super::parameters::is_of_results;
 use super::prefer::Return;
 use super::reply::{self, Reply};
 use crate::criteria::Reading;
@@ -108,8 +109,7 @@ pub(super) async fn matches(
     let permit = policy::decide(principal, &request);
     let permit = permit.map_err(|deny| refusal(principal, &request, &deny))?;
     let invalid = |text: String| Fault::new(FaultKind::Invalid, text);
-    if let Some((name, _)) = pairs(query)?.iter().find(|(name, _)| RESULTS.contains(&name.as_str()))
-    {
+    if let Some((name, _)) = pairs(query)?.iter().find(|(name, _)| is_of_results(name)) {
         return Err(invalid(format!("criteria have no {name}")));
     }
     let base = call.bases();
@@ -148,17 +148,5 @@ fn answer(call: &Call, version: Option<VersionId>) -> actix_web::HttpResponse {
     answer
 }
 
-/// Parameters of results, which are no criteria.
-const RESULTS: [&str; 9] = [
-    "_sort",
-    "_count",
-    "_include",
-    "_revinclude",
-    "_summary",
-    "_elements",
-    "_total",
-    "_contained",
-    "_cursor",
-];
 /// How often matches are looked for again.
 pub(super) const ATTEMPTS_MAX: u32 = 3;

@@ -6,12 +6,12 @@
 
 use bytes::Bytes;
 use fhir::{ResourceType, Subset};
-use policy::{AccessRequest, Permit, Principal};
+use policy::{AccessRequest, Principal};
 use registry::page::HistoryScope;
 use registry::reading::{Asked, Reading, Reply};
 use registry::search::{SearchQuery, SearchTarget};
 
-use super::call::{Call, refusal, resource_key, resource_type};
+use super::call::{Call, resource_key, resource_type};
 use super::transaction::{EntryAnswer, status_line};
 use super::vread::version_key;
 use super::{capability, history, parameters, part, search, search_compartment};
@@ -85,7 +85,7 @@ pub(super) async fn plan(
         [name, id, "_history", version] => {
             parameters::expect_none(query, || call.is_lenient())?;
             let key = version_key(name, id, version)?;
-            let permit = permit(call, principal, &AccessRequest::Vread(key.clone())).await?;
+            let permit = call.permit_of(principal, &AccessRequest::Vread(key.clone())).await?;
             let access = Access::of(principal, Interaction::Vread, &call.request_id)
                 .on(key.key.clone())
                 .version(key.version);
@@ -100,7 +100,7 @@ pub(super) async fn plan(
         [name, id] => {
             parameters::expect_none(query, || call.is_lenient())?;
             let key = resource_key(name, id)?;
-            let permit = permit(call, principal, &AccessRequest::Read(key.clone())).await?;
+            let permit = call.permit_of(principal, &AccessRequest::Read(key.clone())).await?;
             let access = Access::of(principal, Interaction::Read, &call.request_id).on(key.clone());
             let part = part::of(query, Interaction::Read, Some(key.resource_type))?;
             let asked = Asked { permit, reading: Reading::Current(key) };
@@ -138,7 +138,7 @@ async fn plan_history(
         HistoryScope::Type(of) => (AccessRequest::HistoryType(*of), access.of_type(*of), Some(*of)),
         HistoryScope::System => (AccessRequest::HistorySystem, access, None),
     };
-    let permit = permit(call, principal, &request).await?;
+    let permit = call.permit_of(principal, &request).await?;
     let shown = Shown::Resources(part::of(query, Interaction::History, of)?);
     let asked = history::parse(call, scope, query)?;
     history::expect_listing(&asked, principal)?;
@@ -159,7 +159,7 @@ async fn plan_search(
         let text = "this search does not go into a transaction; send it in a batch or by itself";
         return Err(Fault::new(FaultKind::Unsupported, text));
     }
-    let permit = permit(call, principal, &request).await?;
+    let permit = call.permit_of(principal, &request).await?;
     let access = Access::of(principal, Interaction::Search, &call.request_id);
     let access = search::recorded(access, &target, query);
     let query = search::parse(call, principal, &target, query).await?;
@@ -185,16 +185,6 @@ fn search_target(path: &str) -> Answered<Option<SearchTarget>> {
         }
         _ => None,
     })
-}
-
-async fn permit(call: &Call, principal: &Principal, request: &AccessRequest) -> Answered<Permit> {
-    match policy::decide(principal, request) {
-        Ok(permit) => Ok(permit),
-        Err(deny) => {
-            access::denied(&call.app, principal, request, &call.request_id).await;
-            Err(refusal(principal, request, &deny))
-        }
-    }
 }
 
 impl Planned {

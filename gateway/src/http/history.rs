@@ -15,7 +15,7 @@ use super::parameters::says;
 use super::part;
 use super::reply::{self, Reply};
 use crate::access::{self, Access};
-use crate::error::{Answered, Fault, FaultKind};
+use crate::error::{Answered, Fault, FaultKind, brief};
 use crate::telemetry::metrics::Interaction;
 
 /// History of one resource.
@@ -207,7 +207,7 @@ fn refused(name: &str) -> Fault {
     let text = match name {
         "_sort" => "history is sorted newest first: _sort=-_lastUpdated".to_owned(),
         _ => {
-            let name: String = name.chars().filter(char::is_ascii_graphic).take(40).collect();
+            let name = brief(name);
             format!("history has no parameter {name}; it has _since, _at, _list, _count")
         }
     };

@@ -9,7 +9,7 @@
 use registry::search::{pairs, render};
 
 use super::negotiate::param;
-use crate::error::{Answered, Fault, FaultKind};
+use crate::error::{Answered, Fault, FaultKind, brief};
 
 /// What a parameter says about the answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -72,6 +72,13 @@ pub(super) fn repeated(query: &str) -> Answered<String> {
     Ok(render(&pairs))
 }
 
+/// Whether a parameter is about the results of a search: it selects nothing, so it is no criterion of what writes or
+/// groups (FHIR R4 search.html §3.1.1.5).
+pub(super) fn is_of_results(name: &str) -> bool {
+    let name = name.split([':', '.']).next().unwrap_or_default();
+    says(name) == Some(Says::Part) || OF_RESULTS.contains(&name)
+}
+
 /// Refuses parameters of the URL that an interaction on one resource, or a bundle, does not have.
 ///
 /// # Errors
@@ -80,7 +87,8 @@ pub(crate) fn expect_none(query: &str, is_lenient: impl FnOnce() -> bool) -> Ans
     let others = others(query)?;
     let Some((name, _)) = others.first().filter(|_| !is_lenient()) else { return Ok(()) };
     let text = format!(
-        "the URL of one resource has no parameter {name}; it has _format and _pretty, a read also _summary and _elements"
+        "the URL of one resource has no parameter {}; it has _format and _pretty, a read also _summary and _elements",
+        brief(name)
     );
     Err(Fault::new(FaultKind::Invalid, text).in_parameter(name))
 }
@@ -98,3 +106,14 @@ pub(crate) fn expect_pretty(query: &str) -> Answered<()> {
         }
     }
 }
+
+const OF_RESULTS: [&str; 8] = [
+    "_sort",
+    "_count",
+    "_include",
+    "_revinclude",
+    "_total",
+    "_contained",
+    "_containedType",
+    registry::search::CURSOR,
+];

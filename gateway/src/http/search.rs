@@ -16,7 +16,7 @@ use registry::search::{
 };
 
 use super::bundle::Writer;
-use super::call::{Call, refusal, resource_type};
+use super::call::{Call, resource_type};
 use super::left_out;
 use super::message_tasks;
 use super::part;
@@ -88,13 +88,7 @@ pub(super) async fn searchset(
         return audit::searchset(call, query, principal).await;
     }
     let request = requested(principal, target, query)?;
-    let permit = match policy::decide(principal, &request) {
-        Ok(permit) => permit,
-        Err(deny) => {
-            access::denied(&call.app, principal, &request, &call.request_id).await;
-            return Err(refusal(principal, &request, &deny));
-        }
-    };
+    let permit = call.permit_of(principal, &request).await?;
     let limited;
     let query = match request {
         AccessRequest::MessageTasks => {

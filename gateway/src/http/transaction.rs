@@ -97,11 +97,11 @@ async fn once(
     let submission =
         Submission::of_entries(Arc::clone(document), operations, base, &call.request_id);
     let mut reads = Vec::with_capacity(submission.operations().len());
-    for operation in submission.operations() {
+    for (at, operation) in submission.operations().iter().enumerate() {
         reads.push(match &operation.verb {
             Verb::Read(read) => {
                 let planned = entry_read::plan(call, read, principal).await;
-                Some(planned.map_err(|fault| place(&submission, operation, fault))?)
+                Some(planned.map_err(|fault| submission.placed(at, fault))?)
             }
             _ => None,
         });
@@ -172,13 +172,6 @@ impl Shown {
             }
             _ => Ok(answer),
         }
-    }
-}
-
-fn place(submission: &Submission, operation: &Operation, fault: Fault) -> Fault {
-    match submission.place(operation) {
-        Some(place) => fault.at(&place),
-        None => fault,
     }
 }
 

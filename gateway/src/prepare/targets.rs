@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use fhir::{ResourceKey, VersionId, below_base, reference_location, write_json_string};
 
-use crate::decide::{Decided, placed};
+use crate::decide::Decided;
 use crate::error::Answered;
 use crate::plan::{Link, LinkPart, LinkTarget, Plan};
 use crate::submission::Submission;
@@ -44,7 +44,7 @@ impl Targets {
                             let place = node.and_then(|one| reference_location(one, &link.span));
                             let fault =
                                 place.into_iter().fold(fault, |fault, at| fault.placed(&at));
-                            placed(submission, at, fault)
+                            submission.placed(at, fault)
                         })?;
                         targets.asks.insert(ask, key);
                     }

@@ -11,7 +11,7 @@ use registry::write_set::Action;
 
 use super::Unchanged;
 use crate::app::App;
-use crate::decide::{Decision, placed};
+use crate::decide::Decision;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::plan::Plan;
 use crate::submission::Submission;
@@ -54,7 +54,7 @@ pub(crate) async fn contents_before(
                 left = rest;
                 found.insert(at, before);
             }
-            None if is_patch(at) => return Err(placed(submission, at, too_large())),
+            None if is_patch(at) => return Err(submission.placed(at, too_large())),
             // Beyond the budget an update makes a version, changed or not.
             None => left = 0,
         }

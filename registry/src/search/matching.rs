@@ -74,24 +74,15 @@ impl Matching<'_> {
         &self,
         lead: &Lead,
         order: &Order,
-        mut after: Option<Place>,
+        after: Option<Place>,
         until: Option<&Place>,
         count: usize,
         found: &mut Vec<Place>,
         connection: &mut C,
     ) -> Result<(), ReadError> {
-        let mut own = Vec::new();
-        loop {
-            let statement = self.statement::<C>(lead, order, after.as_ref(), until, count);
-            let rows = connection.ask(statement).await?;
-            let complete = rows.len() < count;
-            own.extend(rows.into_iter().map(Place::of_row));
-            dedup(&mut own);
-            if complete || own.len() >= count {
-                break;
-            }
-            after = own.last().cloned();
-        }
+        let statement =
+            |after: Option<&Place>| self.statement::<C>(lead, order, after, until, count);
+        let mut own = distinct(statement, after, count, connection).await?;
         own.truncate(count);
         found.append(&mut own);
         Ok(())
@@ -244,6 +235,27 @@ impl Plan {
     /// Whether counting costs no more than the rows it counts.
     pub(super) fn counts_cheaply(&self, conditions: usize) -> bool {
         matches!(&self.leads[..], [lead] if lead.sort_date.is_none() && lead.covers.len() == conditions)
+    }
+}
+
+/// At least `count` distinct matches of one range after a place, or all there are: a resource may stand in it several
+/// times, so it is asked again, by the statement after the last match, until enough are found.
+pub(super) async fn distinct<C: Connection>(
+    statement: impl Fn(Option<&Place>) -> Statement,
+    mut after: Option<Place>,
+    count: usize,
+    connection: &mut C,
+) -> Result<Vec<Place>, ReadError> {
+    let mut found = Vec::new();
+    loop {
+        let rows = connection.ask(statement(after.as_ref())).await?;
+        let is_all = rows.len() < count;
+        found.extend(rows.into_iter().map(Place::of_row));
+        dedup(&mut found);
+        if is_all || found.len() >= count {
+            return Ok(found);
+        }
+        after = found.last().cloned();
     }
 }
 

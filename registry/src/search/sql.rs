@@ -184,20 +184,23 @@ impl<'a> Sql<'a> {
     /// ` and …`: the alias, which has a column `patient`, stands for a visible resource of this type.
     pub(super) fn visible(&mut self, alias: &str, of: ResourceType) -> &mut Self {
         let Some(patients) = self.scope.patients() else { return self };
-        let patients = patients.to_vec();
-        let _ = write!(self.text, " and (");
-        self.one_of(&format!("{alias}.patient"), &patients);
+        self.push(" and (").of_patients(alias, patients);
+        if Scope::is_universal(of) {
+            let _ = write!(self.text, " or {alias}.patient = 0");
+        }
+        self.push(")")
+    }
+
+    /// A condition: the alias is in the compartment of one of these patients, its only one or one of several.
+    fn of_patients(&mut self, alias: &str, patients: &[i64]) -> &mut Self {
+        self.one_of(&format!("{alias}.patient"), patients);
         let _ = write!(
             self.text,
             " or ({alias}.patient = -1 and exists (select 1 from compartment k \
              where k.rid = {alias}.rid and "
         );
-        self.one_of("k.patient", &patients);
-        self.each_time().push("))");
-        if Scope::is_universal(of) {
-            let _ = write!(self.text, " or {alias}.patient = 0");
-        }
-        self.push(")")
+        self.one_of("k.patient", patients);
+        self.each_time().push("))")
     }
 
     /// As [`Sql::visible`] for an alias of `resource` whose type only the row knows; only of
@@ -212,17 +215,8 @@ impl<'a> Sql<'a> {
     /// As [`Sql::visible`] for an alias of `resource` whose type only the row knows, one that may be searched.
     pub(super) fn visible_whatever(&mut self, alias: &str) -> &mut Self {
         let Some(patients) = self.scope.patients() else { return self };
-        let patients = patients.to_vec();
-        let _ = write!(self.text, " and (");
-        self.one_of(&format!("{alias}.patient"), &patients);
-        let _ = write!(
-            self.text,
-            " or ({alias}.patient = -1 and exists (select 1 from compartment k \
-             where k.rid = {alias}.rid and "
-        );
-        self.one_of("k.patient", &patients);
-        self.each_time();
-        let _ = write!(self.text, ")) or ({alias}.patient = 0 and ");
+        self.push(" and (").of_patients(alias, patients);
+        let _ = write!(self.text, " or ({alias}.patient = 0 and ");
         self.one_of(&format!("{alias}.type"), &Scope::universal_codes());
         self.push("))")
     }

@@ -7,7 +7,7 @@ use super::arm::{Arm, sort_column};
 use super::ask::{Cell, Connection};
 use super::clause::{SortBy, SortKey, Table};
 
-use super::matching::{Matching, Plan, dedup};
+use super::matching::{Matching, Plan, dedup, distinct};
 use super::order::{Order, Place, bind_of};
 use super::plan::Lead;
 use super::probe::without_rows;
@@ -66,20 +66,9 @@ impl Matching<'_> {
         let after_value = after.filter(|place| !order.reversed || !is_valueless(place));
         let mut found = Vec::new();
         for arm in arms {
-            let mut from = after_value.cloned();
-            let mut own = Vec::new();
-            loop {
-                let statement = self.walk_statement::<C>(arm, order, from.as_ref(), count);
-                let rows = connection.ask(statement).await?;
-                let complete = rows.len() < count;
-                own.extend(rows.into_iter().map(Place::of_row));
-                dedup(&mut own);
-                if complete || own.len() >= count {
-                    break;
-                }
-                from = own.last().cloned();
-            }
-            found.append(&mut own);
+            let statement =
+                |from: Option<&Place>| self.walk_statement::<C>(arm, order, from, count);
+            found.extend(distinct(statement, after_value.cloned(), count, connection).await?);
         }
         found.sort_by(|a, b| order.compare(a, b));
         dedup(&mut found);

@@ -5,7 +5,7 @@
 use actix_web::web::Payload;
 use fhir::{Node, Tree};
 
-use crate::error::{Answered, Fault, FaultKind};
+use crate::error::{Answered, Fault, FaultKind, brief};
 use crate::http::call::Call;
 use crate::http::parameters;
 use crate::submission;
@@ -48,9 +48,8 @@ impl Input {
         let given = self.pairs.iter().map(|(name, _)| name.as_str()).chain(self.complex());
         for name in given {
             if !names.contains(&name) {
-                let name: String = name.chars().filter(char::is_ascii_graphic).take(40).collect();
-                let text =
-                    format!("the operation has no parameter {name}; it has {}", names.join(", "));
+                let (name, known) = (brief(name), names.join(", "));
+                let text = format!("the operation has no parameter {name}; it has {known}");
                 return Err(Fault::new(FaultKind::Invalid, text));
             }
         }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use actix_web::web::Payload;
 use fhir::{Node, ResourceType, Tree, write_json_string};
-use policy::{Permit, decide};
+use policy::Permit;
 use registry::page::{Cursor, StoredVersion};
 use registry::search::{CURSOR, ParseOptions, SearchTarget, Total, parse_at};
 
@@ -16,7 +16,7 @@ use super::input::Input;
 use crate::access::{self, Access};
 use crate::clock;
 use crate::error::{Answered, Fault, FaultKind};
-use crate::http::call::{Call, refusal, resource_type};
+use crate::http::call::{Call, resource_type};
 use crate::http::reply::{self, Reply};
 use crate::http::search::requested;
 use crate::telemetry::metrics::Interaction;
@@ -46,13 +46,7 @@ async fn labels(call: Call, payload: Payload, target: SearchTarget) -> Reply {
         return Err(Fault::new(FaultKind::Unsupported, text));
     }
     let request = requested(&principal, &target, "")?;
-    let permit = match decide(&principal, &request) {
-        Ok(permit) => permit,
-        Err(deny) => {
-            access::denied(&call.app, &principal, &request, &call.request_id).await;
-            return Err(refusal(&principal, &request, &deny));
-        }
-    };
+    let permit = call.permit_of(&principal, &request).await?;
     let input = Input::read(&call, payload).await?;
     input.expect_only(&["_count", CURSOR])?;
     let limits = &call.app.config.search;

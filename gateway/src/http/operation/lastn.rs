@@ -19,6 +19,7 @@ use crate::clock;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::http::bundle::Writer;
 use crate::http::call::Call;
+use crate::http::parameters::is_of_results;
 use crate::http::reply::{self, Reply};
 use crate::telemetry::metrics::Interaction;
 
@@ -61,8 +62,7 @@ fn criteria(input: &Input) -> Answered<Vec<(String, String)>> {
     let pairs: Vec<_> = input.pairs().iter().filter(|(name, _)| name != "max").cloned().collect();
     let has = |names: &[&str]| pairs.iter().any(|(name, _)| names.contains(&plain(name).as_str()));
     let refuse = |text: &str| Err(Fault::new(FaultKind::Invalid, text));
-    if let Some((name, _)) = pairs.iter().find(|(name, _)| RESULTS.contains(&plain(name).as_str()))
-    {
+    if let Some((name, _)) = pairs.iter().find(|(name, _)| is_of_results(name)) {
         return refuse(&format!("$lastn does not do {}", plain(name)));
     }
     if !has(&["patient", "subject"]) {
@@ -163,19 +163,6 @@ fn codes(observation: Node<'_>) -> Vec<String> {
     }
 }
 
-/// Parameters of results, which have no meaning here.
-const RESULTS: [&str; 10] = [
-    "_sort",
-    "_count",
-    "_include",
-    "_revinclude",
-    "_summary",
-    "_elements",
-    "_total",
-    "_contained",
-    "_containedType",
-    "_cursor",
-];
 /// Most observations of one kind.
 const MAX_MAX: usize = 1_000;
 /// Observations that one request looks at.

@@ -25,10 +25,10 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use serde_json::{Value, json};
 
-use super::call::{Call, brief, resource_key};
+use super::call::{Call, resource_key};
 use super::reply::Reply;
 use super::{GET, POST, place, terminology};
-use crate::error::{Answered, Fault, FaultKind};
+use crate::error::{Answered, Fault, FaultKind, brief};
 use crate::submission::Verb;
 
 /// One operation.

@@ -8,7 +8,7 @@ use fhir::ReadLimits;
 use serde_json::{Value, json};
 use terminology::{Canonical, Coding, ValidateOptions, codings_of};
 
-use crate::error::{Answered, Fault, FaultKind};
+use crate::error::{Answered, Fault, FaultKind, brief};
 use crate::http::call::Call;
 use crate::http::parameters;
 
@@ -250,6 +250,5 @@ fn entries(body: Vec<u8>) -> Answered<Vec<Value>> {
 }
 
 fn wrong(name: &str, why: &str) -> Fault {
-    let name: String = name.chars().filter(char::is_ascii_graphic).take(60).collect();
-    Fault::new(FaultKind::Invalid, format!("the parameter {name:?} {why}"))
+    Fault::new(FaultKind::Invalid, format!("the parameter {:?} {why}", brief(name)))
 }
