@@ -1,7 +1,10 @@
-//! One request as its handler sees it: application, base URL, caller, permit, body.
+//! One request as its handler sees it, by itself or as the entry of a bundle: what its URL and headers ask for.
 //!
-//! A handler starts with [`Call::as_interaction`], asks for a [`Permit`] and answers through `reply`.
-//! Not here: host names and request ids (`guard`), the decision itself (`policy`).
+//! A handler starts with [`Call::as_interaction`], asks for a permit, reads the body and answers through `reply`.
+//! Not here: who may ask (`permit`), what was sent (`body`), host names and request ids (`guard`).
+
+mod body;
+mod permit;
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -9,27 +12,21 @@ use std::sync::Arc;
 use actix_web::dev::Payload;
 use actix_web::http::{Method, header};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
-use bytes::Bytes;
-use fhir::{ReadLimits, ResourceId, ResourceKey, ResourceType, Subset};
-use policy::{AccessRequest, Deny, Permit, Principal, Reason, Role, roles_for};
+use fhir::{ResourceId, ResourceKey, ResourceType, Subset};
+use policy::Principal;
 
-use super::budget::Claim;
+pub use self::permit::refusal;
 use super::guard::RequestId;
-use super::line::XmlBody;
 use super::negotiate::{self, Format};
 use super::prefer::{Applied, Prefer, Return};
-use super::{binary, body, etag, parameters, part};
-use crate::access;
+use super::{binary, etag, parameters, part};
 use crate::app::App;
-use crate::clock;
 use crate::error::{Answered, Fault, FaultKind, brief};
 use crate::ingest::{self, Outcome};
 use crate::invocation::Invocation;
-use crate::limits::PREPARE_INLINE_BYTES_MAX;
 use crate::precondition::Tags;
 use crate::submission::Submission;
 use crate::telemetry::metrics::Interaction;
-use crate::work;
 
 /// A request on its way through a handler.
 pub struct Call {
@@ -106,7 +103,7 @@ impl Call {
         Ok(())
     }
 
-    /// The same for a read of a type whose content may be answered as it is, in whatever form it has.
+    /// As [`Call::as_interaction`], for a read of a type whose content may be answered as it is, in whatever form it has.
     ///
     /// # Errors
     /// As [`Call::as_interaction`].
@@ -118,34 +115,6 @@ impl Call {
         self.http.extensions_mut().insert(interaction);
         etag::expect_heeded(&self.http, interaction)?;
         Ok(self)
-    }
-
-    /// The body of a write to a type as FHIR JSON; for a Binary it may be the content alone.
-    ///
-    /// # Errors
-    /// As [`Call::json_body`].
-    pub async fn resource_body(
-        &self,
-        payload: web::Payload,
-        of: ResourceType,
-        id: Option<&ResourceId>,
-    ) -> Answered<Vec<u8>> {
-        let bytes_max = self.app.config.server.body_bytes_max;
-        if !binary::is_content(&self.http, of) {
-            return self.json_body(payload, bytes_max).await;
-        }
-        let context = binary::named_context(&self.http, &self.bases())?.unwrap_or_default();
-        let content = self.content(payload).await?;
-        binary::wrapped(&self.http, id, &context, &content)
-    }
-
-    /// The body of a write of content alone.
-    ///
-    /// # Errors
-    /// As [`Call::body`].
-    pub async fn content(&self, payload: web::Payload) -> Answered<Vec<u8>> {
-        let bytes_max = self.app.config.server.body_bytes_max;
-        self.body(payload, binary::content_bytes_max(bytes_max)).await
     }
 
     /// The call that an entry of this bundle is: an operation invoked by the same caller. Its answer is JSON, as a part of
@@ -250,43 +219,6 @@ impl Call {
         }
     }
 
-    /// The authenticated caller.
-    ///
-    /// # Errors
-    /// 401.
-    pub async fn principal(&self) -> Answered<Arc<Principal>> {
-        let bearer = self.http.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
-        Ok(self.app.auth.authenticate(bearer, clock::now()).await?)
-    }
-
-    /// Leave for what is asked.
-    ///
-    /// # Errors
-    /// 401, 403, 404, 405 or 503.
-    pub async fn permit(&self, request: &AccessRequest) -> Answered<(Arc<Principal>, Permit)> {
-        let principal = self.principal().await?;
-        let permit = self.permit_of(&principal, request).await?;
-        Ok((principal, permit))
-    }
-
-    /// The same for a caller who is known; a denial is recorded.
-    ///
-    /// # Errors
-    /// 403, 404, 405 or 503.
-    pub async fn permit_of(
-        &self,
-        principal: &Principal,
-        request: &AccessRequest,
-    ) -> Answered<Permit> {
-        match policy::decide(principal, request) {
-            Ok(permit) => Ok(permit),
-            Err(deny) => {
-                access::denied(&self.app, principal, request, &self.request_id).await;
-                Err(refusal(principal, request, &deny))
-            }
-        }
-    }
-
     /// Commits and records a submission. It goes on when this request is given up (time limit, client gone): keys that
     /// a commit made are kept, and a refusal is recorded.
     ///
@@ -331,86 +263,6 @@ impl Call {
     pub fn is_strict(&self) -> bool {
         Prefer::of(self.http.headers()).lenient == Some(false)
     }
-
-    /// The body as FHIR JSON bytes, bounded; what comes as XML is converted, and from there on the JSON is the body.
-    ///
-    /// # Errors
-    /// 400 for what is no FHIR XML, 408, 413, 415, 429.
-    pub async fn json_body(&self, payload: web::Payload, bytes_max: usize) -> Answered<Vec<u8>> {
-        if let Some(entry) = &self.entry {
-            return Ok(entry.body.to_vec());
-        }
-        let format = negotiate::body_format(&self.http)?;
-        let body = self.body(payload, bytes_max).await?;
-        if format == Format::Json || body.is_empty() {
-            return Ok(body);
-        }
-        let xml = Bytes::from(body);
-        let limits = ReadLimits { bytes_max, ..ReadLimits::default() };
-        let source = xml.clone();
-        let long = xml.len() > PREPARE_INLINE_BYTES_MAX;
-        let made = work::run(long, move || fhir::xml_to_json(&source, &limits)).await?;
-        let json = made.map_err(Fault::invalid)?;
-        let mut extensions = self.http.extensions_mut();
-        if let Some(claim) = extensions.get_mut::<Claim>() {
-            claim.cover(xml.len() + json.len())?;
-        }
-        extensions.insert(XmlBody(xml));
-        Ok(json)
-    }
-
-    /// The body as it came, where that was XML; the entry of a bundle has none of its own.
-    pub fn xml_body(&self) -> Option<Bytes> {
-        let extensions = self.http.extensions();
-        extensions.get::<XmlBody>().filter(|_| self.entry.is_none()).map(|body| body.0.clone())
-    }
-
-    /// The body, bounded; its share of the budget lasts as long as the request.
-    ///
-    /// # Errors
-    /// 408, 413, 415, 429.
-    pub async fn body(&self, payload: web::Payload, bytes_max: usize) -> Answered<Vec<u8>> {
-        let mut claim = self.app.bodies.claim();
-        let timeout_ms = self.app.config.server.body_timeout_ms;
-        let read = body::read(&self.http, payload, bytes_max, timeout_ms, &mut claim).await;
-        self.http.extensions_mut().insert(claim);
-        read
-    }
-}
-
-/// A conditional interaction without criteria, which is offered with them.
-pub(super) fn needs_criteria(method: &str) -> Fault {
-    let text = format!("{method} needs an id or search criteria");
-    Fault::new(FaultKind::MethodNotAllowed, text)
-}
-
-/// What a denial tells the caller: where it is the role, which one would do.
-pub fn refusal(principal: &Principal, request: &AccessRequest, deny: &Deny) -> Fault {
-    match deny {
-        Deny::NotFound => Fault::not_found(),
-        Deny::Forbidden(Reason::Role) => {
-            Fault::new(FaultKind::Forbidden, of_role(principal, request))
-        }
-        Deny::Forbidden(reason) => Fault::new(FaultKind::Forbidden, reason.to_string()),
-        Deny::NotOffered => {
-            let text = "nobody is offered this interaction here; /metadata lists those that are";
-            Fault::new(FaultKind::MethodNotAllowed, text)
-        }
-        Deny::Unavailable => Fault::new(FaultKind::Unavailable, "access cannot be decided now"),
-    }
-}
-
-fn of_role(principal: &Principal, request: &AccessRequest) -> String {
-    let fitting = roles_for(request);
-    let names = |roles: &[Role]| {
-        let names: Vec<&str> = roles.iter().map(|role| role.name()).collect();
-        names.join(" or ")
-    };
-    let own = names(principal.roles());
-    if principal.roles().iter().any(|role| fitting.contains(role)) {
-        return "a token that is limited to one patient does not allow this".to_owned();
-    }
-    format!("the role {own} does not allow this; it takes {}", names(&fitting))
 }
 
 /// The type in a path.

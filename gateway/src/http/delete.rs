@@ -9,10 +9,10 @@ use fhir::{ResourceKey, ResourceType, VersionId};
 use policy::{AccessRequest, Principal};
 use registry::search::{Total, pairs};
 
-use super::call::{Call, needs_criteria, refusal, resource_key, resource_type};
+use super::call::{Call, refusal, resource_key, resource_type};
 use super::create::only;
 use super::etag;
-use super::parameters::is_of_results;
+use super::parameters::{is_of_results, needs_criteria};
 use super::prefer::Return;
 use super::reply::{self, Reply};
 use crate::criteria::Reading;

@@ -9,9 +9,10 @@ use actix_web::web::{Path, Payload};
 use fhir::patch::{PatchKind, kind_of};
 use policy::AccessRequest;
 
-use super::call::{Call, needs_criteria, resource_key, resource_type};
+use super::call::{Call, resource_key, resource_type};
 use super::create::answer;
 use super::etag;
+use super::parameters::needs_criteria;
 use super::reply::Reply;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::patch::{Patch, kind_of_media};

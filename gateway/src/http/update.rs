@@ -9,9 +9,10 @@ use policy::{AccessRequest, Permit, Principal};
 use registry::page::StoredVersion;
 
 use super::binary;
-use super::call::{Call, needs_criteria, resource_key, resource_type};
+use super::call::{Call, resource_key, resource_type};
 use super::create::answer;
 use super::etag;
+use super::parameters::needs_criteria;
 use super::reply::Reply;
 use crate::access::{self, Access};
 use crate::error::{Answered, Fault, FaultKind};
