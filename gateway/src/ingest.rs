@@ -3,98 +3,37 @@
 //! decode → permit → look up → prepare → COMMIT with ledger entries and access record → answer. Preparation
 //! runs outside the write lock against a snapshot whose lookups the writer checks again; a mismatch prepares
 //! again, a bounded number of times. A positive answer needs a [`Committed`], which only the commit makes.
-//! Not here: decoding (`submission`), the answer's form (`http`, `mllp`).
+//! Not here: decoding (`submission`), what becomes of each operation (`decide`), what it made (`outcome`), whom it
+//! touches (`touched`).
+//!
+//! [`Committed`]: registry::write_set::Committed
 
-use std::collections::{BTreeSet, HashMap};
+mod outcome;
+mod touched;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use fhir::{Instant, ResourceId, ResourceKey, Template, VersionId, VersionKey};
 use policy::Principal;
 use registry::error::CommitError;
-use registry::reading::{NoReply, Reply, Unread};
-use registry::write_set::{Action, Committed, CommittedVersion, WriteSet};
+use registry::reading::{NoReply, Unread};
+use registry::write_set::Action;
 use tokio::sync::MutexGuard;
 
+use self::outcome::{Existing, entries, existing};
+pub use self::outcome::{Outcome, Written};
+pub(crate) use self::touched::Touched;
+use self::touched::{access_of, losing, unchanged_patients};
 use crate::access::{self, Access};
 use crate::app::App;
-use crate::decide::{Decision, next};
 use crate::error::{Answered, Fault, FaultKind};
-use crate::limits::{ANSWER_BYTES_MAX, PREPARE_ATTEMPTS_MAX, PREPARE_PAUSE_MS_MAX};
+use crate::limits::{PREPARE_ATTEMPTS_MAX, PREPARE_PAUSE_MS_MAX};
 use crate::plan::Plan;
-use crate::prepare::{Contents, Prepared, prepare};
-use crate::snapshot::{Snapshot, Unchanged, at_version};
+use crate::prepare::{Prepared, prepare};
+use crate::snapshot::Snapshot;
 use crate::submission::{Submission, Verb};
-use crate::telemetry::metrics::Interaction;
 use crate::validation;
 use crate::work;
-
-/// What became of a submission.
-pub struct Outcome {
-    /// One for each operation, in the submission's order.
-    pub entries: Vec<Written>,
-    /// Proof of the commit; `None` when there was nothing to write.
-    pub committed: Option<Committed>,
-    /// What a transaction read, one for each of its reads.
-    pub replies: Vec<Reply>,
-    /// The first answer to the same (sender, control id), when this is a repetition; nothing else was done.
-    pub repeated: Option<Vec<u8>>,
-}
-
-/// What became of one operation.
-#[derive(Clone)]
-pub struct Written {
-    /// Whose resource; for a deletion that found nothing, `None`.
-    pub key: Option<ResourceKey>,
-    /// Current version after it.
-    pub version: Option<VersionId>,
-    /// When that version was made.
-    pub updated: Option<Instant>,
-    /// HTTP status.
-    pub status: u16,
-    content: Content,
-}
-
-/// Bytes of the version, made when asked for.
-#[derive(Clone)]
-enum Content {
-    None,
-    Template(Arc<Template>),
-    Stored(Bytes),
-}
-
-impl Written {
-    /// The version's bytes as stored; `None` after a deletion, for a read, and where they were left out of a large answer.
-    pub fn body(&self) -> Option<Bytes> {
-        match (&self.content, self.version, self.updated) {
-            (Content::Template(template), Some(version), Some(updated)) => {
-                Some(template.fill(version, updated).into())
-            }
-            (Content::Stored(bytes), ..) => Some(bytes.clone()),
-            _ => None,
-        }
-    }
-
-    /// The resource as it is stored.
-    fn stored(unchanged: Unchanged) -> Self {
-        let content = match unchanged.body.is_empty() {
-            true => Content::None,
-            false => Content::Stored(unchanged.body),
-        };
-        Self {
-            key: Some(unchanged.key),
-            version: Some(unchanged.version),
-            updated: Some(unchanged.updated),
-            status: 200,
-            content,
-        }
-    }
-
-    fn nothing(status: u16) -> Self {
-        Self { key: None, version: None, updated: None, status, content: Content::None }
-    }
-}
 
 /// Commits a submission on behalf of a caller, with the record of the access, before it answers.
 ///
@@ -107,22 +46,6 @@ pub async fn submit(app: &App, submission: Submission, principal: &Principal) ->
         access::record(app, access.refused(fault.status())).await?;
     }
     written
-}
-
-/// What a write touches, for its access record.
-pub(crate) struct Touched {
-    /// Versions that it makes.
-    pub(crate) versions: Vec<(ResourceKey, VersionId)>,
-    /// Patients in whose compartments they are.
-    pub(crate) patients: Vec<fhir::ResourceId>,
-}
-
-impl Touched {
-    /// The writer makes exactly these versions, or finds the set stale.
-    fn by(set: &WriteSet, patients: BTreeSet<ResourceId>) -> Self {
-        let made = set.writes.iter().map(|write| (write.key.clone(), next(write.previous)));
-        Self { versions: made.collect(), patients: patients.into_iter().collect() }
-    }
 }
 
 async fn write(
@@ -167,7 +90,7 @@ async fn write(
                     again(app, attempt, &mut turn).await?;
                     continue;
                 }
-                Err(CommitError::AlreadyAnswered(answer)) => return Ok(repeated(answer)),
+                Err(CommitError::AlreadyAnswered(answer)) => return Ok(Outcome::repeated(answer)),
                 Err(CommitError::Unread(unread)) => return Err(unanswered(&submission, unread)),
                 Err(error) => return Err(error.into()),
             }
@@ -232,92 +155,6 @@ fn refuse_unsealed(app: &App, submission: &Submission) -> Answered<()> {
     Ok(())
 }
 
-/// What became of each operation, in their order.
-fn entries(
-    decisions: Vec<Decision>,
-    mut existing: Existing,
-    contents: &Contents,
-    versions: &[CommittedVersion],
-) -> Vec<Written> {
-    let mut entries: Vec<Written> = Vec::with_capacity(decisions.len());
-    for (at, decision) in decisions.into_iter().enumerate() {
-        let written = match decision {
-            Decision::Write { status, .. } => {
-                let (place, template) = &contents[&at];
-                let made = &versions[*place];
-                let content = match status {
-                    204 => Content::None,
-                    _ => Content::Template(Arc::clone(template)),
-                };
-                Written {
-                    key: Some(made.key.clone()),
-                    version: Some(made.version),
-                    updated: Some(made.updated),
-                    status,
-                    content,
-                }
-            }
-            Decision::Exists(..) => {
-                Written::stored(existing.remove(&at).expect("it was read before the commit"))
-            }
-            Decision::Unchanged(unchanged) => Written::stored(*unchanged),
-            Decision::SameAs(first) => Written { status: 200, ..entries[first].clone() },
-            Decision::Nothing => Written::nothing(204),
-            Decision::Read => Written::nothing(200),
-        };
-        entries.push(written);
-    }
-    entries
-}
-
-/// Resources that stay as they are, by operation.
-type Existing = HashMap<usize, Unchanged>;
-
-/// Reads what conditional creates found, at the versions that the commit checks: each once, and beyond
-/// [`ANSWER_BYTES_MAX`] without the content, which no answer has room for.
-async fn existing(app: &App, plan: &Plan, decisions: &[Decision]) -> Answered<Existing> {
-    let mut found: Existing = HashMap::new();
-    let (mut read, mut left) = (HashMap::new(), ANSWER_BYTES_MAX);
-    for (at, decision) in decisions.iter().enumerate() {
-        let Decision::Exists(key, version) = decision else { continue };
-        let version = VersionKey { key: key.clone(), version: *version };
-        if let Some(first) = read.get(&version) {
-            let same = found[first].clone();
-            found.insert(at, same);
-            continue;
-        }
-        let asked = plan.steps[at].condition.expect("only a conditional create finds a resource");
-        let stored = at_version(app, &plan.asks[asked].permit, &version).await?;
-        let mut body = app.payloads.open(&stored).await?;
-        match left.checked_sub(body.len()) {
-            Some(rest) => left = rest,
-            None => body = Bytes::new(),
-        }
-        found.insert(at, Unchanged::of(app, stored, body));
-        read.insert(version, at);
-    }
-    Ok(found)
-}
-
-fn unchanged_patients(decision: &Decision) -> &[ResourceId] {
-    match decision {
-        Decision::Unchanged(unchanged) => &unchanged.patients,
-        _ => &[],
-    }
-}
-
-/// Patients who lose a resource: its tombstone is in nobody's compartment, the access concerns them all the same.
-async fn losing(app: &App, plan: &Plan, decisions: &[Decision]) -> Answered<Vec<ResourceId>> {
-    let mut patients = Vec::new();
-    for (step, decision) in plan.steps.iter().zip(decisions) {
-        let Decision::Write { key, action: Action::Delete, .. } = decision else { continue };
-        let Some(stored) = app.store.read(&step.permit, key).await? else { continue };
-        app.payloads.fetch(std::slice::from_ref(&stored)).await?;
-        patients.extend(app.payloads.patients(&stored));
-    }
-    Ok(patients)
-}
-
 /// A write must stay within the compartments that the caller may write to.
 fn refuse_foreign_compartments(plan: &Plan, prepared: &Prepared) -> Answered<()> {
     for (operation, (place, _)) in &prepared.contents {
@@ -356,38 +193,6 @@ async fn read_only(app: &App, submission: &Submission) -> Answered<Outcome> {
     let replies = replies.map_err(|unread| unanswered(submission, unread))?;
     let entries = vec![Written::nothing(200); submission.operations.len()];
     Ok(Outcome { entries, committed: None, replies, repeated: None })
-}
-
-fn repeated(answer: Vec<u8>) -> Outcome {
-    Outcome { entries: Vec::new(), committed: None, replies: Vec::new(), repeated: Some(answer) }
-}
-
-fn access_of(submission: &Submission, principal: &Principal) -> Access {
-    let interaction = match (submission.is_bundle, submission.operations.first()) {
-        (true, _) | (_, None) => Interaction::Bundle,
-        (false, Some(operation)) => match &operation.verb {
-            Verb::Create { .. } => Interaction::Create,
-            Verb::Update { .. } | Verb::UpdateWhere { .. } => Interaction::Update,
-            Verb::Patch { .. } | Verb::PatchWhere { .. } => Interaction::Patch,
-            Verb::Delete { .. } | Verb::DeleteWhere { .. } => Interaction::Delete,
-            Verb::Read(_) => Interaction::Read,
-        },
-    };
-    let access = Access::of(principal, interaction, &submission.request_id);
-    match submission.operations.first().map(|operation| &operation.verb) {
-        Some(Verb::Update { key, .. } | Verb::Patch { key, .. } | Verb::Delete { key, .. })
-            if !submission.is_bundle =>
-        {
-            access.on(key.clone())
-        }
-        Some(
-            Verb::Create { resource_type, .. }
-            | Verb::UpdateWhere { resource_type, .. }
-            | Verb::PatchWhere { resource_type, .. }
-            | Verb::DeleteWhere { resource_type, .. },
-        ) if !submission.is_bundle => access.of_type(*resource_type),
-        _ => access,
-    }
 }
 
 /// A short pause, longer with each attempt and different for each contender.
