@@ -1,19 +1,20 @@
 //! What becomes of each operation, decided in the order in which the standard applies them.
 //!
 //! DELETE, POST, PUT and PATCH (FHIR R4 http.html section 3.1.0.11.2); within a step those with criteria come last, so
-//! that the order of the entries does not matter. Criteria are asked of the registry's snapshot, less what the
-//! transaction has deleted, plus what it has made so far. Conditional references come last and see all of it.
-//! Not here: the registry's answers (`snapshot`), the versions that are made (`prepare`).
+//! that the order of the entries does not matter.
+//! Not here: what criteria mean at each point of it (`criteria`), the registry's answers (`snapshot`), the versions that
+//! are made (`prepare`).
 
+mod criteria;
 mod patch;
 
 use std::collections::HashMap;
 
 use fhir::{Node, ResourceKey, ResourceType, VersionId};
 use policy::Visibility;
-use registry::search::pairs;
 use registry::write_set::Action;
 
+use self::criteria::{Found, View};
 use crate::condition::Candidates;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::patched::Patched;
@@ -67,25 +68,6 @@ pub(crate) struct Decided<'s> {
     patched_as: HashMap<ResourceType, Candidates<'s>>,
 }
 
-/// At which point of the transaction criteria are asked.
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum View {
-    /// Before updates: what one will change still is what it was.
-    BeforeUpdates,
-    /// Once everything is written.
-    After,
-}
-
-/// What criteria mean.
-enum Found {
-    Nothing,
-    /// A resource that the transaction has not touched.
-    Stored(ResourceKey),
-    /// What this operation makes.
-    Made(usize),
-    Several,
-}
-
 /// Decides all operations.
 ///
 /// # Errors
@@ -133,26 +115,6 @@ impl Decided<'_> {
             Decision::Exists(key, version) => Some((key.clone(), *version)),
             Decision::SameAs(other) => self.target(*other),
             Decision::Unchanged(_) | Decision::Nothing | Decision::Read => None,
-        }
-    }
-
-    /// The one resource that a conditional reference means once everything is written.
-    ///
-    /// # Errors
-    /// 412 when there is none or several, 422 when that cannot be told.
-    pub(crate) fn referred(&mut self, ask: usize) -> Answered<ResourceKey> {
-        let (of, query) = self.snapshot.query(ask).expect("a conditional reference has criteria");
-        let by = pairs(query).unwrap_or_default().into_iter().map(|(name, _)| name);
-        let by = by.collect::<Vec<_>>().join(", ");
-        let refused = |how: &str| {
-            let text = format!("a conditional reference to {} by {by} matches {how}", of.name());
-            Fault::new(FaultKind::PreconditionFailed, text)
-        };
-        match self.find(ask, View::After)? {
-            Found::Stored(key) => Ok(key),
-            Found::Made(at) => Ok(self.target(at).expect("what was made has a key").0),
-            Found::Nothing => Err(refused("nothing; store that resource first")),
-            Found::Several => Err(refused("several; narrow it to one")),
         }
     }
 
@@ -306,87 +268,6 @@ impl Decided<'_> {
         let (version, deleted) = self.snapshot.version(key)?;
         Some(Newest { version, deleted, updated: self.snapshot.updated(key, version) })
     }
-
-    /// What criteria find at this point: stored and still there, or made so far.
-    fn find(&mut self, ask: usize, view: View) -> Answered<Found> {
-        let (of, query) = self.snapshot.query(ask).expect("criteria were asked");
-        let known = self.snapshot.matches(ask);
-        let mut left: Vec<ResourceKey> =
-            known.iter().map(|id| ResourceKey::new(of, id.clone())).collect();
-        left.retain(|key| match self.writers.get(key) {
-            Some(writer) => view == View::BeforeUpdates && !self.deletes(*writer),
-            None => true,
-        });
-        if left.len() < 2 && left.len() < known.len() && self.snapshot.is_cut(ask) {
-            let text = "the transaction changes so much of what these criteria match that what is left \
-                        cannot be told; send it in parts";
-            return Err(Fault::new(FaultKind::Unprocessable, text));
-        }
-        let mut made = self.made_matching(of, query)?;
-        if view == View::After {
-            made.extend(self.patched_matching(of, query)?);
-        }
-        made.retain(|at| self.target(*at).is_none_or(|(key, _)| !left.contains(&key)));
-        Ok(match (left.pop(), left.is_empty(), &made[..]) {
-            (None, _, []) => Found::Nothing,
-            (Some(key), true, []) => Found::Stored(key),
-            (None, _, [only]) => Found::Made(*only),
-            _ => Found::Several,
-        })
-    }
-
-    fn deletes(&self, at: usize) -> bool {
-        matches!(self.list[at], Some(Decision::Write { action: Action::Delete, .. }))
-    }
-
-    /// Operations that have made a resource which meets the criteria.
-    fn made_matching(&mut self, of: ResourceType, query: &str) -> Answered<Vec<usize>> {
-        let (list, nodes) = (&self.list, &self.nodes);
-        let id_of = |at: usize| match &list[at] {
-            Some(Decision::Write { key, action, .. }) if *action != Action::Delete => Some(&key.id),
-            _ => None,
-        };
-        if self.writers.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (operations, base) = (&self.submission.operations, &self.submission.base);
-        let reading = self.snapshot.reading();
-        let candidates = self.made.entry(of).or_insert_with(|| {
-            let makes = |at: &usize| operations[*at].verb.makes() == Some(of);
-            let those = (0..operations.len()).filter(makes);
-            Candidates::of(of, those.filter_map(|at| Some((at, nodes[at]?))), base, reading)
-        });
-        let matched = candidates.matching(query, id_of, reading).ok_or_else(too_many)?;
-        if !matched.unknown.is_empty() {
-            return self.same_criteria(&matched.unknown, of, query);
-        }
-        Ok(matched.holds)
-    }
-
-    /// Where the bytes do not tell: the same criteria have led to one of these before, or it cannot be said.
-    fn same_criteria(
-        &self,
-        among: &[usize],
-        of: ResourceType,
-        query: &str,
-    ) -> Answered<Vec<usize>> {
-        let asked =
-            |at: usize| self.plan.steps[at].condition.and_then(|ask| self.snapshot.query(ask));
-        match among.iter().find(|at| asked(**at) == Some((of, query))) {
-            Some(first) => Ok(vec![*first]),
-            None => Err(Fault::new(
-                FaultKind::Unprocessable,
-                "whether a resource of the same transaction meets these criteria cannot be told; \
-                 use its identifier, or refer to its entry by the fullUrl",
-            )),
-        }
-    }
-}
-
-fn too_many() -> Fault {
-    let text = "too many criteria about resources of the same transaction; \
-                refer to entries by their fullUrl";
-    Fault::new(FaultKind::Unprocessable, text)
 }
 
 /// Version that follows.
