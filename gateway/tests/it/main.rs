@@ -14,6 +14,7 @@ mod conditional;
 mod crash;
 mod crud;
 mod demo;
+mod everything;
 mod fence;
 mod fsck;
 mod history;
