@@ -72,8 +72,6 @@ pub struct Fault {
     pub issues: Vec<Issue>,
     /// Value of `WWW-Authenticate`, for a 401.
     pub challenge: Option<Box<str>>,
-    /// Value of `Allow`, for a 405 at a place that is neither a type nor a resource.
-    pub allow: Option<&'static str>,
 }
 
 /// What an operation of the gateway answers.
@@ -116,17 +114,12 @@ impl Fault {
             text: text.into(),
             expression: None,
         };
-        Self { kind, issues: vec![issue], challenge: None, allow: None }
+        Self { kind, issues: vec![issue], challenge: None }
     }
 
     /// The reader's issues: 400.
     pub fn invalid(issues: Vec<Issue>) -> Self {
-        Self { kind: FaultKind::Invalid, issues, challenge: None, allow: None }
-    }
-
-    /// The method is not offered here; these are.
-    pub fn not_allowed(text: &str, allow: &'static str) -> Self {
-        Self { allow: Some(allow), ..Self::new(FaultKind::MethodNotAllowed, text) }
+        Self { kind: FaultKind::Invalid, issues, challenge: None }
     }
 
     /// Criteria match several where one is meant: 412.

@@ -149,9 +149,8 @@ async fn with_outcome(
         None if response.headers().contains_key(header::CONTENT_TYPE) => return response,
         None => of_status(status),
     };
-    let named = response.headers().get(header::ALLOW).cloned();
-    let own = allow::of(response.request()).filter(|_| status == StatusCode::METHOD_NOT_ALLOWED);
-    let allowed = own.and_then(|methods| methods.parse().ok()).or(named);
+    let allowed =
+        allow::of(response.request()).filter(|_| status == StatusCode::METHOD_NOT_ALLOWED);
     let fault = line::told(response.request(), fault).await;
     let chosen = response.request().extensions().get::<Format>().copied();
     let mut rendered = render(&fault, id, chosen.unwrap_or(format));
@@ -161,7 +160,7 @@ async fn with_outcome(
         let accepted = HeaderValue::from_static(super::patch::ACCEPTED);
         rendered.headers_mut().insert(HeaderName::from_static("accept-patch"), accepted);
     }
-    if let Some(allowed) = allowed {
+    if let Some(allowed) = allowed.and_then(|methods| methods.parse().ok()) {
         rendered.headers_mut().insert(header::ALLOW, allowed);
     }
     response.into_response(rendered)
@@ -178,9 +177,6 @@ fn render(fault: &Fault, id: &str, format: Format) -> HttpResponse {
     response.insert_header((header::CACHE_CONTROL, "no-store"));
     if let Some(seconds) = fault.retry_after_s() {
         response.insert_header((header::RETRY_AFTER, seconds.to_string()));
-    }
-    if fault.kind == FaultKind::MethodNotAllowed {
-        response.insert_header((header::ALLOW, fault.allow.unwrap_or("GET, HEAD")));
     }
     if let Some(challenge) = &fault.challenge {
         response.insert_header((header::WWW_AUTHENTICATE, challenge.to_string()));

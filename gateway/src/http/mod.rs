@@ -47,9 +47,10 @@ pub mod vread;
 pub mod well_known;
 
 use actix_web::http::Method;
-use actix_web::http::header::ALLOW;
 use actix_web::web::{self, ServiceConfig, scope, to};
 use actix_web::{HttpResponse, Resource, Route, guard as when};
+
+use self::allow::Offered;
 
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
@@ -130,20 +131,16 @@ fn fhir(config: &mut ServiceConfig) {
         ));
 }
 
-/// A path with its methods; any other is answered with 405 and `Allow` (RFC 9110 §15.5.6). HEAD is answered wherever GET
-/// is, by the same handler; the framework leaves the body out.
+/// A path with its methods; any other is answered with 405 and `Allow` ([`allow`]). HEAD is answered wherever GET is, by
+/// the same handler; the framework leaves the body out.
 fn place<const N: usize>(path: &str, offered: [(Method, Route); N]) -> Resource {
-    let names = offered.each_ref().map(|(method, _)| match *method {
-        GET => "GET, HEAD",
-        _ => method.as_str(),
+    let methods = offered.iter().flat_map(|(method, _)| match *method {
+        GET => vec![GET, Method::HEAD],
+        _ => vec![method.clone()],
     });
-    let allow = names.join(", ");
-    let refuse = move || {
-        let refused =
-            HttpResponse::MethodNotAllowed().insert_header((ALLOW, allow.clone())).finish();
-        std::future::ready(refused)
-    };
-    let place = web::resource(path).default_service(web::to(refuse));
+    let methods = Offered(methods.collect());
+    let refuse = || std::future::ready(HttpResponse::MethodNotAllowed().finish());
+    let place = web::resource(path).app_data(methods).default_service(web::to(refuse));
     offered.into_iter().fold(place, |place, (method, route)| {
         place.route(match method {
             GET => route.guard(when::Any(when::Get()).or(when::Head())),

@@ -71,7 +71,7 @@ async fn answer(call: Call, principal: &Principal, key: ResourceKey, input: &Inp
     let persist = input.parsed("persist", |text| text.parse::<bool>().ok())?.unwrap_or(false);
     if persist && !call.is_post() {
         let text = "persist=true stores the document, so it is asked by POST";
-        return Err(Fault::not_allowed(text, "POST"));
+        return Err(Fault::new(FaultKind::MethodNotAllowed, text));
     }
     let mut access =
         Access::of(principal, Interaction::Operation, &call.request_id).on(key.clone());
