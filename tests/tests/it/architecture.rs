@@ -125,6 +125,51 @@ fn every_module_starts_with_a_header_and_stays_readable_in_size() {
     assert!(long.is_empty(), "split these files: {long:#?}");
 }
 
+/// A page of paths is worth reading as long as they lead somewhere. A name without a folder stands in that of the path before it.
+#[test]
+fn every_path_of_the_architecture_page_is_there() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("the page");
+    let prose: String = text.split("```").step_by(2).collect();
+    let mut missing = Vec::new();
+    let mut found = 0;
+    for line in prose.lines() {
+        let mut folder = root();
+        for name in line.split('`').skip(1).step_by(2).filter(|name| is_path(name)) {
+            for path in alternatives(name) {
+                let beside = if path.contains('/') { root() } else { folder.clone() };
+                let whole = beside.join(&path);
+                let (parent, last) = (whole.parent().unwrap_or(&whole), path.rsplit('/').next());
+                // `<code>.rs` is any file there, `params*` all that begin so.
+                let stem = last.unwrap_or_default().split(['<', '*']).next().unwrap_or_default();
+                let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+                let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+                let is_there = match path.contains(['<', '*']) {
+                    true => names.into_iter().any(|name| name.starts_with(stem)),
+                    false => whole.exists(),
+                };
+                found += usize::from(is_there);
+                if !is_there {
+                    missing.push(path.clone());
+                }
+                folder = parent.to_path_buf();
+            }
+        }
+    }
+    assert!(missing.is_empty(), "not there: {missing:?}");
+    assert!(found > 50, "the page names its files: {found}");
+}
+
+fn is_path(name: &str) -> bool {
+    name.ends_with(".rs") || name.contains('/') && !name.contains([' ', '$', '['])
+}
+
+/// `a/{b,c}.rs` → `a/b.rs`, `a/c.rs`.
+fn alternatives(path: &str) -> Vec<String> {
+    let Some((before, rest)) = path.split_once('{') else { return vec![path.to_owned()] };
+    let (list, after) = rest.split_once('}').expect("a brace is closed");
+    list.split(',').flat_map(|one| alternatives(&format!("{before}{one}{after}"))).collect()
+}
+
 /// An operation may be the entry of a bundle: what it is asked stands in its call, not in the request around it.
 #[test]
 fn operations_never_look_at_the_http_request() {
