@@ -11,7 +11,8 @@ use crate::app::App;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::ingest;
 use crate::message::{Desk, State, receive};
-use crate::submission::{PostedBundle, Submission};
+use crate::posted::PostedBundle;
+use crate::submission::Submission;
 
 /// What seeding did, for the banner.
 #[derive(Clone, Debug)]

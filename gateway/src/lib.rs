@@ -36,6 +36,7 @@ pub mod patch;
 mod patched;
 pub mod payload;
 mod plan;
+pub mod posted;
 pub mod precondition;
 mod prepare;
 pub mod sealer;

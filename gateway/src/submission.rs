@@ -1,22 +1,19 @@
 //! What comes in: one interaction or one transaction, decoded but not yet decided.
 //!
 //! Stages: `Submission → WriteSet → Committed` (STYLE section 4). Decoding is the strict read; it asks nothing of the registry. Large documents are read off the I/O thread.
-//! Not here: the grammar of bundle entries (`entry`), permits, conditions, references (`plan`, `ingest`).
+//! Not here: bundles as they are posted (`posted`) and their entries (`entry`), permits, conditions, references (`plan`, `ingest`).
 
 use std::sync::Arc;
 
-use fhir::{
-    BatchRead, Bundle, BundleKind, Issue, Node, ReadLimits, ResourceId, ResourceKey, ResourceType,
-    Tree, VersionId,
-};
+use fhir::{Node, ReadLimits, ResourceId, ResourceKey, ResourceType, Tree, VersionId};
 use registry::reading::Asked;
 use registry::write_set::Idempotency;
 
 use crate::entry::{PostedEntry, ReadEntry};
 use crate::error::{Answered, Fault, FaultKind};
-use crate::invocation::judges_its_resource;
-use crate::limits::{BUNDLE_ENTRIES_MAX, PREPARE_INLINE_BYTES_MAX};
+use crate::limits::PREPARE_INLINE_BYTES_MAX;
 use crate::patch::Patch;
+use crate::posted::PostedBundle;
 use crate::precondition::Preconditions;
 use crate::work;
 
@@ -165,16 +162,6 @@ impl Verb {
     }
 }
 
-/// A bundle that was posted to the base.
-pub struct PostedBundle {
-    /// The document.
-    pub document: Arc<Tree>,
-    /// Batch or transaction.
-    pub kind: BundleKind,
-    /// Its entries in document order; a malformed one is its refusal.
-    pub entries: Vec<Answered<PostedEntry>>,
-}
-
 impl Submission {
     /// One interaction with its body.
     ///
@@ -194,16 +181,26 @@ impl Submission {
             check_body(&verb, document.root())?;
         }
         let operation = Operation { verb, entry: 0, full_url: None };
-        Ok(Self {
+        Ok(Self::of(document, vec![operation], base, request_id))
+    }
+
+    /// What is done by itself, of no bundle.
+    fn of(
+        document: Option<Arc<Tree>>,
+        operations: Vec<Operation>,
+        base: &str,
+        request_id: &str,
+    ) -> Self {
+        Self {
             document,
             is_bundle: false,
             is_transaction: false,
-            operations: vec![operation],
+            operations,
             base: base.to_owned(),
             request_id: request_id.to_owned(),
             idempotency: None,
             reads: Vec::new(),
-        })
+        }
     }
 
     /// All entries of a transaction.
@@ -224,16 +221,8 @@ impl Submission {
         base: &str,
         request_id: &str,
     ) -> Self {
-        Self {
-            document: Some(document),
-            is_bundle: true,
-            is_transaction: true,
-            operations,
-            base: base.to_owned(),
-            request_id: request_id.to_owned(),
-            idempotency: None,
-            reads: Vec::new(),
-        }
+        let alone = Self::of(Some(document), operations, base, request_id);
+        Self { is_bundle: true, is_transaction: true, ..alone }
     }
 
     /// Deletions of resources at these versions, all or none.
@@ -243,16 +232,7 @@ impl Submission {
         request_id: &str,
     ) -> Self {
         let delete = |(key, version)| Operation::deletion(key, version, 0);
-        Self {
-            document: None,
-            is_bundle: false,
-            is_transaction: false,
-            operations: found.map(delete).collect(),
-            base: base.to_owned(),
-            request_id: request_id.to_owned(),
-            idempotency: None,
-            reads: Vec::new(),
-        }
+        Self::of(None, found.map(delete).collect(), base, request_id)
     }
 
     /// One entry of a batch: a submission of its own.
@@ -328,48 +308,6 @@ impl Submission {
     }
 }
 
-impl PostedBundle {
-    /// Reads a bundle strictly and takes its entries apart; `lenient` is about parameters of their URLs.
-    ///
-    /// # Errors
-    /// 400 with every issue of the reader; 413 for too many entries.
-    pub async fn read(bytes: Vec<u8>, base: &str, lenient: bool) -> Answered<Self> {
-        let long = bytes.len() > PREPARE_INLINE_BYTES_MAX;
-        let base = base.to_owned();
-        work::run(long, move || Self::parse(bytes, &base, lenient)).await?
-    }
-
-    fn parse(bytes: Vec<u8>, base: &str, lenient: bool) -> Answered<Self> {
-        let limits = ReadLimits { bytes_max: usize::MAX, entries_max: BUNDLE_ENTRIES_MAX };
-        let read = fhir::read_batch(bytes, &limits);
-        let BatchRead { tree, refused } = read.map_err(Fault::invalid)?;
-        let document = Arc::new(tree);
-        let bundle = Bundle::read(&document).map_err(Fault::invalid)?;
-        let kind = bundle.kind;
-        if kind == BundleKind::Transaction && !refused.is_empty() {
-            let issues = refused.into_iter().flat_map(|(at, issues)| placed(at, issues));
-            return Err(Fault::invalid(issues.take(ISSUES_MAX).collect()));
-        }
-        let mut entries: Vec<Answered<PostedEntry>> =
-            bundle.entries.iter().map(|entry| PostedEntry::of(entry, base, lenient)).collect();
-        let nodes: Vec<Node<'_>> =
-            document.root().get("entry").into_iter().flat_map(Node::children).collect();
-        for (at, issues) in refused {
-            if !judges_its_resource(nodes[at]) {
-                entries[at] = Err(Fault::invalid(placed(at, issues).collect()));
-            }
-        }
-        drop(bundle);
-        Ok(Self { document, kind, entries })
-    }
-}
-
-/// Issues of an entry's resource, placed in the bundle: `Patient.name` → `Bundle.entry[3].resource.name`.
-fn placed(at: usize, issues: Vec<Issue>) -> impl Iterator<Item = Issue> {
-    let place = format!("Bundle.entry[{at}]");
-    Fault::invalid(issues).at(&place).issues.into_iter()
-}
-
 /// Type and id of the body against those of the URL.
 pub(crate) fn check_body(verb: &Verb, resource: Node<'_>) -> Answered<()> {
     let name = resource.get("resourceType").and_then(Node::as_str).unwrap_or_default();
@@ -406,6 +344,3 @@ pub(crate) async fn read(bytes: Vec<u8>) -> Answered<Tree> {
     work::run(long, move || fhir::read(bytes, &ReadLimits::default()).map_err(Fault::invalid))
         .await?
 }
-
-/// Issues that one answer lists.
-const ISSUES_MAX: usize = 50;

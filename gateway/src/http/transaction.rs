@@ -30,7 +30,8 @@ use crate::ingest::Written;
 use crate::invocation::Invocation;
 use crate::limits::{ANSWER_BYTES_MAX, BATCH_PARALLEL_MAX};
 use crate::outcome;
-use crate::submission::{Operation, PostedBundle, Submission, Verb};
+use crate::posted::PostedBundle;
+use crate::submission::{Operation, Submission, Verb};
 use crate::telemetry::metrics::Interaction;
 
 /// Applies a posted bundle.

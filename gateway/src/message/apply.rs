@@ -9,7 +9,8 @@ use crate::app::App;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::http::call::refusal;
 use crate::ingest;
-use crate::submission::{PostedBundle, Submission};
+use crate::posted::PostedBundle;
+use crate::submission::Submission;
 
 /// What became of a conversion.
 pub(super) enum Applied {

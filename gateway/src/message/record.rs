@@ -10,8 +10,9 @@ use super::{Message, State, Trouble, base, idempotency};
 use crate::app::App;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::ingest;
+use crate::posted::PostedBundle;
 use crate::precondition::Preconditions;
-use crate::submission::{PostedBundle, Submission, Verb};
+use crate::submission::{Submission, Verb};
 
 /// The gateway's own Device, as Provenance agents name it.
 pub(super) const DEVICE: &str = "Device/sealway";
