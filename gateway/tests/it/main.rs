@@ -12,6 +12,7 @@ mod cli;
 mod cluster;
 mod conditional;
 mod crash;
+mod criteria;
 mod crud;
 mod demo;
 mod everything;

@@ -1,0 +1,225 @@
+//! What the criteria of conditional interactions may name, and what they find.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::conditional::identified;
+use crate::site::{Answer, JSON, Site, TYPE};
+
+const EYE: &str = "http://x.example/eye";
+
+/// A patient with eyes of a colour, which a parameter of the installation tells of.
+fn eyed(colour: &str) -> serde_json::Value {
+    json!({"resourceType": "Patient", "extension": [{"url": EYE, "valueCode": colour}]})
+}
+
+async fn define_eye(site: &Site) {
+    let parameter = json!({
+        "resourceType": "SearchParameter", "id": "eye", "url": "http://x.example/sp/eye", "name": "Eye",
+        "status": "active", "description": "A test.", "code": "eye", "base": ["Patient"], "type": "token",
+        "expression": format!("Patient.extension('{EYE}').value.ofType(code)"),
+    });
+    site.put("/SearchParameter/eye", &parameter).await.expect(201);
+    // A search by it is refused until its index is whole.
+    while site.get("/Patient?eye=none").await.status == 503 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+async fn patched(site: &Site, path: &str) -> Answer {
+    let request = site.request(Method::PATCH, path).header(TYPE, "application/json-patch+json");
+    let patch = r#"[{"op": "add", "path": "/active", "value": true}]"#;
+    Answer::of(request.body(patch)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn criteria_name_parameters_of_the_installation() {
+    let site = Site::start().await;
+    let unknown = site.put("/Patient?eye=blue", &eyed("blue")).await.expect(400);
+    assert!(unknown.text().contains("eye"), "{}", unknown.text());
+    define_eye(&site).await;
+
+    let made = site.put("/Patient?eye=blue", &eyed("blue")).await.expect(201).json();
+    site.create(&eyed("brown")).await;
+
+    let again = site.put("/Patient?eye=blue", &eyed("blue")).await.expect(200).json();
+    assert_eq!((&again["id"], &again["meta"]["versionId"]), (&made["id"], &json!("1")));
+    let request = site.request(Method::POST, "/Patient").header(TYPE, JSON);
+    let request = request.header("if-none-exist", "eye=blue").body(eyed("blue").to_string());
+    assert_eq!(Answer::of(request).await.expect(200).json()["id"], made["id"]);
+    assert_eq!(patched(&site, "/Patient?eye=blue").await.expect(200).json()["id"], made["id"]);
+    patched(&site, "/Patient?eye=green").await.expect(404);
+    site.delete("/Patient?eye:not=blue").await.expect(204);
+    assert_eq!(site.count("Patient").await, 1);
+    site.delete("/Patient?eye=blue").await.expect(204);
+    assert_eq!(site.count("Patient").await, 0);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_that_a_parameter_of_the_installation_names_are_deleted_together() {
+    let site = Site::start_with(|config| config.search.delete_matches_max = 3).await;
+    define_eye(&site).await;
+    for colour in ["blue", "blue", "brown"] {
+        site.create(&eyed(colour)).await;
+    }
+
+    let deleted = site.delete("/Patient?eye=blue").await.expect(200);
+
+    assert!(deleted.text_all().contains("2 resources"), "{}", deleted.text_all());
+    assert_eq!(site.count("Patient").await, 1);
+    site.delete("/Patient?eyes=blue").await.expect(400);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_with_one_condition_by_a_parameter_of_the_installation_make_one_resource() {
+    let site = Site::start().await;
+    define_eye(&site).await;
+    let sends = (0..24).map(|_| {
+        let request = site.request(Method::POST, "/Patient").header(TYPE, JSON);
+        Answer::of(request.header("if-none-exist", "eye=blue").body(eyed("blue").to_string()))
+    });
+
+    let answers = futures::future::join_all(sends).await;
+
+    let created = answers.iter().filter(|answer| answer.status == 201).count();
+    let found = answers.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!((created, found), (1, 23));
+    assert_eq!(site.count("Patient").await, 1);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn criteria_ask_terminology_and_see_what_their_transaction_makes() {
+    let site = Site::start().await;
+    define_eye(&site).await;
+    let system = "http://c.example/sick";
+    let codes = json!({
+        "resourceType": "CodeSystem", "id": "sick", "url": system, "status": "active", "content": "complete",
+        "hierarchyMeaning": "is-a",
+        "concept": [{"code": "cold", "concept": [{"code": "flu"}]}, {"code": "burn"}],
+    });
+    let set = json!({
+        "resourceType": "ValueSet", "id": "cold", "url": "http://c.example/cold", "status": "active",
+        "compose": {"include": [{"system": system, "filter": [{"property": "concept", "op": "is-a", "value": "cold"}]}]},
+    });
+    site.put("/CodeSystem/sick", &codes).await.expect(201);
+    site.put("/ValueSet/cold", &set).await.expect(201);
+    let condition = |code: &str| {
+        json!({"resourceType": "Condition", "subject": {"reference": "Patient/p"},
+            "code": {"coding": [{"system": system, "code": code}]}})
+    };
+    let burn = site.create(&condition("burn")).await;
+
+    let flu = site.put("/Condition?code:in=http://c.example/cold", &condition("flu")).await;
+    let flu = format!("Condition/{}", flu.expect(201).json()["id"].as_str().unwrap());
+    site.put("/Condition?code:in=http://c.example/nothing", &condition("flu")).await.expect(400);
+
+    // References to what is stored, and to what the same transaction makes.
+    let refers = |query: &str| {
+        json!({"resource": {"resourceType": "Observation", "status": "final", "code": {"text": "x"},
+            "subject": {"reference": "Patient?eye=green"}, "focus": [{"reference": format!("Condition?{query}")}]},
+            "request": {"method": "POST", "url": "Observation"}})
+    };
+    let posted = json!({"resourceType": "Bundle", "type": "transaction", "entry": [
+        refers(&format!("code:below={system}|cold")),
+        refers("code:not-in=http://c.example/cold"),
+        {"resource": eyed("green"), "request": {"method": "POST", "url": "Patient"}},
+    ]});
+    let answer = site.post("", &posted).await.expect(200).json();
+    let location = |at: usize| answer["entry"][at]["response"]["location"].as_str().unwrap();
+    let green = location(2).split("/_history").next().unwrap().to_owned();
+    for (at, named) in [(0, &flu), (1, &burn)] {
+        let stored = site.get(location(at)).await.expect(200).json();
+        assert_eq!(stored["focus"][0]["reference"], **named);
+        assert!(green.ends_with(stored["subject"]["reference"].as_str().unwrap()), "{stored}");
+    }
+    // Two of a kind: the one stored, the other made here; the refusal names the entry.
+    let posted = json!({"resourceType": "Bundle", "type": "transaction", "entry": [
+        {"resource": condition("cold"), "request": {"method": "POST", "url": "Condition"}},
+        refers("code:in=http://c.example/cold"),
+    ]});
+    let refused = site.post("", &posted).await.expect(412);
+    assert_eq!(refused.issue().1, "Bundle.entry[1].resource.focus[0].reference");
+    let posted = json!({"resourceType": "Bundle", "type": "transaction", "entry": [
+        {"resource": condition("cold"), "request": {"method": "POST", "url": "Condition"}},
+        refers("code:in=http://c.example/unknown"),
+    ]});
+    let refused = site.post("", &posted).await.expect(400);
+    assert_eq!(refused.issue().1, "Bundle.entry[1].resource.focus[0].reference");
+    site.delete("/Condition?code:in=http://c.example/cold").await.expect(204);
+    assert_eq!(site.count("Condition").await, 1);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn criteria_find_what_a_search_finds_whatever_form_a_reference_has() {
+    let site = Site::start().await;
+    let about = site.create(&identified("7")).await;
+    let observation = json!({"resourceType": "Observation", "status": "final", "code": {"text": "x"},
+        "subject": {"reference": about}});
+    site.create(&observation).await;
+    let answered = json!({"resourceType": "QuestionnaireResponse", "status": "completed",
+        "questionnaire": "http://example.org/q|1.0"});
+    site.create(&answered).await;
+
+    for (body, criteria) in [
+        (&observation, format!("subject={about}")),
+        (&observation, format!("subject={}/{about}", site.base)),
+        (&observation, format!("subject={about}/_history/1")),
+        (&answered, "questionnaire=http://example.org/q|1.0".into()),
+        (&answered, "questionnaire=http://example.org/q".into()),
+    ] {
+        let of = body["resourceType"].as_str().unwrap();
+        assert_eq!(site.count(&format!("{of}?{criteria}")).await, 1, "{criteria}");
+        let request = site.request(Method::POST, &format!("/{of}")).header(TYPE, JSON);
+        let request = request.header("if-none-exist", &criteria).body(body.to_string());
+        assert_eq!(Answer::of(request).await.status, 200, "{criteria}");
+        let patch = json!({"resourceType": "Parameters", "parameter": [{"name": "operation", "part": [
+            {"name": "type", "valueCode": "replace"}, {"name": "path", "valueString": format!("{of}.status")},
+            {"name": "value", "valueCode": body["status"]}]}]});
+        let request = site.request(Method::PATCH, &format!("/{of}?{criteria}")).header(TYPE, JSON);
+        assert_eq!(Answer::of(request.body(patch.to_string())).await.status, 200, "{criteria}");
+    }
+    let other = format!("questionnaire={}", "http://example.org/q|2.0");
+    let request = site.request(Method::POST, "/QuestionnaireResponse").header(TYPE, JSON);
+    let request = request.header("if-none-exist", other).body(answered.to_string());
+    assert_eq!(Answer::of(request).await.status, 201);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conditional_update_does_not_replace_a_resource_that_the_criteria_exclude() {
+    let site = Site::start().await;
+    let stored = site.create(&identified("7")).await;
+    let mut body = identified("8");
+    body["id"] = json!(stored.strip_prefix("Patient/").unwrap());
+
+    site.put("/Patient?identifier=urn:mrn|8", &body).await.expect(409);
+
+    let kept = site.get(&format!("/{stored}")).await.expect(200).json();
+    assert_eq!(kept["identifier"][0]["value"], "7");
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_texts_and_urls_that_begin_alike_are_not_taken_for_one_another() {
+    let site = Site::start().await;
+    let long = "y".repeat(300);
+    let set = |end: &str| {
+        json!({"resourceType": "ValueSet", "status": "draft", "title": format!("{long}{end}"),
+            "url": format!("http://example.org/{long}{end}")})
+    };
+    site.create(&set("1")).await;
+
+    let once = |criteria: String, body: serde_json::Value| {
+        let request = site.request(Method::POST, "/ValueSet").header(TYPE, JSON);
+        Answer::of(request.header("if-none-exist", criteria).body(body.to_string()))
+    };
+    assert_eq!(once(format!("title:exact={long}1"), set("1")).await.status, 200);
+    assert_eq!(once(format!("title:exact={long}2"), set("2")).await.status, 201);
+    assert_eq!(once(format!("url=http://example.org/{long}1"), set("1")).await.status, 200);
+    assert_eq!(once(format!("url=http://example.org/{long}3"), set("3")).await.status, 201);
+    site.stop().await;
+}
