@@ -239,6 +239,19 @@ impl Call {
         parameters::criteria(self.http.query_string())
     }
 
+    /// The same where there must be some.
+    ///
+    /// # Errors
+    /// 405: the place takes the method with them.
+    pub fn needed_criteria(&self) -> Answered<String> {
+        let criteria = self.criteria();
+        if criteria.is_empty() {
+            let text = format!("{} needs an id or search criteria", self.http.method());
+            return Err(Fault::new(FaultKind::MethodNotAllowed, text));
+        }
+        Ok(criteria)
+    }
+
     /// What the caller prefers a write to answer with. Whoever does so notes it in `preferences`.
     pub fn returns(&self) -> Option<Return> {
         Prefer::of(self.http.headers()).returns

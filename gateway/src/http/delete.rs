@@ -12,7 +12,7 @@ use registry::search::{Total, pairs};
 use super::call::{Call, refusal, resource_key, resource_type};
 use super::create::only;
 use super::etag;
-use super::parameters::{is_of_results, needs_criteria};
+use super::parameters::is_of_results;
 use super::prefer::Return;
 use super::reply::{self, Reply};
 use crate::criteria::Reading;
@@ -44,10 +44,7 @@ pub async fn delete_where(call: Call, path: Path<String>) -> Reply {
     let call = call.as_interaction(Interaction::Delete)?;
     let resource_type = resource_type(&path)?;
     let principal = call.principal().await?;
-    let query = call.criteria();
-    if query.is_empty() {
-        return Err(needs_criteria("DELETE"));
-    }
+    let query = call.needed_criteria()?;
     let preconditions = etag::preconditions(&call.http)?;
     if preconditions.is_empty()
         && let Some(count) = several(&call, &principal, resource_type, &query).await?

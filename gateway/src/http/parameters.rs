@@ -58,12 +58,6 @@ pub(crate) fn criteria(query: &str) -> String {
     pairs.join("&")
 }
 
-/// The refusal of a conditional interaction without criteria: the place takes the method with them.
-pub(super) fn needs_criteria(method: &str) -> Fault {
-    let text = format!("{method} needs an id or search criteria");
-    Fault::new(FaultKind::MethodNotAllowed, text)
-}
-
 /// Those that the links of an answer repeat, so that what they lead to is shown in the same form.
 ///
 /// # Errors

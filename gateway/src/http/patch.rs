@@ -12,7 +12,6 @@ use policy::AccessRequest;
 use super::call::{Call, resource_key, resource_type};
 use super::create::answer;
 use super::etag;
-use super::parameters::needs_criteria;
 use super::reply::Reply;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::patch::{Patch, kind_of_media};
@@ -43,10 +42,7 @@ pub async fn patch_where(call: Call, path: Path<String>, payload: Payload) -> Re
     let call = call.as_interaction(Interaction::Patch)?;
     let resource_type = resource_type(&path)?;
     let principal = call.principal().await?;
-    let query = call.criteria();
-    if query.is_empty() {
-        return Err(needs_criteria("PATCH"));
-    }
+    let query = call.needed_criteria()?;
     let preconditions = etag::preconditions(&call.http)?;
     let patch = read(&call, payload).await?;
     let verb = Verb::PatchWhere { resource_type, query, patch, preconditions };

@@ -12,7 +12,6 @@ use super::binary;
 use super::call::{Call, resource_key, resource_type};
 use super::create::answer;
 use super::etag;
-use super::parameters::needs_criteria;
 use super::reply::Reply;
 use crate::access::{self, Access};
 use crate::error::{Answered, Fault, FaultKind};
@@ -130,10 +129,7 @@ pub async fn update_where(call: Call, path: Path<String>, payload: Payload) -> R
     let call = call.as_interaction(Interaction::Update)?;
     let resource_type = resource_type(&path)?;
     let principal = call.principal().await?;
-    let query = call.criteria();
-    if query.is_empty() {
-        return Err(needs_criteria("PUT"));
-    }
+    let query = call.needed_criteria()?;
     if binary::is_content(&call.http, resource_type)
         && binary::named_context(&call.http, &call.bases())?.is_none()
     {
