@@ -21,7 +21,7 @@ use super::negotiate::{self, Format};
 use super::prefer::{Applied, Prefer, Return};
 use super::{binary, etag, parameters, part};
 use crate::app::App;
-use crate::error::{Answered, Fault, FaultKind, brief};
+use crate::error::{Answered, Fault, FaultKind};
 use crate::ingest::{self, Outcome};
 use crate::invocation::Invocation;
 use crate::precondition::Tags;
