@@ -7,7 +7,7 @@ use fhir::{ResourceType, SearchPrefix};
 
 use super::clause::{DateTest, NearTest, NumberTest, StringTest, Table, UriTest};
 use super::condition::{Measure, QuantityKey, TokenKey};
-use super::probe::{id_of, name};
+use super::probe::{by_rid, id_of, name, with_wide};
 use super::row_test;
 use super::sql::{Dialect, Sql};
 use super::words::WordQuery;
@@ -383,11 +383,9 @@ fn values(sql: &mut Sql<'_>, table: Table, param: u16, descending: bool) {
     let column = sort_column(table);
     let better = if descending { ">" } else { "<" };
     sql.push(" and not exists (select 1 from ").push(name(table));
-    sql.push(" p where p.rid = d.rid and ");
-    super::probe::with_wide(sql, "p", &[param & !WIDE]);
-    if table == Table::Quantity {
-        sql.push(" and p.code_hash = 0");
-    }
+    sql.push(" p where ");
+    let own = by_rid(sql, table, "d");
+    with_wide(sql, own, &[param & !WIDE]);
     sql.push(&format!(" and p.{column} {better} d.{column}")).each_time().push(")");
 }
 

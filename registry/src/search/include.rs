@@ -170,7 +170,7 @@ async fn sources<C: Connection>(
         sql.push(" cross join resource r");
     }
     sql.push(" where s.target_hash = j.value and ");
-    param_of(&mut sql, "s", &params);
+    param_of(&mut sql, "s.param", &params);
     sql.push(" and s.code_hash = 0");
     match include.source {
         Some(source) => sql.visible("s", source),

@@ -63,11 +63,11 @@ pub(super) fn close(sql: &mut Sql<'_>, includes: &[&Include], order: &Order, cou
     sql.push(" limit ").int(i64::from(count));
     sql.push(") m cross join lateral (select s.target_hash, s.param from search_reference s");
     sql.push(" where s.rid = m.rid and s.code_hash = 0 and ");
-    param_of(sql, "s", &params);
+    param_of(sql, "s.param", &params);
     sql.each_time().push(") s) t").beside("resource", "r", "r.khash = t.target_hash");
     sql.push(" where r.khash = t.target_hash and r.deleted = 0 and ");
     sql.any(includes, &mut |sql, include| {
-        param_of(sql, "t", &include.params);
+        param_of(sql, "t.param", &include.params);
         if let Some(target) = include.target {
             sql.push(" and r.type = ").int(target.code());
         }

@@ -108,7 +108,7 @@ async fn ask<C: Connection>(
     let mut sql = Sql::new(C::DIALECT, scope);
     sql.push("select s.rid, s.param, s.target_hash").each(Bind::Ints(hashes));
     sql.push(" cross join search_reference s cross join resource r where ");
-    param_of(&mut sql, "s", params);
+    param_of(&mut sql, "s.param", params);
     sql.push(" and s.target_hash = j.value and s.code_hash = ").int(code);
     sql.push(" and s.rid = r.rid and r.deleted = 0").visible_of_any_type("r");
     sql.push(" limit ").int(INCLUDES_LIMIT);

@@ -10,10 +10,11 @@ use fhir::ResourceType;
 
 use super::arm::Arm;
 use super::ask::{Connection, int};
+use super::clause::Table;
 use super::condition::Condition;
 use super::order::{Order, Place};
 use super::plan::{Lead, SortDate};
-use super::probe::{is_existence, probe};
+use super::probe::{by_rid, is_existence, probe};
 use super::row_test;
 use super::scope::Scope;
 use super::sql::{Dialect, Sql, Statement};
@@ -156,8 +157,9 @@ impl Matching<'_> {
 
     pub(super) fn probes(&self, sql: &mut Sql<'_>, lead: &Lead) {
         if let Some(SortDate { param, tests, .. }) = &lead.sort_date {
-            sql.push(" and exists (select 1 from search_date p where p.rid = d.rid");
-            sql.push(" and p.param = ").int(*param);
+            sql.push(" and exists (select 1 from search_date p where ");
+            let own = by_rid(sql, Table::Date, "d");
+            sql.push(own).push(" = ").int(*param);
             for tests in tests {
                 sql.push(" and ");
                 row_test::dates(sql, "p", tests);

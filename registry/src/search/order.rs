@@ -7,8 +7,8 @@ use std::cmp::Ordering;
 
 use super::arm::sort_column;
 use super::ask::{Cell, Row, int};
-use super::clause::{SortBy, SortKey, Table};
-use super::probe::{name, param_of, with_wide};
+use super::clause::{SortBy, SortKey};
+use super::probe::{by_rid, name, param_of, with_wide};
 use super::sql::{Bind, Sql};
 
 /// How results are ordered.
@@ -152,11 +152,9 @@ fn key_expression(sql: &mut Sql<'_>, key: &SortKey) {
             let pick = if key.descending { "max" } else { "min" };
             let column = sort_column(*table);
             sql.push(&format!("(select {pick}(p.{column}) from {} p", name(*table)));
-            sql.push(" where p.rid = d.rid and ");
-            if *table == Table::Quantity {
-                sql.push("p.code_hash = 0 and ");
-            }
-            with_wide(sql, "p", params);
+            sql.push(" where ");
+            let param = by_rid(sql, *table, "d");
+            with_wide(sql, param, params);
             sql.push(")");
         }
         SortBy::Target(params, only) => {
@@ -165,7 +163,7 @@ fn key_expression(sql: &mut Sql<'_>, key: &SortKey) {
             sql.push(&format!("(select {pick}({q}.id) from search_reference {p}"));
             sql.indexed_by("search_reference_by_rid").push(&format!(" cross join resource {q}"));
             sql.indexed_by("resource_by_khash").push(&format!(" where {p}.rid = d.rid and "));
-            param_of(sql, &p, params);
+            param_of(sql, &format!("{p}.param"), params);
             sql.push(&format!(" and {p}.code_hash = 0 and {q}.khash = {p}.target_hash"));
             sql.push(&format!(" and {q}.deleted = 0"));
             if let Some(only) = only {

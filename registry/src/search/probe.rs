@@ -84,21 +84,21 @@ pub(super) fn id_of(sql: &mut Sql<'_>, a: &str, ids: &[(i64, String)]) {
 }
 
 /// Condition that an index column is one of the parameters, their irregular rows included.
-pub(super) fn with_wide(sql: &mut Sql<'_>, a: &str, params: &[u16]) {
+pub(super) fn with_wide(sql: &mut Sql<'_>, column: &str, params: &[u16]) {
     // A list of two is written out: SQLite would parse a bound array anew for every row that is probed.
     if let [param] = params {
-        sql.push(a).push(".param in (").int(i64::from(*param)).push(", ");
+        sql.push(column).push(" in (").int(i64::from(*param)).push(", ");
         sql.int(i64::from(*param | WIDE)).push(")");
         return;
     }
     let both = params.iter().flat_map(|param| [i64::from(*param), i64::from(*param | WIDE)]);
-    sql.one_of(&format!("{a}.param"), &both.collect::<Vec<_>>());
+    sql.one_of(column, &both.collect::<Vec<_>>());
 }
 
 /// Condition that an index column is one of the parameters.
-pub(super) fn param_of(sql: &mut Sql<'_>, a: &str, params: &[u16]) {
+pub(super) fn param_of(sql: &mut Sql<'_>, column: &str, params: &[u16]) {
     let params: Vec<_> = params.iter().map(|param| i64::from(*param)).collect();
-    sql.one_of(&format!("{a}.param"), &params);
+    sql.one_of(column, &params);
 }
 
 fn index(sql: &mut Sql<'_>, d: &str, params: &[u16], keys: &Keys) {
@@ -110,7 +110,7 @@ fn index(sql: &mut Sql<'_>, d: &str, params: &[u16], keys: &Keys) {
         Keys::Token(keys) => tokens(sql, d, params, keys),
         Keys::Reference { targets, .. } => {
             start(sql, Table::Reference);
-            param_of(sql, "p", params);
+            param_of(sql, "p.param", params);
             sql.push(" and ").one_of("p.target_hash", targets);
             sql.push(" and p.code_hash = 0");
             same_row(sql, d);
@@ -121,10 +121,10 @@ fn index(sql: &mut Sql<'_>, d: &str, params: &[u16], keys: &Keys) {
         Keys::Quantity(keys) => quantities(sql, d, params, keys),
         keys => {
             start(sql, keys.table());
-            by_rid(sql, keys.table(), d);
+            let param = by_rid(sql, keys.table(), d);
             match keys.table() {
-                Table::Date | Table::Number => with_wide(sql, "p", params),
-                _ => param_of(sql, "p", params),
+                Table::Date | Table::Number => with_wide(sql, param, params),
+                _ => param_of(sql, param, params),
             }
             sql.push(" and ");
             match keys {
@@ -145,7 +145,7 @@ fn tokens(sql: &mut Sql<'_>, d: &str, params: &[u16], keys: &[TokenKey]) {
     sql.any(&by_system(keys), &mut |sql, (system, codes)| match codes {
         Some(codes) => {
             start(sql, Table::Token);
-            param_of(sql, "p", params);
+            param_of(sql, "p.param", params);
             sql.push(" and ").one_of("p.code_hash", codes);
             if let Some(system) = system {
                 sql.push(" and p.sys_hash = ").int(*system);
@@ -154,7 +154,7 @@ fn tokens(sql: &mut Sql<'_>, d: &str, params: &[u16], keys: &[TokenKey]) {
         }
         None => {
             sql.push(d).push(".rid in (select p.rid from search_token p where ");
-            param_of(sql, "p", params);
+            param_of(sql, "p.param", params);
             sql.push(" and p.sys_hash = ").int(system.unwrap_or(0)).push(")");
         }
     });
@@ -187,9 +187,9 @@ fn quantities(sql: &mut Sql<'_>, d: &str, params: &[u16], keys: &[QuantityKey]) 
     for (at, keys) in groups.enumerate() {
         sql.push(if at == 0 { "" } else { " or " });
         start(sql, Table::Quantity);
-        by_rid(sql, Table::Quantity, d);
+        let column = by_rid(sql, Table::Quantity, d);
         let params: Vec<_> = params.iter().map(|param| keys[0].param(*param)).collect();
-        with_wide(sql, "p", &params);
+        with_wide(sql, column, &params);
         sql.push(" and ");
         row_test::quantities(sql, "p", &keys);
         sql.each_time().push(")");
@@ -201,7 +201,7 @@ fn composite(sql: &mut Sql<'_>, d: &str, params: &[u16], keys: &[QuantityKey]) {
     sql.any(keys, &mut |sql, key| {
         sql.push(d).push(".rid in (select p.rid from search_quantity p where ");
         let params: Vec<_> = params.iter().map(|param| key.param(*param)).collect();
-        with_wide(sql, "p", &params);
+        with_wide(sql, "p.param", &params);
         sql.push(" and p.code_hash = ").int(key.code).push(" and ");
         row_test::quantities(sql, "p", std::slice::from_ref(key));
         sql.push(")");
@@ -212,8 +212,8 @@ fn composite(sql: &mut Sql<'_>, d: &str, params: &[u16], keys: &[QuantityKey]) {
 pub(super) fn without_rows(sql: &mut Sql<'_>, d: &str, params: &[u16], table: Table) {
     sql.push("not ");
     start(sql, table);
-    by_rid(sql, table, d);
-    with_wide(sql, "p", params);
+    let param = by_rid(sql, table, d);
+    with_wide(sql, param, params);
     sql.each_time().push(")");
 }
 
@@ -253,7 +253,7 @@ fn referred_by(
     let (t, s) = (sql.alias("t"), sql.alias("s"));
     sql.push(&format!("exists (select 1 from resource {t} cross join search_reference {s}"));
     sql.push(&format!(" where {t}.rid = {d}.rid and {s}.target_hash = {t}.khash and "));
-    param_of(sql, &s, params);
+    param_of(sql, &format!("{s}.param"), params);
     sql.push(" and ").one_of(&format!("{s}.code_hash"), codes.unwrap_or(&[0]));
     sql.visible(&s, source).push(" and ");
     probe(sql, &s, inner);
@@ -266,7 +266,7 @@ fn refers(sql: &mut Sql<'_>, d: &str, params: &[u16], targets: &[(ResourceType, 
     sql.push(&format!("exists (select 1 from search_reference {s}"));
     sql.indexed_by("search_reference_by_rid").push(&format!(" cross join resource {t}"));
     sql.indexed_by("resource_by_khash").push(&format!(" where {s}.rid = {d}.rid and "));
-    param_of(sql, &s, params);
+    param_of(sql, &format!("{s}.param"), params);
     sql.push(&format!(" and {s}.code_hash = 0 and {t}.khash = {s}.target_hash and "));
     sql.push(&format!("{t}.deleted = 0 and "));
     sql.any(targets, &mut |sql, (of, inner)| {
@@ -294,11 +294,17 @@ fn same_row(sql: &mut Sql<'_>, d: &str) {
     sql.push(&format!(" and p.nsort = {d}.nsort and p.rid = {d}.rid")).each_time().push(")");
 }
 
-/// Leads through the index by `rid`; those of quantities and references hold the rows without code only.
-fn by_rid(sql: &mut Sql<'_>, table: Table, d: &str) {
+/// Leads through the index by `rid`; those of quantities and references hold the rows without code only. Returns the
+/// parameter as it is to be tested.
+pub(super) fn by_rid(sql: &mut Sql<'_>, table: Table, d: &str) -> &'static str {
     sql.push(&format!("p.rid = {d}.rid and "));
     if matches!(table, Table::Quantity | Table::Reference) {
         sql.push("p.code_hash = 0 and ");
+    }
+    match sql.dialect {
+        Dialect::Sqlite => "p.param",
+        // By the column itself the planner, which is told no values, may prefer the primary key: all of a parameter.
+        Dialect::Postgres => "(p.param + 0)",
     }
 }
 

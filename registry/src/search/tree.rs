@@ -94,7 +94,7 @@ impl Resolver<'_> {
 
 fn children(sql: &mut Sql<'_>, of: ResourceType, params: &[u16], parents: &[i64]) {
     sql.push("select distinct r.khash from search_reference p cross join resource r where ");
-    param_of(sql, "p", params);
+    param_of(sql, "p.param", params);
     sql.push(" and ").one_of("p.target_hash", parents);
     sql.push(" and p.code_hash = 0 and r.rid = p.rid and r.deleted = 0");
     sql.push(" and r.type = ").int(of.code()).visible("r", of);
@@ -106,7 +106,7 @@ fn parents(sql: &mut Sql<'_>, of: ResourceType, params: &[u16], children: &[i64]
     sql.push(" where ").one_of("r.khash", children);
     sql.push(" and r.deleted = 0 and r.type = ").int(of.code()).visible("r", of);
     sql.push(" and p.rid = r.rid and p.code_hash = 0 and ");
-    param_of(sql, "p", params);
+    param_of(sql, "p.param", params);
     // Not what has the same identifier, or stands elsewhere.
     sql.push(" and q.khash = p.target_hash and q.type = ").int(of.code());
 }
