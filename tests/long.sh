@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The long forms of what CI runs shortened, on both engines: tests/long.sh [STEP…], all steps by default.
 #
-#   oracle      every way in which every search parameter is advertised, with SEALWAY_MATRIX seeds (4)
+#   oracle      every way in which every search parameter is advertised, with SEALWAY_MATRIX seeds (4), the engines beside
+#               each other
 #   scans       full scans beside 10,000 writes
 #   histories   SEALWAY_HISTORIES random concurrent histories an engine (50), checked for serializability
 #   crashes     200 kills, 500 cuts of power, 450 failed writes and fsyncs
@@ -18,7 +19,15 @@ export CARGO_TERM_COLOR=never CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}
 logs=$(mktemp -d)
 failed=()
 
-oracle() { SEALWAY_FULL=1 SEALWAY_MATRIX="${SEALWAY_MATRIX:-4}" cargo test --locked -p registry --test it oracle; }
+oracle() {
+  local -x SEALWAY_FULL=1 SEALWAY_MATRIX="${SEALWAY_MATRIX:-4}"
+  cargo test --release --locked -p registry --test it --no-run || return 1
+  SEALWAY_ENGINE=sqlite cargo test --release --locked -p registry --test it oracle -- --nocapture &
+  local sqlite=$! verdict=0
+  SEALWAY_ENGINE=postgres cargo test --release --locked -p registry --test it oracle -- --nocapture || verdict=1
+  wait "$sqlite" || verdict=1
+  return "$verdict"
+}
 scans() { SEALWAY_FULL=1 cargo test --locked -p registry --test it scan; }
 histories() { SEALWAY_HISTORIES="${SEALWAY_HISTORIES:-50}" cargo test --locked -p gateway --test it serial; }
 crashes() {

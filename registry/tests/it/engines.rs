@@ -23,14 +23,24 @@ impl Site {
     }
 }
 
-/// Runs a test on a fresh database of each engine.
+/// Runs a test on a fresh database of each engine, or of the one that `SEALWAY_ENGINE` names: long forms of both may so
+/// run beside each other.
+///
+/// # Panics
+/// When it names none: nothing would be asked.
 pub(crate) fn on_each_engine(test: impl AsyncFn(&Site)) {
+    let only = std::env::var("SEALWAY_ENGINE").ok();
+    let is_asked = |engine: &str| only.as_deref().is_none_or(|only| only == engine);
+    assert!(is_asked("sqlite") || is_asked("postgres"), "SEALWAY_ENGINE is sqlite or postgres");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .expect("a runtime starts");
-    for site in [Some(sqlite()), runtime.block_on(postgres())].into_iter().flatten() {
+    let sqlite = is_asked("sqlite").then(sqlite);
+    let postgres = if is_asked("postgres") { runtime.block_on(postgres()) } else { None };
+    assert!(sqlite.is_some() || postgres.is_some(), "there is no PostgreSQL, so nothing was asked");
+    for site in [sqlite, postgres].into_iter().flatten() {
         eprintln!("engine: {}", site.engine);
         runtime.block_on(test(&site));
     }
