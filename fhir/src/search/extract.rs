@@ -127,6 +127,9 @@ impl Reader {
             | Self::QuantityRange
             | Self::QuantitySampled => node.kind() == Kind::Object,
             Self::ReferenceCanonical => node.as_str().is_some(),
+            Self::Extension(kind) => {
+                extension_values(kind, node).any(|(reader, value)| reader.tells_presence(value))
+            }
             Self::Presence => true,
             _ => false,
         }
@@ -159,7 +162,11 @@ impl Reader {
             Self::ReferenceCanonical | Self::ReferenceInline | Self::ReferenceLiteral => {
                 self.read_reference(node, cx, out);
             }
-            Self::Extension(kind) => extension(kind, node, cx, out),
+            Self::Extension(kind) => {
+                for (reader, value) in extension_values(kind, node) {
+                    reader.read(value, cx, out);
+                }
+            }
             Self::StringAddress => strings(node, &ADDRESS_PARTS, out),
             Self::StringConcept => concept_strings(node, out),
             Self::StringMember(member) => strings(node, &[member], out),
@@ -297,10 +304,10 @@ fn logical<'t>(node: Node<'t>) -> Option<Target<'t>> {
     Some(Target::Logical { system: text(identifier, "system"), value: text(identifier, "value")? })
 }
 
-/// The value of an extension, read by the type in its member name.
-fn extension<'t>(kind: ParamKind, node: Node<'t>, cx: &Context<'t, '_>, out: Sink<'_, 't>) {
-    for member in node.children() {
-        let Some(name) = member.key().and_then(|key| key.strip_prefix("value")) else { continue };
+/// The value of an extension, with the reader for the type in its member name.
+fn extension_values(kind: ParamKind, node: Node<'_>) -> impl Iterator<Item = (Reader, Node<'_>)> {
+    node.children().filter_map(move |member| {
+        let name = member.key().and_then(|key| key.strip_prefix("value"))?;
         let starts = |c: char| c.is_ascii_uppercase();
         let primitive = |name: &str| {
             let mut letters = name.chars();
@@ -308,13 +315,11 @@ fn extension<'t>(kind: ParamKind, node: Node<'t>, cx: &Context<'t, '_>, out: Sin
             first.into_iter().chain(letters).collect::<String>()
         };
         if !name.starts_with(starts) || name == "Extension" {
-            continue;
+            return None;
         }
         let reader = Reader::of(kind, name, "").or_else(|| Reader::of(kind, &primitive(name), ""));
-        if let Some(reader) = reader {
-            reader.read(member, cx, out);
-        }
-    }
+        reader.map(|reader| (reader, member))
+    })
 }
 
 fn strings<'t>(node: Node<'t>, parts: &[&str], out: Sink<'_, 't>) {

@@ -360,6 +360,16 @@ fn extensions_are_read_by_the_type_of_their_value() {
 }
 
 #[test]
+fn an_extension_with_a_value_that_leads_nowhere_is_there_all_the_same() {
+    let url = "http://hl7.org/fhir/StructureDefinition/DiagnosticReport-geneticsAssessedCondition";
+    let report = format!(
+        r##"{{"resourceType":"DiagnosticReport","extension":[{{"url":"{url}","valueReference":{{"reference":"#c"}}}}]}}"##
+    );
+
+    check(&report, "assessed-condition", &[Value::Present]);
+}
+
+#[test]
 fn parameters_of_every_type_and_the_special_one_are_read() {
     let location = r#"{"resourceType":"Location","id":"1","meta":{"lastUpdated":"2020-01-01T00:00:00Z",
         "tag":[{"system":"urn:t","code":"x"}],"profile":["http://x/p"],"source":"urn:s"},

@@ -58,8 +58,11 @@ pub fn only(outcome: Outcome) -> Answered<Written> {
 pub(crate) fn if_none_exist(header: Option<&str>, in_url: String) -> Answered<Option<String>> {
     let invalid =
         |text: &str| Err(Fault::new(FaultKind::Invalid, text).in_parameter(IF_NONE_EXIST));
-    // `http://base/Patient?identifier=x` and `?identifier=x` are sent as well.
-    let in_header = header.map(|text| text.rsplit('?').next().unwrap_or_default().trim());
+    // `http://base/Patient?identifier=x` and `?identifier=x` are sent as well; a value may have a question mark, too.
+    let in_header = header.map(|text| match text.split_once('?') {
+        Some((url, criteria)) if !url.contains(['=', '&']) => criteria.trim(),
+        _ => text.trim(),
+    });
     match in_header {
         None => Ok((!in_url.is_empty()).then_some(in_url)),
         Some(_) if !in_url.is_empty() => {

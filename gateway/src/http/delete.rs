@@ -7,12 +7,11 @@
 use actix_web::web::Path;
 use fhir::{ResourceKey, ResourceType, VersionId};
 use policy::{AccessRequest, Principal};
-use registry::search::{Total, pairs};
+use registry::search::{Total, is_of_results, pairs};
 
 use super::call::{Call, refusal, resource_key, resource_type};
 use super::create::only;
 use super::etag;
-use super::parameters::is_of_results;
 use super::prefer::Return;
 use super::reply::{self, Reply};
 use crate::criteria::Reading;

@@ -27,7 +27,7 @@ pub(super) fn told(
         severity: Severity::Information,
         code: IssueType::Suppressed,
         text: format!(
-            "types that the token's scopes do not allow are left out: {}",
+            "types that this answer leaves out, as the token does not reach them here: {}",
             names.join(", ")
         ),
         expression: None,

@@ -72,13 +72,6 @@ pub(super) fn repeated(query: &str) -> Answered<String> {
     Ok(render(&pairs))
 }
 
-/// Whether a parameter is about the results of a search: it selects nothing, so it is no criterion of what writes or
-/// groups (FHIR R4 search.html §3.1.1.5).
-pub(super) fn is_of_results(name: &str) -> bool {
-    let name = name.split([':', '.']).next().unwrap_or_default();
-    says(name) == Some(Says::Part) || OF_RESULTS.contains(&name)
-}
-
 /// Refuses parameters of the URL that an interaction on one resource, or a bundle, does not have.
 ///
 /// # Errors
@@ -106,14 +99,3 @@ pub(crate) fn expect_pretty(query: &str) -> Answered<()> {
         }
     }
 }
-
-const OF_RESULTS: [&str; 8] = [
-    "_sort",
-    "_count",
-    "_include",
-    "_revinclude",
-    "_total",
-    "_contained",
-    "_containedType",
-    registry::search::CURSOR,
-];

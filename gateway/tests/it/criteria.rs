@@ -223,3 +223,62 @@ async fn long_texts_and_urls_that_begin_alike_are_not_taken_for_one_another() {
     assert_eq!(once(format!("url=http://example.org/{long}3"), set("3")).await.status, 201);
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_mark_in_a_value_is_part_of_the_criteria() {
+    let site = Site::start().await;
+    let organization = |system: &str| {
+        json!({"resourceType": "Organization", "name": "Clinic", "identifier": [{"system": system, "value": "1"}],
+            "type": [{"coding": [{"code": "prov"}]}]})
+    };
+    let other = site.create(&organization("http://other.example")).await;
+    let body = organization("http://x.example/?type=prov");
+    let sent = async |criteria: &str| {
+        let request = site.request(Method::POST, "/Organization").header(TYPE, JSON);
+        Answer::of(request.header("if-none-exist", criteria).body(body.to_string())).await
+    };
+
+    let made = sent("identifier=http://x.example/?type=prov|1").await.expect(201).json();
+    assert_ne!(made["id"], other.as_str(), "not what has the type that the value ends in");
+    for same in [
+        "identifier=http://x.example/?type=prov|1",
+        "?identifier=http://x.example/?type=prov|1",
+        "http://b.example/Organization?identifier=http://x.example/?type=prov|1",
+    ] {
+        assert_eq!(sent(same).await.expect(200).json()["id"], made["id"], "{same}");
+    }
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_of_results_are_no_criteria() {
+    let site = Site::start().await;
+    site.create(&identified("a")).await;
+    for parameter in
+        ["_count=1", "_sort=_id", "_include=*", "_total=none", "_revinclude=Task:patient"]
+    {
+        let name = parameter.split('=').next().unwrap_or_default();
+        let query = format!("identifier=a&{parameter}");
+        let put = site.put(&format!("/Patient?{query}"), &identified("a")).await.expect(400);
+        assert!(put.text().contains(name), "{}", put.text());
+        site.delete(&format!("/Patient?{query}")).await.expect(400);
+        patched(&site, &format!("/Patient?{query}")).await.expect(400);
+        let request = site.request(Method::POST, "/Patient").header(TYPE, JSON);
+        let request = request.header("if-none-exist", &query).body(identified("a").to_string());
+        Answer::of(request).await.expect(400);
+    }
+    assert_eq!(site.count("Patient").await, 1);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parameter_that_passes_caches_says_nothing_to_a_search() {
+    let site = Site::start().await;
+    site.create(&identified("a")).await;
+
+    let request = site.request(Method::GET, "/Patient?_=1732233600&identifier=a");
+    let found = Answer::of(request.header("prefer", "handling=strict")).await.expect(200).json();
+
+    assert_eq!(found["entry"].as_array().map(Vec::len), Some(1), "the match, and no warning");
+    site.stop().await;
+}

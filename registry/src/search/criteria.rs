@@ -16,6 +16,12 @@ use super::parse::{ParseOptions, parse_pairs};
 use super::weight::{HEAVY_WEIGHT, weight_of};
 use crate::error::ReadError;
 
+/// Whether a parameter is about the results of a search (FHIR R4 search.html §3.1.1.5): it selects nothing, so it is no
+/// criterion of what writes or groups.
+pub fn is_of_results(name: &str) -> bool {
+    OF_RESULTS.contains(&name.split([':', '.']).next().unwrap_or_default())
+}
+
 /// What a resource of a type must pass to be meant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Criteria {
@@ -36,6 +42,9 @@ impl Criteria {
         options: &ParseOptions<'_>,
     ) -> Result<Self, ReadError> {
         let pairs = super::query_string::pairs(text)?;
+        if let Some((name, _)) = pairs.iter().find(|(name, _)| is_of_results(name)) {
+            return Err(ReadError::Invalid(format!("criteria have no {name}: it selects nothing")));
+        }
         let options = ParseOptions { lenient: false, ..*options };
         let mut query = parse_pairs(of, pairs, &options)?;
         let filters = std::mem::take(&mut query.legs[0].filters);
@@ -108,3 +117,16 @@ fn is_by_words(filter: &Filter) -> bool {
         Filter::Not(inner) => is_by_words(inner),
     }
 }
+
+const OF_RESULTS: [&str; 10] = [
+    "_sort",
+    "_count",
+    "_include",
+    "_revinclude",
+    "_total",
+    "_summary",
+    "_elements",
+    "_contained",
+    "_containedType",
+    super::CURSOR,
+];

@@ -71,7 +71,7 @@ pub use clause::{
     SearchQuery, SortBy, SortKey, StringTest, Table, Tests, TokenTest, Total, UriTest,
 };
 pub use codes::{ANSWER_CODES_MAX, CodeAnswer, CodeQuestion, CodeSets, code_questions};
-pub use criteria::Criteria;
+pub use criteria::{Criteria, is_of_results};
 pub use explain::{ExplainedLeg, ExplainedStatement, Explanation, Rows, explain};
 pub use expression::{FILTER_CHARS_MAX, FILTER_DEPTH_MAX, FILTER_TESTS_MAX};
 pub use in_force::with_params;

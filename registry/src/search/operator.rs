@@ -68,7 +68,7 @@ impl Field<'_> {
                 "ni" => self.coded("not-in", &[value])?,
                 "ss" => self.coded("below", &[&named_system(value)])?,
                 "sb" => self.coded("above", &[&named_system(value)])?,
-                _ => Tests::Token(vec![self.code(&named_system(value))?]),
+                _ => Tests::Token(self.codes(&[&named_system(value)])?),
             },
             ParamKind::String => Tests::String(vec![self.text(operator, value)?]),
             ParamKind::Uri => Tests::Uri(vec![uri(operator, value)]),

@@ -161,6 +161,9 @@ fn read(
     context: &Context<'_>,
     lenient: bool,
 ) -> Result<(), ReadError> {
+    if name == PASSES_CACHES {
+        return Ok(());
+    }
     let single = parse_unknown::is_single(name);
     match query.applied.iter().find(|(known, _)| single && known == name) {
         Some((_, known)) if *known == value => return Ok(()),
@@ -292,4 +295,6 @@ pub const COUNT_DEFAULT: u32 = 50;
 /// Most matches a page; a larger `_count` is cut to it.
 pub const COUNT_MAX: u32 = 1_000;
 /// Defined by the standard and not done here: refused, as ignoring them would change the answer.
+/// Clients add it with a number so that no cache answers; it says nothing.
+const PASSES_CACHES: &str = "_";
 const REFUSED: [&str; 5] = ["_contained", "_containedType", "_query", "_type", "_has"];

@@ -60,4 +60,4 @@ const RESULT_PARAMS: [&str; 20] = [
     super::CURSOR,
 ];
 /// What client libraries send to everybody and what changes no answer: fhirpy's and the one that keeps caches away.
-const FOREIGN: [&str; 2] = ["_totalMethod", "_"];
+const FOREIGN: [&str; 1] = ["_totalMethod"];

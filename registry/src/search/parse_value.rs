@@ -5,6 +5,8 @@
 //! by `$`; modifiers are not used on them.
 //! Not here: modifiers that are no values (`parse_filter`), hashes (`condition`).
 
+use std::cell::LazyCell;
+
 use fhir::{
     DateQuery, Held, NumberRange, ParamKind, ResourceId, ResourceType, SearchParam, SearchPrefix,
     approximate_dates, approximate_number, fold, split_unescaped,
@@ -27,9 +29,7 @@ impl Field<'_> {
         values: &[&str],
     ) -> Result<Tests, ReadError> {
         Ok(match (self.param.kind, modifier) {
-            (ParamKind::Token, None | Some("not")) => {
-                Tests::Token(self.each(values, |value| self.code(value))?)
-            }
+            (ParamKind::Token, None | Some("not")) => Tests::Token(self.codes(values)?),
             (ParamKind::Token, Some("of-type")) => {
                 Tests::Token(self.each(values, |value| self.of_type(value))?)
             }
@@ -67,18 +67,15 @@ impl Field<'_> {
         })
     }
 
-    /// A token that the elements may have: the codes of a truth value are `true` and `false`.
-    pub(super) fn code(&self, text: &str) -> Result<TokenTest, ReadError> {
-        let test = self.token(text)?;
-        match &test {
-            TokenTest::Code(code)
-                if !matches!(code.as_str(), "true" | "false")
-                    && fhir::is_boolean(self.of, self.param) =>
-            {
+    /// Tokens that the elements may have: the codes of a truth value are `true` and `false`.
+    pub(super) fn codes(&self, values: &[&str]) -> Result<Vec<TokenTest>, ReadError> {
+        let is_boolean = LazyCell::new(|| fhir::is_boolean(self.of, self.param));
+        self.each(values, |value| match self.token(value)? {
+            TokenTest::Code(code) if !matches!(code.as_str(), "true" | "false") && *is_boolean => {
                 Err(self.wrong("must be true or false"))
             }
-            _ => Ok(test),
-        }
+            test => Ok(test),
+        })
     }
 
     pub(super) fn token(&self, text: &str) -> Result<TokenTest, ReadError> {

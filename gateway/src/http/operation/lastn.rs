@@ -11,7 +11,7 @@ use bytes::Bytes;
 use fhir::{Node, ResourceType, Tree};
 use policy::{AccessRequest, Permit};
 use registry::page::{HitMode, StoredVersion};
-use registry::search::{ParseOptions, Total, parse_pairs};
+use registry::search::{ParseOptions, Total, is_of_results, parse_pairs};
 
 use super::input::Input;
 use crate::access::{self, Access};
@@ -19,7 +19,6 @@ use crate::clock;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::http::bundle::Writer;
 use crate::http::call::Call;
-use crate::http::parameters::is_of_results;
 use crate::http::reply::{self, Reply};
 use crate::telemetry::metrics::Interaction;
 
