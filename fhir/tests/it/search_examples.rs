@@ -147,7 +147,9 @@ fn of_token(value: &Value) -> usize {
         let types = items(&value["type"]["coding"]).filter(|coding| coding["code"].is_string());
         return types.count().max(1);
     }
-    usize::from(is_coding(value) || value["type"]["text"].is_string())
+    // An identifier may have nothing but its system; that of a contact is a code.
+    let is_system = value["system"].as_str().is_some_and(|system| system.contains(':'));
+    usize::from(is_coding(value) || value["type"]["text"].is_string() || is_system)
 }
 
 /// Evaluates one branch by its text. A choice element is found by the prefix of its name; the
