@@ -118,7 +118,8 @@ fn is_by_words(filter: &Filter) -> bool {
     }
 }
 
-const OF_RESULTS: [&str; 10] = [
+/// What [`is_of_results`] takes for such, without modifiers.
+pub(super) const OF_RESULTS: [&str; 10] = [
     "_sort",
     "_count",
     "_include",

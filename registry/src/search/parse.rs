@@ -294,7 +294,7 @@ pub const CURSOR: &str = "_cursor";
 pub const COUNT_DEFAULT: u32 = 50;
 /// Most matches a page; a larger `_count` is cut to it.
 pub const COUNT_MAX: u32 = 1_000;
-/// Defined by the standard and not done here: refused, as ignoring them would change the answer.
 /// Clients add it with a number so that no cache answers; it says nothing.
 const PASSES_CACHES: &str = "_";
+/// Defined by the standard and not done here: refused, as ignoring them would change the answer.
 const REFUSED: [&str; 5] = ["_contained", "_containedType", "_query", "_type", "_has"];

@@ -6,6 +6,7 @@
 
 use fhir::{ResourceType, search_params};
 
+use super::criteria::OF_RESULTS;
 use crate::error::ReadError;
 
 /// Whether the name may be ignored.
@@ -17,7 +18,8 @@ pub(super) fn ignore(of: ResourceType, name: &str, lenient: bool) -> Result<(), 
         |why: &str| Err(ReadError::Invalid(format!("{of} has no search parameter {name:?}{why}")));
     let code = name.split([':', '.']).next().unwrap_or_default();
     let own = search_params(of).iter().map(|param| param.code);
-    let own = RESULT_PARAMS.into_iter().chain(own).find(|own| own.eq_ignore_ascii_case(code));
+    let own =
+        OF_RESULTS.into_iter().chain(OTHERS).chain(own).find(|own| own.eq_ignore_ascii_case(code));
     match own {
         Some(own) if own == code => refused("; this one takes no modifier"),
         Some(own) => refused(&format!("; did you mean {own}?")),
@@ -36,28 +38,9 @@ pub(super) fn is_single(name: &str) -> bool {
     ["_count", "_total", "_summary", "_format", "_pretty", "_contained"].contains(&name)
 }
 
-/// Names of R4's § 3.1.1.5 and ours that select nothing.
-const RESULT_PARAMS: [&str; 20] = [
-    "_sort",
-    "_count",
-    "_total",
-    "_include",
-    "_revinclude",
-    "_summary",
-    "_elements",
-    "_contained",
-    "_containedType",
-    "_format",
-    "_pretty",
-    "_type",
-    "_has",
-    "_list",
-    "_filter",
-    "_query",
-    "_text",
-    "_content",
-    "_id",
-    super::CURSOR,
+/// Names of R4 and ours that are no element's, beside those of results.
+const OTHERS: [&str; 10] = [
+    "_format", "_pretty", "_type", "_has", "_list", "_filter", "_query", "_text", "_content", "_id",
 ];
-/// What client libraries send to everybody and what changes no answer: fhirpy's and the one that keeps caches away.
+/// What a client library, fhirpy, sends to everybody and what changes no answer.
 const FOREIGN: [&str; 1] = ["_totalMethod"];
