@@ -13,18 +13,19 @@ use registry::search::{SupportedParam, filter_operators, leads_to, supported};
 use serde_json::{Value, json};
 
 use super::call::Call;
+use super::parameters::others;
 use super::part;
 use super::reply::{self, Reply};
 use super::terminology::capabilities;
 use super::{operation, patch};
 use crate::clock;
-use crate::error::{Answered, Fault, FaultKind};
+use crate::error::{Answered, Fault, FaultKind, brief};
 use crate::telemetry::metrics::Interaction;
 
 /// Answers the CapabilityStatement.
 ///
 /// # Errors
-/// 400 for another `mode`, 406.
+/// 400 for another `mode` or parameter, 406.
 pub async fn capability(call: Call) -> Reply {
     let call = call.as_interaction(Interaction::Capabilities)?;
     let body = stated(&call, call.http.query_string()).await?;
@@ -34,11 +35,11 @@ pub async fn capability(call: Call) -> Reply {
 /// The statement that a query asks for.
 ///
 /// # Errors
-/// 400 for another `mode`.
+/// 400 for another `mode` or parameter.
 pub(super) async fn stated(call: &Call, query: &str) -> Answered<Bytes> {
     static MADE: LazyLock<Cache<(String, Mode, u64), Bytes>> =
         LazyLock::new(|| Cache::new(BASES_MAX));
-    let (base, mode) = (call.base(), Mode::of(query)?);
+    let (base, mode) = (call.base(), Mode::of(query, call.is_lenient())?);
     // One process has one configuration, so base, mode and parameters tell statements apart.
     let deletes_several = call.app.config.search.delete_matches_max > 1;
     let params = call.app.search_params.current();
@@ -63,12 +64,26 @@ enum Mode {
 }
 
 impl Mode {
-    fn of(query: &str) -> Answered<Self> {
-        match query.split('&').find_map(|pair| pair.strip_prefix("mode=")) {
-            None | Some("full") => Ok(Self::Full),
-            Some("terminology") => Ok(Self::Terminology),
-            Some(_) => Err(Fault::new(FaultKind::Invalid, "mode is full or terminology")),
+    fn of(query: &str, is_lenient: bool) -> Answered<Self> {
+        let mut mode = Self::Full;
+        for (name, value) in others(query)? {
+            mode = match (&*name, &*value) {
+                ("mode", "full") => Self::Full,
+                ("mode", "terminology") => Self::Terminology,
+                ("mode", _) => {
+                    return Err(Fault::new(FaultKind::Invalid, "mode is full or terminology"));
+                }
+                _ if is_lenient => mode,
+                _ => {
+                    let text = format!(
+                        "metadata has no parameter {}; it has mode, _format, _pretty, _summary and _elements",
+                        brief(&name)
+                    );
+                    return Err(Fault::new(FaultKind::Invalid, text).in_parameter(&name));
+                }
+            };
         }
+        Ok(mode)
     }
 }
 

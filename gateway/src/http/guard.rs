@@ -64,8 +64,11 @@ pub async fn guard(
         duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
         "answered"
     );
-    span.record("http.response.status_code", status);
-    span.record("http.route", response.request().match_pattern());
+    if !span.is_disabled() {
+        span.record("http.response.status_code", status);
+        // The paths are tried once more for it.
+        span.record("http.route", response.request().match_pattern());
+    }
     app.metrics.answered(interaction.unwrap_or(Interaction::Other), status, started.elapsed());
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);

@@ -61,6 +61,8 @@ const DELETE: Method = Method::DELETE;
 /// All routes.
 pub fn routes(config: &mut ServiceConfig) {
     config
+        .service(scope("/fhir/R4").configure(fhir))
+        .service(scope("/fhir").configure(fhir))
         .service(place("/livez", [(GET, to(health::livez))]))
         .service(place("/readyz", [(GET, to(health::readyz))]))
         .service(place("/health", [(GET, to(health::health))]))
@@ -70,15 +72,17 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(place("/ledger/checkpoint", [(GET, to(ledger_files::checkpoint))]))
         .service(place("/ledger/trust", [(GET, to(ledger_files::trust))]))
         .service(place("/ledger/tile/{path:.*}", [(GET, to(ledger_files::tile))]))
-        .service(scope("/fhir/R4").configure(fhir))
-        .service(scope("/fhir").configure(fhir))
         .default_service(web::to(nothing_here));
 }
 
-/// The FHIR interactions. A type is letters only, so that `_history` and `metadata` are no types.
+/// The FHIR interactions. A type is letters only, so that `_history` and `metadata` are no types. Paths are tried one by
+/// one, so that what is asked most stands first.
 fn fhir(config: &mut ServiceConfig) {
     let of_type = "/{type:[A-Z][A-Za-z]*}";
     let of_id = format!("{of_type}/{{id}}");
+    config
+        .service(the_type(of_type))
+        .service(the_resource(&format!("{of_type}/{{id:[^_$/][^/]*}}")));
     let of_members = format!("{of_id}/{{member:[A-Z][A-Za-z]*|\\*}}");
     let of_version = format!("{of_id}/_history/{{version}}");
     for base in ["", "/"] {
@@ -108,27 +112,35 @@ fn fhir(config: &mut ServiceConfig) {
         // After all that are offered.
         .service(web::resource(OPERATIONS).to(operation::not_offered))
         .service(place(&format!("{of_type}/_history"), [(GET, to(history::of_type))]))
-        .service(place(
-            of_type,
-            [
-                (GET, to(search::search)),
-                (POST, to(create::create)),
-                (PUT, to(update::update_where)),
-                (PATCH, to(patch::patch_where)),
-                (DELETE, to(delete::delete_where)),
-            ],
-        ))
         .service(place(&of_version, [(GET, to(vread::vread))]))
         .service(place(&format!("{of_id}/_history"), [(GET, to(history::instance))]))
-        .service(place(
-            &of_id,
-            [
-                (GET, to(read::read)),
-                (PUT, to(update::update)),
-                (PATCH, to(patch::patch)),
-                (DELETE, to(delete::delete)),
-            ],
-        ));
+        // What is no id is told so.
+        .service(the_resource(&of_id));
+}
+
+fn the_type(path: &str) -> Resource {
+    place(
+        path,
+        [
+            (GET, to(search::search)),
+            (POST, to(create::create)),
+            (PUT, to(update::update_where)),
+            (PATCH, to(patch::patch_where)),
+            (DELETE, to(delete::delete_where)),
+        ],
+    )
+}
+
+fn the_resource(path: &str) -> Resource {
+    place(
+        path,
+        [
+            (GET, to(read::read)),
+            (PUT, to(update::update)),
+            (PATCH, to(patch::patch)),
+            (DELETE, to(delete::delete)),
+        ],
+    )
 }
 
 /// A path with its methods; any other is answered with 405 and `Allow` ([`allow`]). HEAD is answered wherever GET is, by

@@ -52,7 +52,7 @@ pub(super) async fn take<C: Connection>(
         leads.iter_mut().for_each(|lead| lead.arm = lead.arm.clone().up_to(most));
     }
     let mut sql = Sql::new(C::DIALECT, matching.scope);
-    sql.push("with c as materialized (");
+    sql.push("with c as (");
     for (at, lead) in leads.iter().enumerate() {
         sql.push(if at == 0 { "(" } else { " union all (" }).push("select d.nsort, d.rid");
         matching.body(&mut sql, lead);
@@ -68,7 +68,10 @@ pub(super) async fn take<C: Connection>(
     let mut found = connection.ask(sql.finish()).await?;
     let (total, size) = match found.first().map(Vec::as_slice) {
         Some([.., size, total]) => (total.clone(), int(std::slice::from_ref(size), 0)),
-        _ => return Err(malformed()),
+        Some(_) => return Err(malformed()),
+        None if start.is_none() => (Cell::Int(0), 0),
+        // Nothing after the place does not tell how large the range is.
+        None => return Ok(Ranged::Large),
     };
     if size >= most {
         if let Some(memory) = memory {
@@ -76,8 +79,6 @@ pub(super) async fn take<C: Connection>(
         }
         return Ok(Ranged::Large);
     }
-    // One row without a place stands for no match.
-    found.retain(|row| row.get(1) != Some(&Cell::Null));
     for row in &mut found {
         row.pop();
     }
@@ -89,7 +90,8 @@ pub(super) async fn take<C: Connection>(
     Ok(Ranged::Page(Taken { found, counted, included: None }))
 }
 
-/// Ends `with c as materialized (…`: the page of what is in `c` if that is not too much, its size and the total.
+/// Ends `with c as (…`: the page of what is in `c`, beside each row how many rows there are and, if these are few, how many
+/// resources. It is one walk through them: each part of a statement costs PostgreSQL more than the few rows it reads.
 fn close(
     sql: &mut Sql<'_>,
     query: &SearchQuery,
@@ -98,19 +100,20 @@ fn close(
     start: Option<&Start>,
     brief: bool,
 ) {
-    let most = i64::try_from(SORTED_ROWS_MAX).unwrap_or(i64::MAX);
-    sql.push("), s as (select count(*) as n from c) select p.*, s.n, case when s.n < ");
-    sql.int(i64::try_from(CHEAP_TOTAL_MAX).unwrap_or(i64::MAX));
-    sql.push(" then (select count(*) from (select 1 from c group by nsort, rid) g) end");
-    sql.push(" from s left join (");
+    sql.push(") ");
     columns(sql, order, brief);
-    sql.push(" from (select d.nsort, d.rid from c d where (select n from s) < ").int(most);
+    sql.push(", m.n, case when m.n < ").int(i64::try_from(CHEAP_TOTAL_MAX).unwrap_or(i64::MAX));
+    sql.push(" then m.total end from (");
+    if start.is_some() {
+        sql.push("select * from (");
+    }
+    sql.push("select d.nsort, d.rid, (sum(count(*)) over ())::bigint as n, ");
+    sql.push("count(*) over () as total from c d group by d.nsort, d.rid");
     if let Some(start) = start {
+        sql.push(") d where true");
         order.after_default(sql, &start.place, false);
     }
-    sql.push(" group by d.nsort, d.rid");
     order.by_default(sql);
     sql.push(" limit ").int(limit(query));
     versions(sql, matching.of, brief);
-    sql.push(") p on true");
 }

@@ -175,6 +175,8 @@ fn tokens(node: Node<'_>) -> Vec<Value> {
         "CodeableConcept" => concept(json),
         "ContactPoint" => vec![token(field(json, "use"), field(json, "value"))],
         "Identifier" => vec![identifier(json)],
+        // Of a choice, types that are no codes: a quantity among the values of a characteristic.
+        _ if json.is_object() => Vec::new(),
         _ => vec![token(None, text(json).or_else(|| Some(json.to_string())))],
     };
     found.into_iter().map(Value::Token).collect()
