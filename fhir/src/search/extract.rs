@@ -116,22 +116,15 @@ impl Reader {
         }
     }
 
-    /// Whether an element that yields no value counts as there for `:missing`.
+    /// Whether an element that yields no value counts as there for `:missing`: any but a primitive without a value.
     pub(super) fn tells_presence(self, node: Node<'_>) -> bool {
         match self {
-            Self::DatePeriod
-            | Self::DateTiming
-            | Self::ReferenceLiteral
-            | Self::QuantityAmount
-            | Self::QuantityMoney
-            | Self::QuantityRange
-            | Self::QuantitySampled => node.kind() == Kind::Object,
             Self::ReferenceCanonical => node.as_str().is_some(),
             Self::Extension(kind) => {
                 extension_values(kind, node).any(|(reader, value)| reader.tells_presence(value))
             }
             Self::Presence => true,
-            _ => false,
+            _ => node.kind() == Kind::Object,
         }
     }
 

@@ -106,8 +106,8 @@ fn contact_points_are_told_apart_by_their_system() {
     let patient = r#"{"resourceType":"Patient","telecom":[{"system":"phone","value":"555","use":"home"},
         {"system":"email","value":"p@x.org"},{"system":"phone"}]}"#;
 
-    check(patient, "telecom", &[token("home", "555"), token("", "p@x.org")]);
-    check(patient, "phone", &[token("home", "555")]);
+    check(patient, "telecom", &[token("home", "555"), token("", "p@x.org"), Value::Present]);
+    check(patient, "phone", &[token("home", "555"), Value::Present]);
     check(patient, "email", &[token("", "p@x.org")]);
 }
 
@@ -391,4 +391,18 @@ fn text_types_are_strings_and_absent_data_yields_nothing() {
     check(observation, "value-string", &[string("as told")]);
     check(observation, "value-concept", &[token("", "x"), labelled("", "", "as told")]);
     check(observation, "status", &[]);
+}
+
+#[test]
+fn an_element_that_says_nothing_comparable_is_there_but_no_primitive_without_a_value() {
+    let absent = r#"{"extension":[{"url":"http://a","valueCode":"unknown"}]}"#;
+    let observation = format!(r#"{{"resourceType":"Observation","code":{absent}}}"#);
+    check(&observation, "code", &[Value::Present]);
+    let patient = r#"{"resourceType":"Patient","identifier":[{"period":{"start":"2020"}}],
+                      "name":[{"use":"official"}],"telecom":[{"use":"home"}],"_birthDate":ABSENT}"#;
+    let patient = patient.replace("ABSENT", absent);
+    for code in ["identifier", "name", "telecom"] {
+        check(&patient, code, &[Value::Present]);
+    }
+    check(&patient, "birthdate", &[]);
 }

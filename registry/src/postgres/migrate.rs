@@ -4,7 +4,7 @@
 
 use fhir::FullText;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, Executor, PgConnection};
 
 use super::options::PostgresOptions;
 use super::sealed;
@@ -22,6 +22,9 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
 /// one is to be indexed anew.
 pub(super) async fn migrate(options: &PostgresOptions) -> Result<IndexKey, OpenError> {
     let mut conn = PgConnection::connect_with(&options.migrator()?).await?;
+    // However long a large table takes, and no longer than somebody waits for it.
+    conn.execute("set statement_timeout = 0; set lock_timeout = 0").await?;
+    conn.execute("set client_connection_check_interval = '5s'").await?;
     let version = conn.server_version_num().unwrap_or(0);
     if version < SERVER_VERSION_MIN {
         return Err(OpenError::Unavailable(format!(
@@ -38,19 +41,46 @@ pub(super) async fn migrate(options: &PostgresOptions) -> Result<IndexKey, OpenE
     if options.rebuilds && !is_begun(&mut conn).await? {
         return Err(OpenError::NoDatabase);
     }
-    MIGRATIONS.run(&mut conn).await.map_err(|error| match error {
-        MigrateError::VersionMissing(version)
-        | MigrateError::VersionMismatch(version)
-        | MigrateError::VersionTooNew(version, _)
-        | MigrateError::Dirty(version) => OpenError::UnknownSchema(version),
-        other => OpenError::Unavailable(other.to_string()),
-    })?;
+    apply(&mut conn).await?;
     let key = index_key(&mut conn).await?;
     if !options.rebuilds {
         check_search_table(&mut conn, options.full_text).await?;
     }
     conn.close().await?;
     Ok(key)
+}
+
+/// Applies what is missing. Where a migration and a search each wait for a table that the other has, the server may end
+/// the migration: it has changed nothing then, and begins again.
+async fn apply(conn: &mut PgConnection) -> Result<(), OpenError> {
+    for _ in 0..DEADLOCKS_MAX {
+        match MIGRATIONS.run(&mut *conn).await {
+            Err(error) if is_deadlock(&error) => {
+                tracing::warn!(
+                    "a migration of the schema met a search in its way and begins again"
+                );
+            }
+            applied => return applied.map_err(not_applied),
+        }
+    }
+    MIGRATIONS.run(conn).await.map_err(not_applied)
+}
+
+fn is_deadlock(error: &MigrateError) -> bool {
+    let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = error else {
+        return false;
+    };
+    error.as_database_error().and_then(|error| error.code()).as_deref() == Some("40P01")
+}
+
+fn not_applied(error: MigrateError) -> OpenError {
+    match error {
+        MigrateError::VersionMissing(version)
+        | MigrateError::VersionMismatch(version)
+        | MigrateError::VersionTooNew(version, _)
+        | MigrateError::Dirty(version) => OpenError::UnknownSchema(version),
+        other => OpenError::Unavailable(other.to_string()),
+    }
 }
 
 async fn is_begun(conn: &mut PgConnection) -> Result<bool, OpenError> {
@@ -148,4 +178,6 @@ impl From<sqlx::Error> for OpenError {
 }
 
 const INDEX_KEY: &str = "index_key";
+/// How often a migration begins again.
+const DEADLOCKS_MAX: usize = 5;
 const SERVER_VERSION_MIN: u32 = 150_000;

@@ -19,6 +19,7 @@ mod journal;
 mod kinds;
 mod large;
 mod lossy;
+mod migrating;
 mod opened;
 mod opening;
 mod oracle;

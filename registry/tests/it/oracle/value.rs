@@ -79,7 +79,7 @@ pub(crate) fn values(resource: &Json, param: &Param) -> Vec<Value> {
     for node in nodes {
         let part = |(kind, expression): &(Kind, _)| {
             let nodes = select(expression, resource, node);
-            nodes.into_iter().flat_map(|node| of_node(*kind, node)).collect::<Vec<_>>()
+            nodes.into_iter().flat_map(|node| read(*kind, node)).collect::<Vec<_>>()
         };
         let mut parts: Vec<_> = param.parts.iter().map(part).collect();
         parts.iter_mut().for_each(|part| part.retain(is_coded));
@@ -102,7 +102,14 @@ fn is_meant(value: &Value, param: &Param) -> bool {
     param.targets.is_empty() || param.targets.iter().any(|of| key.split('/').next() == Some(of))
 }
 
+/// Values of an element; one that says nothing comparable is there all the same.
 fn of_node(kind: Kind, node: Node<'_>) -> Vec<Value> {
+    let values = read(kind, node);
+    let is_empty = values.is_empty() && DATA_TYPES.contains(&node.of);
+    if is_empty { vec![Value::Nothing] } else { values }
+}
+
+fn read(kind: Kind, node: Node<'_>) -> Vec<Value> {
     if node.of == "Extension" {
         return extension(kind, node);
     }
@@ -134,6 +141,18 @@ fn extension(kind: Kind, node: Node<'_>) -> Vec<Value> {
     };
     types.iter().filter_map(value).flatten().collect()
 }
+
+/// Those that codes and texts are read from.
+const DATA_TYPES: [&str; 8] = [
+    "Address",
+    "Annotation",
+    "CodeableConcept",
+    "Coding",
+    "ContactPoint",
+    "Dosage",
+    "HumanName",
+    "Identifier",
+];
 
 fn text(json: &Json) -> Option<String> {
     json.as_str().map(str::to_owned)
