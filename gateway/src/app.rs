@@ -150,7 +150,6 @@ impl App {
         store.take_sequencer().await.map_err(of_sequencer)?;
         let keyring = open_keyring(&config, &*store).await?;
         let payloads = Payloads::new(keyring, open_objects(&config)?, Arc::clone(&store));
-        begin_keys(&payloads, &*store).await?;
         let journal = Arc::new(journal);
         let mover = Arc::new(Mover::new(Arc::clone(&store), Arc::clone(&journal)));
         let (sealer, ledger) = Sealer::open(
@@ -163,6 +162,8 @@ impl App {
             Arc::clone(&metrics),
         )
         .await?;
+        // Not before log and database are known to belong together: what is refused leaves no key behind.
+        begin_keys(&payloads, &*store).await?;
         let dev_issuer = start_dev_issuer(&config)?;
         let auth = open_auth(&config, dev_issuer.as_ref())?;
         let (stop, stopped) = watch::channel(false);

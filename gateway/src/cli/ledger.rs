@@ -55,7 +55,7 @@ pub fn run(args: LedgerArgs) -> u8 {
             }
             Err(error) => {
                 out::note(format_args!(
-                    "sealway ledger fsck: {error}\n  stop the gateway first, and name its folder with --data-dir"
+                    "sealway ledger fsck: {error}\n  stop the gateway first, and name its folder with --data-dir; its database with --database where that is PostgreSQL"
                 ));
                 1
             }

@@ -66,6 +66,9 @@ pub struct ConfigOptions {
     /// Folder of database, log and keys [default: sealway-data]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Database: `postgres://…`; SQLite in the data folder without it
+    #[arg(long, value_name = "URL")]
+    pub database: Option<String>,
 }
 
 impl ConfigOptions {
@@ -77,6 +80,7 @@ impl ConfigOptions {
         if let Some(folder) = &self.data_dir {
             flags.push(("data_dir", folder.display().to_string()));
         }
+        flags.extend(self.database.clone().map(|url| ("database.url", url)));
         crate::config::load(&Sources::from_environment(self.config.clone(), flags))
     }
 }

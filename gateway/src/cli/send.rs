@@ -75,7 +75,12 @@ fn read(file: &Path) -> Result<Contents, FailedSend> {
 
 /// Sends each message on one connection and prints its acknowledgement.
 async fn mllp(file: PathBuf, to: &str) -> Result<bool, FailedSend> {
-    let messages = read(&file)?;
+    let Contents { items, broken } = read(&file)?;
+    let messages: Vec<_> = items.iter().filter(|item| item.kind == ItemKind::Message).collect();
+    if messages.is_empty() {
+        let text = format!("{}: no line begins a message (MSH)", file.display());
+        return Err(failed(1)(text));
+    }
     let unreachable = |e: std::io::Error| failed(5)(format!("{to}: {e}"));
     let address: SocketAddr = to
         .to_socket_addrs()
@@ -83,8 +88,14 @@ async fn mllp(file: PathBuf, to: &str) -> Result<bool, FailedSend> {
         .next()
         .ok_or_else(|| failed(5)(format!("{to}: no such address")))?;
     let mut connection = TcpStream::connect(address).await.map_err(unreachable)?;
+    let others = items.iter().filter(|item| item.kind != ItemKind::Message).map(|item| item.line);
+    let unsent = others.chain(broken.into_iter().map(|(line, _)| line));
     let mut refused = false;
-    for message in messages.items.iter().filter(|m| m.kind == ItemKind::Message) {
+    for line in unsent {
+        out::line(format_args!("line {line}: not sent, it is in no message"));
+        refused = true;
+    }
+    for message in messages {
         let frame = [&[0x0B][..], &message.body, &[0x1C, 0x0D]].concat();
         connection.write_all(&frame).await.map_err(unreachable)?;
         let answer = tokio::time::timeout(ACK_WAIT, acknowledgement(&mut connection));

@@ -24,9 +24,6 @@ pub struct ServeArgs {
     /// Address of the HL7 v2 listener
     #[arg(long, value_name = "ADDRESS")]
     mllp: Option<String>,
-    /// Database: `postgres://…`; SQLite in the data folder without it
-    #[arg(long, value_name = "URL")]
-    database: Option<String>,
     /// Start the development issuer (loopback only)
     #[arg(long)]
     dev_issuer: bool,
@@ -38,7 +35,6 @@ pub fn run(args: ServeArgs) -> u8 {
     let mut flag = |name, value: Option<String>| flags.extend(value.map(|value| (name, value)));
     flag("server.listen", args.listen);
     flag("mllp.listen", args.mllp);
-    flag("database.url", args.database);
     flag("auth.dev_issuer", args.dev_issuer.then(|| "true".to_owned()));
     let config = match args.options.load(flags) {
         Ok(loaded) => loaded.config,

@@ -74,7 +74,7 @@ impl SealError {
                 "a write or fsync of the log failed: check its disk, run `sealway ledger fsck`, then restart"
             }
             Self::Foreign(_) => {
-                "the log holds an entry of unknown origin: was an older copy of the database put back? run `sealway ledger fsck`"
+                "the log holds an entry of unknown origin: is this the data folder of another database, or was an older copy of the database put back? run `sealway ledger fsck`"
             }
         }
     }
