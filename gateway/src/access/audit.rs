@@ -3,35 +3,28 @@
 //! `GET AuditEvent?date=…&patient=…&agent=…&_count=…`, newest first. A page looks at a
 //! bounded number of records, so it may hold few events and a `next` link. An auditor sees all; a patient those
 //! that concern the own record. Who looks at them is recorded like any access.
-//! Not here: how records are written (`super`), the AuditEvent's form (`fhir_typed`).
+//! Not here: what the query means (`filter`), how records are written (`super`), the AuditEvent's form (`fhir_typed`).
 
 use bytes::Bytes;
-use fhir::{Instant, ResourceKey, ResourceType, SearchPrefix, TimeRange, date_matches};
+use fhir::{Instant, ResourceKey, ResourceType};
 use fhir_typed::{AuditEvent, AuditInteraction, AuditOutcome, audit_event_json};
 use policy::{AccessRequest, Principal, Visibility};
 use registry::page::HitMode;
+use registry::search::{pairs, render as render_query};
 
+use super::filter::{Filter, PAGE};
 use super::{Access, Record, record};
 use crate::error::{Answered, Fault, FaultKind};
 use crate::http::bundle::Writer;
 use crate::http::call::Call;
-use crate::http::{parameters, part};
+use crate::http::part;
 use crate::telemetry::metrics::Interaction;
-
-/// What to look for.
-#[derive(Default)]
-struct Filter {
-    dates: Vec<(SearchPrefix, TimeRange)>,
-    patients: Vec<String>,
-    agents: Vec<String>,
-    count: usize,
-    before: Option<u64>,
-}
 
 /// The searchset for a query on AuditEvents.
 pub(crate) async fn searchset(call: &Call, query: &str, principal: &Principal) -> Answered<Bytes> {
     let permit = call.permit_of(principal, &AccessRequest::AuditRead).await?;
-    let filter = Filter::parse(query, call.app.config.search.count_default as usize)?;
+    let filter =
+        Filter::parse(query, call.app.config.search.count_default as usize, &call.bases())?;
     if part::only_counts(query) {
         let text = "AuditEvents are not counted; _summary is true, text, data or false here";
         return Err(Fault::new(FaultKind::Invalid, text));
@@ -43,7 +36,7 @@ pub(crate) async fn searchset(call: &Call, query: &str, principal: &Principal) -
     let own = format!("{base}/AuditEvent");
     out.link("self", &if query.is_empty() { own.clone() } else { format!("{own}?{query}") });
     if let Some(next) = next {
-        out.link("next", &next_link(&own, query, next));
+        out.link("next", &next_link(&own, query, next)?);
     }
     for (id, one) in &found {
         let key = super::record_key(id);
@@ -120,64 +113,11 @@ fn visible_part(mut record: Record, visibility: &Visibility) -> Option<Record> {
     Some(record)
 }
 
-impl Filter {
-    fn parse(query: &str, count_default: usize) -> Answered<Self> {
-        let mut filter = Self { count: count_default, ..Self::default() };
-        for (name, value) in parameters::others(query)? {
-            let wrong = |wanted: &str| {
-                let text = format!("{name} must be {wanted}");
-                Fault::new(FaultKind::Invalid, text).in_parameter(&name)
-            };
-            match name.as_str() {
-                "date" => filter
-                    .dates
-                    .push(date(&value).ok_or_else(|| wrong("a date such as ge2026-01-31"))?),
-                "patient" => {
-                    let id = value.rsplit('/').next().unwrap_or_default().to_owned();
-                    filter.patients.push(id);
-                }
-                "agent" => filter.agents.push(value),
-                "_count" => {
-                    let count: usize =
-                        value.parse().map_err(|_| wrong("a whole number such as 50"))?;
-                    filter.count = count.min(AUDIT_COUNT_MAX);
-                }
-                PAGE => {
-                    filter.before = Some(value.parse().map_err(|_| wrong("that of a next link"))?)
-                }
-                _ => {
-                    let text = format!(
-                        "AuditEvent has no search parameter {name:?} here; it has date, patient, agent, _count"
-                    );
-                    return Err(Fault::new(FaultKind::Invalid, text).in_parameter(&name));
-                }
-            }
-        }
-        Ok(filter)
-    }
-
-    fn holds(&self, record: &Record) -> bool {
-        let at = TimeRange { lo_us: record.at_us, hi_us: record.at_us + 1 };
-        let in_time = self.dates.iter().all(|(prefix, range)| date_matches(*prefix, *range, at));
-        let any = |wanted: &[String], known: &[&str]| {
-            wanted.is_empty() || wanted.iter().any(|one| known.contains(&one.as_str()))
-        };
-        let patients: Vec<&str> = record.patients.iter().map(String::as_str).collect();
-        let client = record.client.as_deref().unwrap_or_default();
-        in_time && any(&self.patients, &patients) && any(&self.agents, &[&record.subject, client])
-    }
-}
-
-fn date(value: &str) -> Option<(SearchPrefix, TimeRange)> {
-    let (prefix, rest) = SearchPrefix::split(value);
-    Some((prefix, TimeRange::parse(rest)?))
-}
-
-fn next_link(own: &str, query: &str, next: u64) -> String {
-    let kept = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with(PAGE));
-    let kept: Vec<&str> = kept.collect();
-    let separator = if kept.is_empty() { "" } else { "&" };
-    format!("{own}?{}{separator}{PAGE}={next}", kept.join("&"))
+fn next_link(own: &str, query: &str, next: u64) -> Answered<String> {
+    let mut pairs = pairs(query)?;
+    pairs.retain(|(name, _)| name != PAGE);
+    pairs.push((PAGE.to_owned(), next.to_string()));
+    Ok(format!("{own}?{}", render_query(&pairs)))
 }
 
 fn render(key: &ResourceKey, record: &Record, observer: &str) -> Answered<Vec<u8>> {
@@ -221,9 +161,7 @@ fn interaction(word: &str) -> AuditInteraction {
     }
 }
 
-const PAGE: &str = "_page";
 /// Records opened at a time while looking.
 const SCAN_RECORDS: usize = 512;
 /// Records looked at for one page; what lies further back is behind its `next` link.
 const SCANNED_RECORDS_MAX: usize = 32 * 1024;
-const AUDIT_COUNT_MAX: usize = 1000;

@@ -7,6 +7,7 @@
 //! Not here: AuditEvents made of the records (`audit`), the journal's files (`registry::access`).
 
 pub(crate) mod audit;
+mod filter;
 pub(crate) mod mover;
 mod record;
 

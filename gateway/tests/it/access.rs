@@ -214,6 +214,70 @@ async fn an_auditor_sees_accesses_and_no_clinical_data() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_accesses_is_answered_by_r4s_rules_or_refused() {
+    let site = Site::start().await;
+    for id in ["pp1", "pp2"] {
+        let body = json!({"resourceType": "Patient", "id": id});
+        site.put(&format!("/Patient/{id}"), &body).await.expect(201);
+    }
+    site.get("/Patient/pp1").await.expect(200);
+    let auditor = site.token_of(Role::Auditor, None);
+    let ask = async |query: &str| site.get_as(&auditor, &format!("/AuditEvent?{query}")).await;
+
+    let base = &site.base;
+    let subject = ask("patient=pp1&_count=1").await.expect(200).json();
+    let agents = subject["entry"][0]["resource"]["agent"].as_array().unwrap().clone();
+    let user = agents.iter().find(|agent| agent["requestor"] == true).unwrap();
+    let user = user["who"]["display"].as_str().unwrap();
+    for (query, found) in [
+        // The update that made it and the read, as for each of these.
+        ("patient=pp1".to_owned(), 2),
+        ("patient=pp2".into(), 1),
+        ("patient=pp1,none".into(), 2),
+        ("patient=Patient/pp1,Patient/none".into(), 2),
+        ("patient=pp1,pp2".into(), 3),
+        ("patient=pp1&patient=none".into(), 0),
+        (format!("patient={base}/Patient/pp1"), 2),
+        (format!("patient={base}/R4/Patient/pp1"), 2),
+        ("patient=http://elsewhere.example/Patient/pp1".into(), 0),
+        (format!("patient=pp1&agent={user}"), 2),
+        (format!("patient=pp1&agent=nobody,{user}"), 2),
+        (format!("patient=pp1&agent={user}&agent=nobody"), 0),
+        ("patient=pp1&date=ge2020,1999".into(), 2),
+        ("patient=pp1&date=ge2020&date=1999".into(), 0),
+        ("patient=pp1&_count=7&_count=7".into(), 2),
+    ] {
+        let page = ask(&query).await.expect(200).json();
+        assert_eq!(page["entry"].as_array().map_or(0, Vec::len), found, "{query}");
+    }
+    for query in [
+        "patient=",
+        "patient=pp1,,pp2",
+        "patient=a/b/c",
+        "patient=PP1!!",
+        "patient=Observation/pp1",
+        "agent=",
+        "date=",
+        "date=ge2020,soon",
+        "_count=1&_count=2",
+        "_count=0",
+    ] {
+        let refused = ask(query).await.expect(400);
+        let name = query.split('=').next().unwrap();
+        assert_eq!(refused.issue().0, "invalid");
+        let place = &refused.json()["issue"][0]["location"][0];
+        assert_eq!(*place, format!("http.{name}"), "{query}");
+    }
+    // Links keep what was asked for, and lead through all of it.
+    let first = ask("patient=pp1,pp2&_count=2").await.expect(200).json();
+    let next = first["link"].as_array().unwrap().iter().find(|link| link["relation"] == "next");
+    let next = next.unwrap()["url"].as_str().unwrap();
+    let second = site.get_as(&auditor, next).await.expect(200).json();
+    assert_eq!(second["entry"].as_array().map(Vec::len), Some(1), "{second}");
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_answer_has_its_record_and_ledger_entry() {
     let site = Site::start().await;
     let key = site.create(&patient("Ada")).await;
