@@ -149,6 +149,37 @@ async fn a_document_is_the_composition_with_all_it_refers_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_document_names_the_types_of_its_parts_that_the_token_does_not_reach() {
+    let site = ward().await;
+    let note = |id: &str, of: &str| {
+        json!({"resourceType": "Composition", "id": id, "status": "final", "type": {"text": "note"},
+            "date": "2020-01-03", "title": "Note", "subject": {"reference": format!("Patient/{of}")},
+            "author": [{"reference": "Practitioner/dr"}],
+            "section": [{"entry": [{"reference": "Condition/c"}]}]})
+    };
+    put(&site, &note("doc", "ada")).await;
+    put(&site, &note("lost", "nobody-here")).await;
+    let narrow = site.scoped_token(Role::System, "system/Composition.rs system/Patient.rs");
+
+    for id in ["doc", "lost"] {
+        // What is stored is not looked at, so that the answer tells nothing about it.
+        let refused = site.get_as(&narrow, &format!("/Composition/{id}/$document")).await;
+        let refused = refused.expect(403);
+        let place = "Composition.author[0].reference".to_owned();
+        assert_eq!(refused.issue(), ("forbidden".to_owned(), place));
+        let text = refused.json()["issue"][0]["diagnostics"].as_str().unwrap().to_owned();
+        assert!(text.ends_with(": Condition, Practitioner"), "{text}");
+    }
+    let all = "system/Composition.rs system/Patient.rs system/Practitioner.rs system/Condition.rs";
+    let enough = site.scoped_token(Role::System, all);
+    let parts = site.get_as(&enough, "/Composition/doc/$document").await.expect(200).json();
+    assert_eq!(parts["entry"].as_array().map(Vec::len), Some(4));
+    let absent = site.get_as(&enough, "/Composition/lost/$document").await.expect(422);
+    assert_eq!(absent.issue().1, "Composition.subject.reference");
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_operation_that_is_told_of_is_answered() {
     let site = ward().await;
     let statement = site.get("/metadata").await.expect(200).json();

@@ -10,8 +10,8 @@ use std::collections::HashSet;
 use actix_web::http::header;
 use actix_web::web::Payload;
 use bytes::Bytes;
-use fhir::{ParsedReference, ResourceId, ResourceKey, ResourceType, Tree, VersionKey};
-use policy::{AccessRequest, Principal};
+use fhir::{ParsedReference, ReferenceAt, ResourceId, ResourceKey, ResourceType, Tree, VersionKey};
+use policy::{AccessRequest, Deny, Principal, TypeSet};
 
 use super::input::Input;
 use crate::access::{self, Access};
@@ -100,32 +100,77 @@ async fn assemble(
         .map_err(|_| Fault::new(FaultKind::Internal, "a stored resource is damaged"))?;
     let mut out = head();
     entry(&base, key, &composition, &mut out);
-    let mut seen = HashSet::from([key.clone()]);
-    for at in fhir::references(tree.root()) {
-        let ParsedReference::Local { key, .. } = ParsedReference::parse(&at.text, &bases) else {
-            continue;
-        };
-        if !seen.insert(key.clone()) {
-            continue;
-        }
+    let place =
+        |at: &ReferenceAt| fhir::reference_location(tree.root(), &at.span).unwrap_or_default();
+    let parts = parts(&tree, key, &bases)?;
+    expect_reached(principal, &parts).map_err(|(at, fault)| fault.placed(&place(at)))?;
+    for (key, at) in &parts {
         let body =
-            read(call, principal, &key, access).await.map_err(|fault| match fault.status() {
-                404 | 410 | 403 => {
+            read(call, principal, key, access).await.map_err(|fault| match fault.status() {
+                404 | 410 => {
                     let text = "the composition refers to a resource that is not there";
-                    let place = fhir::reference_location(tree.root(), &at.span).unwrap_or_default();
-                    Fault::new(FaultKind::Unprocessable, text).placed(&place)
+                    Fault::new(FaultKind::Unprocessable, text).placed(&place(at))
                 }
                 _ => fault,
             })?;
         out.push(b',');
-        entry(&base, &key, &body, &mut out);
-        if seen.len() > PARTS_MAX || out.len() > ANSWER_BYTES_MAX {
-            let text = format!("a document has at most {PARTS_MAX} parts");
-            return Err(Fault::new(FaultKind::Unprocessable, text));
+        entry(&base, key, &body, &mut out);
+        if out.len() > ANSWER_BYTES_MAX {
+            return Err(too_large());
         }
     }
     out.extend_from_slice(b"]}");
     Ok(out)
+}
+
+/// What a composition refers to, each once, with the first reference to it.
+fn parts(
+    composition: &Tree,
+    key: &ResourceKey,
+    bases: &str,
+) -> Answered<Vec<(ResourceKey, ReferenceAt)>> {
+    let mut seen = HashSet::from([key.clone()]);
+    let mut parts = Vec::new();
+    for at in fhir::references(composition.root()) {
+        if let ParsedReference::Local { key, .. } = ParsedReference::parse(&at.text, bases)
+            && seen.insert(key.clone())
+        {
+            parts.push((key, at));
+        }
+    }
+    // The composition is one of them.
+    if parts.len() >= PARTS_MAX {
+        return Err(too_large());
+    }
+    Ok(parts)
+}
+
+fn too_large() -> Fault {
+    let text = format!(
+        "a document has at most {PARTS_MAX} parts and {ANSWER_BYTES_MAX} bytes; this one has more"
+    );
+    Fault::new(FaultKind::Unprocessable, text)
+}
+
+/// Refuses a document with parts of types that the caller may not read at all, naming these types: the token tells them,
+/// the composition names the parts, and whether these are stored is not looked at.
+fn expect_reached<'p>(
+    principal: &Principal,
+    parts: &'p [(ResourceKey, ReferenceAt)],
+) -> Result<(), (&'p ReferenceAt, Fault)> {
+    let is_reached = |key: &ResourceKey| {
+        let asked = AccessRequest::Read(key.clone());
+        !matches!(policy::decide(principal, &asked), Err(Deny::Forbidden(_)))
+    };
+    let left_out: Vec<_> = parts.iter().filter(|(key, _)| !is_reached(key)).collect();
+    let Some((_, first)) = left_out.first() else { return Ok(()) };
+    let types: TypeSet = left_out.iter().map(|(key, _)| key.resource_type).collect();
+    let names: Vec<&str> = types.iter().map(ResourceType::name).collect();
+    let text = format!(
+        "this document has parts of types that the token does not let its bearer read: {}",
+        names.join(", ")
+    );
+    Err((first, Fault::new(FaultKind::Forbidden, text)))
 }
 
 /// One part, under the caller's own right to read it.
