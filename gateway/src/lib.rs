@@ -43,6 +43,7 @@ pub mod sealer;
 pub mod search_params;
 mod snapshot;
 pub mod submission;
+mod subscription;
 pub mod telemetry;
 pub mod terminology;
 pub mod tls;

@@ -29,6 +29,7 @@ use crate::plan::{Plan, order_of_standard};
 use crate::search_params::Loaded;
 use crate::snapshot::{Snapshot, Unchanged, contents_before};
 use crate::submission::{Submission, body_id};
+use crate::subscription;
 use crate::work;
 
 use self::ready::{Ready, compartments, fresh_compartment};
@@ -180,6 +181,9 @@ impl Drafting<'_> {
             Some(patched) => (patched.root(), Vec::new()),
             None => (node.ok_or_else(without_body)?, replacements),
         };
+        if key.resource_type == ResourceType::SUBSCRIPTION {
+            subscription::expect_silent(node)?;
+        }
         let template = Template::prepare(node, &key.id, &replacements);
         if template.filled_bytes_max() > CONTENT_BYTES_MAX {
             return Err(Fault::new(FaultKind::TooLarge, "the resource is too large"));

@@ -20,6 +20,7 @@ use super::terminology::capabilities;
 use super::{operation, patch};
 use crate::clock;
 use crate::error::{Answered, Fault, FaultKind, brief};
+use crate::subscription::SENDS_NOTHING;
 use crate::telemetry::metrics::Interaction;
 
 /// Answers the CapabilityStatement.
@@ -182,6 +183,9 @@ fn resource(resource_type: ResourceType, deletes_several: bool, set: &SearchPara
         "searchRevInclude": revincludes(resource_type),
         "searchParam": params,
     });
+    if resource_type == ResourceType::SUBSCRIPTION {
+        statement["documentation"] = SENDS_NOTHING.into();
+    }
     let operations = operation::stated(resource_type);
     if !operations.is_empty() {
         statement["operation"] = operations.into();

@@ -99,6 +99,10 @@ fn entry(mut resource: Value) -> Value {
     if resource["resourceType"] == "SearchParameter" {
         resource["status"] = json!("draft");
     }
+    // Others are refused, as nobody would be notified.
+    if resource["resourceType"] == "Subscription" {
+        resource["status"] = json!("off");
+    }
     let of = resource["resourceType"].as_str().unwrap();
     let url = format!("{of}/{}", resource["id"].as_str().unwrap());
     json!({"resource": resource, "request": {"method": "PUT", "url": url}})

@@ -44,6 +44,7 @@ mod serial;
 mod site;
 mod sorted;
 mod stored;
+mod subscription;
 mod terminology;
 mod tls;
 mod told;
