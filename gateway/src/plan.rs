@@ -264,6 +264,9 @@ impl Asks<'_> {
                     None if is_reference && full_urls.all && is_urn(named) => {
                         return Err(unnamed(node, &span));
                     }
+                    None if is_reference && is_without_criteria(named) => {
+                        return Err(without_criteria(node, &span));
+                    }
                     None if is_reference => self.conditional(named, full_urls.bases)?,
                     found => found,
                 };
@@ -357,7 +360,23 @@ fn is_urn(reference: &str) -> bool {
 fn unnamed(node: Node<'_>, span: &Range<usize>) -> Fault {
     let text = "no entry of the transaction that stores a resource has this URN as its fullUrl; \
                 name an entry by its fullUrl, or a stored resource by type and id";
-    let fault = Fault::new(FaultKind::Invalid, text);
+    at_reference(Fault::new(FaultKind::Invalid, text), node, span)
+}
+
+/// Whether it is a conditional reference that asks for nothing: `Organization?`.
+fn is_without_criteria(reference: &str) -> bool {
+    let name = reference.strip_suffix('?');
+    name.is_some_and(|name| ResourceType::parse(name).is_some())
+}
+
+/// Stored, it would name nothing for ever (FHIR R4 http.html section 3.1.0.11.3).
+fn without_criteria(node: Node<'_>, span: &Range<usize>) -> Fault {
+    let text =
+        "a conditional reference needs criteria, such as Organization?identifier=system|value";
+    at_reference(Fault::new(FaultKind::Invalid, text), node, span)
+}
+
+fn at_reference(fault: Fault, node: Node<'_>, span: &Range<usize>) -> Fault {
     match reference_location(node, span) {
         Some(place) => fault.placed(&place),
         None => fault,

@@ -140,6 +140,26 @@ async fn criteria_see_what_the_transaction_deleted_and_created_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_conditional_reference_without_criteria_is_refused_at_its_place() {
+    let site = Site::start().await;
+    site.create(&patient("Ada")).await;
+
+    for reference in ["Patient?", "Patient?_=3", "Patient?&"] {
+        for other in [Vec::new(), vec![entry("POST", "Patient", Some(PATIENT), patient("Eve"))]] {
+            let mut entries =
+                vec![entry("POST", "Observation", None, observation(reference, None))];
+            entries.extend(other);
+            let refused = site.post("", &transaction(entries)).await.expect(400);
+            let place = "Bundle.entry[0].resource.subject.reference";
+            assert_eq!(refused.issue().1, place, "{reference}");
+        }
+    }
+    site.post("/Observation", &observation("Patient?", None)).await.expect(400);
+    assert_eq!((site.count("Observation").await, site.count("Patient").await), (0, 1));
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn criteria_about_names_and_dates_see_what_the_transaction_made() {
     let site = Site::start().await;
     let born = json!({"resourceType": "Patient", "name": [{"family": "Müller"}], "birthDate": "1980-02-03"});
