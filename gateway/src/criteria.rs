@@ -9,8 +9,8 @@ use std::sync::Arc;
 use fhir::ResourceType;
 use policy::Principal;
 use registry::search::{
-    Criteria, ParseOptions, SearchQuery, SearchTarget, code_questions, pairs, parse, parse_placed,
-    with_params,
+    Criteria, ParseOptions, SearchQuery, SearchTarget, code_questions, is_of_results, pairs, parse,
+    parse_placed, with_params,
 };
 
 use crate::app::App;
@@ -83,6 +83,9 @@ impl Reading {
     /// Name of the parameter that is wrong.
     fn misread(&self, of: ResourceType, text: &str, options: &ParseOptions<'_>) -> Option<String> {
         let (target, pairs) = (SearchTarget::Type(of), pairs(text).ok()?);
+        if let Some((name, _)) = pairs.iter().find(|(name, _)| is_of_results(name)) {
+            return Some(name.clone());
+        }
         let read = with_params(&self.params.set, || Ok(parse_placed(&target, pairs, options)));
         read.ok()?.err()?.parameter
     }

@@ -19,9 +19,9 @@ use crate::condition::Candidates;
 use crate::error::{Answered, Fault, FaultKind};
 use crate::patched::Patched;
 use crate::plan::{Plan, Step, order_of_standard};
-use crate::precondition::{IF_NONE_EXIST, Newest, Preconditions};
+use crate::precondition::{Newest, Preconditions};
 use crate::snapshot::{Snapshot, Unchanged};
-use crate::submission::{Operation, Submission, Verb, body_id};
+use crate::submission::{Operation, Submission, Unless, Verb, body_id};
 
 /// What is to happen for one operation.
 #[derive(Clone, Debug)]
@@ -147,7 +147,7 @@ impl Decided<'_> {
 
     fn one(&mut self, at: usize, operation: &Operation, step: &Step) -> Answered<Decision> {
         match &operation.verb {
-            Verb::Create { .. } => self.create(step),
+            Verb::Create { if_none_exist, .. } => self.create(step, if_none_exist.as_ref()),
             Verb::Update { key, preconditions } => self.update(key, preconditions, step),
             Verb::UpdateWhere { preconditions, .. } => self.update_where(at, step, preconditions),
             Verb::Patch { key, preconditions, .. } => self.patch(key, preconditions),
@@ -171,7 +171,7 @@ impl Decided<'_> {
         }
     }
 
-    fn create(&mut self, step: &Step) -> Answered<Decision> {
+    fn create(&mut self, step: &Step, unless: Option<&Unless>) -> Answered<Decision> {
         let found = step.condition.map(|ask| self.find(ask, View::BeforeUpdates)).transpose()?;
         match found {
             None | Some(Found::Nothing) => Ok(Decision::Write {
@@ -186,7 +186,9 @@ impl Decided<'_> {
                 _ => Err(Fault::new(FaultKind::Busy, "the match was just deleted; retry")),
             },
             Some(Found::Made(other)) => Ok(Decision::SameAs(other)),
-            Some(Found::Several) => Err(several().in_parameter(IF_NONE_EXIST)),
+            Some(Found::Several) => {
+                Err(unless.map_or_else(several, |unless| unless.placed(several())))
+            }
         }
     }
 

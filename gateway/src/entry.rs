@@ -10,13 +10,13 @@ use fhir::{
 };
 
 use crate::error::{Answered, Fault, FaultKind};
-use crate::http::create::if_none_exist;
+use crate::http::create::unless;
 use crate::http::{parameters, part};
 use crate::invocation::Invocation;
 use crate::limits::CRITERIA_BYTES_MAX;
 use crate::patch::Patch;
 use crate::precondition::{IF_MATCH, IF_NONE_MATCH, Preconditions, Tags};
-use crate::submission::{Operation, Verb, body_id, check_body};
+use crate::submission::{Operation, Unless, Verb, body_id, check_body};
 use crate::telemetry::metrics::Interaction;
 
 /// A read that stands in a bundle.
@@ -73,7 +73,7 @@ impl PostedEntry {
             let if_match = if_match(request).map_err(placed)?;
             return Ok(Self::Invocation(Box::new(Invocation { if_match, ..invoked })));
         }
-        let verb = verb_of(entry, request, url, lenient).map_err(placed)?;
+        let verb = verb_of(entry, request, (url, base), lenient).map_err(placed)?;
         if let Some(node) = entry.resource {
             check_body(&verb, node).map_err(|fault| fault.at(&place))?;
         }
@@ -111,13 +111,13 @@ fn request_of<'e>(entry: &'e Entry<'_>) -> Answered<&'e EntryRequest<'e>> {
 fn verb_of(
     entry: &Entry<'_>,
     request: &EntryRequest<'_>,
-    url: &str,
+    (url, base): (&str, &str),
     lenient: bool,
 ) -> Answered<Verb> {
     expect_fitting(request)?;
     match request.method {
         Method::Get | Method::Head => Ok(Verb::Read(read(url, request)?)),
-        Method::Post => create(entry.resource, request, url, lenient),
+        Method::Post => create(entry.resource, request, (url, base), lenient),
         Method::Put => {
             needs_resource(entry.resource)?;
             let preconditions = preconditions(request)?;
@@ -154,7 +154,7 @@ fn verb_of(
 fn create(
     resource: Option<Node<'_>>,
     request: &EntryRequest<'_>,
-    url: &str,
+    (url, bases): (&str, &str),
     lenient: bool,
 ) -> Answered<Verb> {
     if url.split('?').next().is_some_and(|path| path == "_search" || path.ends_with("/_search")) {
@@ -165,8 +165,12 @@ fn create(
     let Named::Type(resource_type, in_url) = Named::of(url, lenient)? else {
         return Err(invalid("the request's url names no resource type", "request.url"));
     };
-    let criteria = if_none_exist(request.if_none_exist.as_deref(), in_url)?;
-    Ok(Verb::Create { resource_type, if_none_exist: criteria.map(needed).transpose()? })
+    let found = unless(request.if_none_exist.as_deref(), in_url, resource_type, bases)?;
+    let if_none_exist = match found {
+        Some(Unless { query, in_url }) => Some(Unless { query: needed(query)?, in_url }),
+        None => None,
+    };
+    Ok(Verb::Create { resource_type, if_none_exist })
 }
 
 /// What the URL of a write names.

@@ -190,8 +190,8 @@ impl Asks<'_> {
             Verb::Create { resource_type, if_none_exist } => {
                 let mut step = step(self.permit(&AccessRequest::Create(*resource_type))?);
                 step.new_key = Some(new_key(*resource_type));
-                if let Some(query) = if_none_exist {
-                    step.condition = Some(self.query(*resource_type, query)?);
+                if let Some(unless) = if_none_exist {
+                    step.condition = Some(self.query(*resource_type, &unless.query)?);
                 }
                 Ok(step)
             }

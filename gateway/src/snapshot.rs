@@ -25,7 +25,6 @@ use crate::app::App;
 use crate::criteria::Reading;
 use crate::error::{Answered, Fault};
 use crate::plan::{Asked, Link, LinkTarget, Plan};
-use crate::precondition::IF_NONE_EXIST;
 use crate::submission::{Submission, Verb};
 use crate::work;
 
@@ -277,8 +276,8 @@ fn stated(
 ) -> Fault {
     let step = &plan.steps[operation];
     if step.condition == Some(ask) {
-        return match submission.operations[operation].verb {
-            Verb::Create { .. } => fault.unplaced().in_parameter(IF_NONE_EXIST),
+        return match &submission.operations[operation].verb {
+            Verb::Create { if_none_exist: Some(unless), .. } => unless.placed(fault),
             _ => fault,
         };
     }

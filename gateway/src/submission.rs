@@ -14,7 +14,7 @@ use crate::error::{Answered, Fault, FaultKind};
 use crate::limits::PREPARE_INLINE_BYTES_MAX;
 use crate::patch::Patch;
 use crate::posted::PostedBundle;
-use crate::precondition::Preconditions;
+use crate::precondition::{IF_NONE_EXIST, Preconditions};
 use crate::work;
 
 /// A unit that is committed whole or not at all.
@@ -56,6 +56,22 @@ impl Operation {
     }
 }
 
+/// Criteria of a conditional create.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Unless {
+    /// As a query string.
+    pub query: String,
+    /// Whether they are those of the URL, not of `If-None-Exist`.
+    pub in_url: bool,
+}
+
+impl Unless {
+    /// What is wrong with them, told where they stand; in the URL that is the parameter, if it is one.
+    pub(crate) fn placed(&self, fault: Fault) -> Fault {
+        if self.in_url { fault } else { fault.unplaced().in_parameter(IF_NONE_EXIST) }
+    }
+}
+
 /// A write as the client asks for it.
 #[derive(Clone, Debug)]
 pub enum Verb {
@@ -64,7 +80,7 @@ pub enum Verb {
         /// Type of the new resource.
         resource_type: ResourceType,
         /// Criteria; nothing is created when one resource matches.
-        if_none_exist: Option<String>,
+        if_none_exist: Option<Unless>,
     },
     /// `PUT` to an id.
     Update {

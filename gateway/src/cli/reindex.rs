@@ -42,8 +42,7 @@ pub async fn run(args: ReindexArgs) -> u8 {
         }
         Err(OpenError::Config(error)) => refuse_config(&error),
         Err(error) => {
-            let next =
-                "stop the gateway first, and name the folder that it runs on with --data-dir; its database with --database where that is PostgreSQL";
+            let next = "stop the gateway first, and name the folder that it runs on with --data-dir; its database with --database where that is PostgreSQL";
             out::note(format_args!("sealway reindex: {error}\n  {next}"));
             1
         }

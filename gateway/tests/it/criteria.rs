@@ -240,13 +240,52 @@ async fn a_question_mark_in_a_value_is_part_of_the_criteria() {
 
     let made = sent("identifier=http://x.example/?type=prov|1").await.expect(201).json();
     assert_ne!(made["id"], other.as_str(), "not what has the type that the value ends in");
-    for same in [
-        "identifier=http://x.example/?type=prov|1",
-        "?identifier=http://x.example/?type=prov|1",
-        "http://b.example/Organization?identifier=http://x.example/?type=prov|1",
-    ] {
-        assert_eq!(sent(same).await.expect(200).json()["id"], made["id"], "{same}");
+    let criteria = "identifier=http://x.example/?type=prov|1";
+    let urls = ["Organization".to_owned(), format!("{}/Organization", site.base), String::new()];
+    let whole = urls.iter().map(|url| format!("{url}?{criteria}"));
+    for same in whole.chain([criteria.to_owned()]) {
+        assert_eq!(sent(&same).await.expect(200).json()["id"], made["id"], "{same}");
     }
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn if_none_exist_asks_about_the_type_that_is_made_or_is_refused() {
+    let site = Site::start().await;
+    let body = json!({"resourceType": "Organization", "name": "Clinic",
+        "identifier": [{"system": "urn:o", "value": "1"}]});
+    site.create(&body).await;
+
+    for criteria in [
+        "Patient?identifier=urn:o|1",
+        "http://evil.example/Patient?identifier=urn:o|1",
+        "http://evil.example/Organization?identifier=urn:o|1",
+        "foo?identifier=urn:o|1",
+        "Organization/o1?identifier=urn:o|1",
+        "name:exact?identifier=urn:o|1",
+        "identifier:missing?name=Clinic",
+        "identifier=urn:o|1&_pretty=maybe",
+        "Organization?",
+    ] {
+        let request = site.request(Method::POST, "/Organization").header(TYPE, JSON);
+        let request = request.header("if-none-exist", criteria).body(body.to_string());
+        let refused = Answer::of(request).await.expect(400);
+        let place = &refused.json()["issue"][0]["location"][0];
+        assert_eq!(place, "http.If-None-Exist", "{criteria}");
+        for kind in ["batch", "transaction"] {
+            let request = json!({"method": "POST", "url": "Organization", "ifNoneExist": criteria});
+            let posted = json!({"resourceType": "Bundle", "type": kind,
+                "entry": [{"resource": body, "request": request}]});
+            let answer = site.post("", &posted).await.json();
+            let outcome = match kind {
+                "batch" => &answer["entry"][0]["response"]["outcome"],
+                _ => &answer,
+            };
+            let place = &outcome["issue"][0]["expression"][0];
+            assert_eq!(place, "Bundle.entry[0].request.ifNoneExist", "{criteria}: {answer}");
+        }
+    }
+    assert_eq!(site.count("Organization").await, 1);
     site.stop().await;
 }
 

@@ -118,21 +118,29 @@ async fn criteria_that_cannot_be_read_or_do_not_name_one_are_refused_where_they_
     }
     let several = send(Method::POST, "/Patient", "active=true").await.expect(412);
     assert_eq!(place(&several), "http.If-None-Exist");
-    for (criteria, named) in
-        [("nickname=x", "http.nickname"), ("active=true&birthdate=xx", "http.birthdate")]
-    {
-        let refused = send(Method::PUT, &format!("/Patient?{criteria}"), "").await.expect(400);
-        assert_eq!(place(&refused), named);
+    let several = send(Method::POST, "/Patient?active=true", "").await.expect(412);
+    assert_eq!(several.issue(), ("multiple-matches".to_owned(), String::new()));
+    for (criteria, named) in [
+        ("nickname=x", "http.nickname"),
+        ("active=true&birthdate=xx", "http.birthdate"),
+        ("active=true&_sort=name", "http._sort"),
+    ] {
+        for method in [Method::PUT, Method::POST] {
+            let refused = send(method.clone(), &format!("/Patient?{criteria}"), "").await;
+            assert_eq!(place(&refused.expect(400)), named, "{method}");
+        }
     }
     let mut create = entry("POST", "Patient", None, patient("Ada"));
     create["request"]["ifNoneExist"] = json!("birthdate=xx");
     let updated = entry("PUT", "Patient?birthdate=xx", None, patient("Ada"));
+    let made = entry("POST", "Patient?birthdate=xx", None, patient("Ada"));
     let referring = entry("POST", "Observation", None, observation("Patient?birthdate=xx", None));
     let absent =
         entry("POST", "Observation", None, observation("Patient?identifier=urn:secret|7", None));
     for (bad, status, expected) in [
         (create, 400, "Bundle.entry[1].request.ifNoneExist"),
         (updated, 400, "Bundle.entry[1].request.url"),
+        (made, 400, "Bundle.entry[1].request.url"),
         (referring, 400, "Bundle.entry[1].resource.subject.reference"),
         (absent, 412, "Bundle.entry[1].resource.subject.reference"),
     ] {

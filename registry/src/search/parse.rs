@@ -211,6 +211,9 @@ fn apply(
         }
         "_type" if target.takes_types() => {}
         // How hits are shown is the caller's matter; links repeat it.
+        "_pretty" if !matches!(value, "true" | "false") => {
+            return Err(invalid("_pretty must be true or false"));
+        }
         "_format" | "_pretty" | "_elements" => {}
         "_contained" if value == "false" => {}
         CURSOR => {

@@ -158,5 +158,9 @@ fn read_journal(folder: &Path, next: &str) -> std::io::Result<Check> {
 
 fn absent(name: &str, path: &Path) -> Check {
     let text = format!("{} is not there yet", path.display());
-    warn(name, &text, "the first `sealway serve` makes it; otherwise check --data-dir, and --database where that is PostgreSQL")
+    warn(
+        name,
+        &text,
+        "the first `sealway serve` makes it; otherwise check --data-dir, and --database where that is PostgreSQL",
+    )
 }
