@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use fhir::{Held, Instant, ParamKind, ResourceType, SearchParams, is_in_own_compartment};
 use moka::sync::Cache;
-use registry::search::{SupportedParam, filter_operators, leads_to, supported};
+use registry::search::{SupportedParam, filter_operators, refers_to, supported};
 use serde_json::{Value, json};
 
 use super::call::Call;
@@ -219,7 +219,7 @@ fn revincludes(to: ResourceType) -> Vec<String> {
     let data = ResourceType::stored().filter(|of| *of != ResourceType::AUDIT_EVENT);
     let named = data.flat_map(|of| {
         let params = supported(of).into_iter().map(|one| one.param);
-        let leading = params.filter(move |param| leads_to(param, to));
+        let leading = params.filter(move |param| refers_to(param, to));
         leading.map(move |param| format!("{}:{}", of.name(), param.code))
     });
     std::iter::once("*".to_owned()).chain(named).collect()

@@ -5,6 +5,7 @@
 //! Not here: hashes and SQL (`plan`, `sql`).
 
 use fhir::{NumberRange, ResourceType, SearchParam, SearchPrefix, TimeRange};
+use policy::TypeSet;
 
 use super::tree::TreeWay;
 use super::words::{WordPlace, WordQuery};
@@ -23,6 +24,8 @@ pub struct SearchQuery {
     pub includes: Vec<Include>,
     /// `_revinclude`.
     pub revincludes: Vec<Include>,
+    /// Types that the includes may bring, as R4's parameters have it, whoever asks.
+    pub brings: TypeSet,
     /// Matches a page; 0 asks for the total only.
     pub count: u32,
     /// `_total`.
@@ -303,6 +306,8 @@ pub struct Include {
     pub params: Vec<u16>,
     /// Only targets of this type.
     pub target: Option<ResourceType>,
+    /// Types that the reference may have, as its parameter and the target say; all for a `*` alone.
+    pub leads_to: TypeSet,
     /// `:iterate`: starts from what was included too.
     pub iterate: bool,
 }

@@ -33,6 +33,15 @@ pub(super) fn search_param(of: ResourceType, code: &str) -> Option<&'static Sear
     own.or_else(|| LENT.with_borrow_mut(|lent| custom(lent.as_mut()?, of, code)))
 }
 
+/// The installation's own parameters on this type.
+pub(super) fn custom_params(of: ResourceType) -> Vec<&'static SearchParam> {
+    let own = |lent: &Option<Params>| {
+        let params = lent.as_ref().map(|(params, _)| params);
+        params.into_iter().flat_map(|params| params.custom_of(of)).collect()
+    };
+    LENT.with_borrow(own)
+}
+
 /// What may be searched by words: what the lent set says, and where none is lent nothing.
 pub(super) fn full_text() -> FullText {
     LENT.with_borrow(|lent| lent.as_ref().map_or(FullText::Off, |(params, _)| params.full_text()))

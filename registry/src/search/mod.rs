@@ -48,6 +48,7 @@ mod plan_tests;
 mod presence;
 mod probe;
 mod query_string;
+mod reach;
 mod resolve;
 mod row_test;
 mod scope;
@@ -85,11 +86,12 @@ pub use parse::{
     COUNT_DEFAULT, COUNT_MAX, CURSOR, Misread, ParseOptions, parse, parse_at, parse_pairs,
     parse_placed,
 };
-pub use parse_chain::{CHAIN_DEPTH_MAX, CHAIN_LEGS_MAX, leads_to};
+pub use parse_chain::{CHAIN_DEPTH_MAX, CHAIN_LEGS_MAX};
 pub use parse_filter::OR_VALUES_MAX;
 pub use parse_sort::SORT_KEYS_MAX;
 pub(crate) use plan::code_param;
 pub use query_string::{pairs, render};
+pub use reach::refers_to;
 pub use resolve::{CHAIN_TARGETS_MAX, HAS_SOURCES_MAX};
 pub use sql::{Bind, Dialect, Statement};
 pub use supported::{SupportedParam, supported};

@@ -9,6 +9,7 @@
 use std::cell::Cell;
 
 use fhir::ResourceType;
+use policy::TypeSet;
 
 use super::clause::{Filter, SearchQuery, Total};
 use super::codes::CodeSets;
@@ -100,6 +101,7 @@ pub fn parse_placed(
         implied,
         includes: Vec::new(),
         revincludes: Vec::new(),
+        brings: TypeSet::NONE,
         count: COUNT_DEFAULT,
         total: Total::default(),
         summary: None,
@@ -116,6 +118,7 @@ pub fn parse_placed(
         let read = read(&mut query, target, &name, value, &context, options.lenient);
         read.map_err(|error| Misread { parameter: Some(name), error })?;
     }
+    parse_include::check(&mut query)?;
     query.legs.iter().try_for_each(weight::check)?;
     if query.summary.as_deref() == Some("count") {
         query.count = 0;

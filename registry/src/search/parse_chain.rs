@@ -187,7 +187,7 @@ fn is_reference(param: &SearchParam) -> bool {
 }
 
 /// Whether references of the parameter may lead to resources of the type; never for another kind of parameter.
-pub fn leads_to(param: &SearchParam, of: ResourceType) -> bool {
+pub(super) fn leads_to(param: &SearchParam, of: ResourceType) -> bool {
     let only = match param.held {
         Held::InParam { only, .. } => only,
         _ => None,

@@ -1,14 +1,17 @@
 //! `_include` and `_revinclude` → [`Include`].
 //!
 //! Spec: FHIR R4 search § 3.1.1.5.4: `Source:param[:Target]`, `Source:*`, `*`, each with `:iterate`. What can never
-//! bring anything (a wrong type, a parameter that is no reference, one that never refers there) is refused by name.
-//! Not here: how they are followed (`include`).
+//! bring anything is refused by name: a wrong type, a parameter that is no reference, one that never refers there
+//! (all read from the value alone), and, when all parameters are known, one that starts from what the search neither
+//! looks for nor includes ([`check`]). Not here: how they are followed (`include`), where they lead (`reach`).
 
 use fhir::{Held, ParamKind, ResourceType};
+use policy::TypeSet;
 
 use super::clause::{Include, Leg, SearchQuery};
 use super::in_force::search_param;
-use super::parse_chain::leads_to;
+use super::parse::Misread;
+use super::reach;
 use crate::error::ReadError;
 use crate::index::param::index_params;
 
@@ -36,22 +39,54 @@ pub(super) fn apply(query: &mut SearchQuery, name: &str, value: &str) -> Result<
         let text = format!("more than {INCLUDE_PARAMS_MAX} times {stem}");
         return Err(ReadError::TooCostly(text));
     }
-    all.push(Reader { name, value, forward, iterate }.include(&query.legs)?);
+    all.push(Reader { name, value, iterate }.include(&query.legs)?);
     Ok(true)
+}
+
+/// Notes what the includes may bring, and refuses those that never do. To be called when all are read: one with
+/// `:iterate` may start from what a later one brings.
+pub(super) fn check(query: &mut SearchQuery) -> Result<(), Misread> {
+    if query.includes.is_empty() && query.revincludes.is_empty() {
+        return Ok(());
+    }
+    let searched: TypeSet = query.legs.iter().map(|leg| leg.resource_type).collect();
+    query.brings = reach::brought(&query.includes, &query.revincludes, &searched);
+    let reached = searched.union(&query.brings);
+    let own = |stem: &'static str| {
+        let pairs = query.applied.iter();
+        pairs.filter(move |(name, _)| name.split(':').next() == Some(stem))
+    };
+    let forward = own("_include").zip(query.includes.iter().map(|one| (one, true)));
+    let back = own("_revinclude").zip(query.revincludes.iter().map(|one| (one, false)));
+    for ((name, value), (include, forward)) in forward.chain(back) {
+        let from = if include.iterate { &reached } else { &searched };
+        let why = match forward {
+            true if reach::starts(include, from) => continue,
+            true if include.iterate => "the source is neither searched nor included",
+            true => "the source is not the type that is searched",
+            false if reach::leads_back(include, from) => continue,
+            false if include.iterate => "it never refers to a type that is searched or included",
+            false if include.target.is_some() => "the target is not the type that is searched",
+            false => "it never refers to the type that is searched",
+        };
+        let error = ReadError::Invalid(format!("{name}={value}: {why}"));
+        return Err(Misread { parameter: Some(name.clone()), error });
+    }
+    Ok(())
 }
 
 struct Reader<'a> {
     name: &'a str,
     value: &'a str,
-    forward: bool,
     iterate: bool,
 }
 
 impl Reader<'_> {
     fn include(&self, legs: &[Leg]) -> Result<Include, ReadError> {
+        let iterate = self.iterate;
         if self.value == "*" {
             let (source, target, params) = (None, None, Vec::new());
-            return Ok(Include { source, params, target, iterate: self.iterate });
+            return Ok(Include { source, params, target, leads_to: TypeSet::all(), iterate });
         }
         let mut parts = self.value.splitn(3, ':');
         let source = parts.next().and_then(|name| ResourceType::parse_stored(name).ok());
@@ -68,12 +103,22 @@ impl Reader<'_> {
             let why = "AuditEvent is rendered from the access journal and cannot be included";
             return Err(ReadError::Unsupported(format!("{}={}: {why}", self.name, self.value)));
         }
-        if self.forward && !self.iterate && !searched(source) {
-            return Err(self.wrong("the source is not the type that is searched"));
-        }
+        let narrowed = |types: TypeSet| match target {
+            Some(target) => types.intersection(&TypeSet::one(target)),
+            None => types,
+        };
         if code == "*" {
-            let (source, params) = (Some(source), Vec::new());
-            return Ok(Include { source, params, target, iterate: self.iterate });
+            let leads_to = narrowed(reach::references(source));
+            if leads_to.is_empty() {
+                return Err(self.wrong("no parameter of the source refers there"));
+            }
+            return Ok(Include {
+                source: Some(source),
+                params: Vec::new(),
+                target,
+                leads_to,
+                iterate,
+            });
         }
         let param = search_param(source, code).filter(|param| param.kind == ParamKind::Reference);
         let param = param.ok_or_else(|| self.wrong("no such reference parameter"))?;
@@ -81,17 +126,12 @@ impl Reader<'_> {
             Held::InParam { only, .. } => only,
             _ => None,
         };
-        let refers_to = |of: ResourceType| leads_to(param, of);
-        if target.is_some_and(|target| !refers_to(target)) {
+        let leads_to = narrowed(reach::types_of(param));
+        if leads_to.is_empty() {
             return Err(self.wrong("the parameter never refers to this type"));
         }
-        let is_met = legs.iter().any(|leg| refers_to(leg.resource_type));
-        if !self.forward && !self.iterate && !is_met {
-            return Err(self.wrong("the parameter never refers to the type that is searched"));
-        }
         let params = index_params(source, param);
-        let (source, target) = (Some(source), target.or(only));
-        Ok(Include { source, params, target, iterate: self.iterate })
+        Ok(Include { source: Some(source), params, target: target.or(only), leads_to, iterate })
     }
 
     fn wrong(&self, why: &str) -> ReadError {

@@ -34,7 +34,7 @@ fn includes_bring_targets_and_sources_once_and_after_the_matches() {
         let page = search(
             site,
             "Patient?_id=p1&_revinclude=Observation:subject\
-            &_revinclude=Encounter:*&_revinclude=Condition:subject:Group",
+            &_revinclude=Encounter:*&_revinclude=Condition:subject:Patient",
         )
         .await;
         assert_eq!(
@@ -44,6 +44,33 @@ fn includes_bring_targets_and_sources_once_and_after_the_matches() {
 
         let page = search(site, "Observation?_include=Observation:subject:Group").await;
         assert!(keys(&page, HitMode::Include).is_empty());
+    });
+}
+
+/// An extension's parameter that names no types (R4's table has three of them).
+#[test]
+fn a_reference_that_names_no_types_is_included_both_ways() {
+    on_each_engine(async |site| {
+        let about =
+            "http://hl7.org/fhir/StructureDefinition/DiagnosticReport-geneticsAssessedCondition";
+        let condition =
+            json!({"resourceType": "Condition", "id": "c", "subject": {"reference": "Patient/p"}});
+        let report = json!({
+            "resourceType": "DiagnosticReport", "id": "d", "status": "final", "code": {"text": "x"},
+            "extension": [{"url": about, "valueReference": {"reference": "Condition/c"}}],
+        });
+        write(site, vec![condition, report]).await;
+
+        let rule = "DiagnosticReport:assessed-condition";
+        for (query, expected) in [
+            (format!("DiagnosticReport?_include={rule}"), vec!["Condition/c"]),
+            (format!("DiagnosticReport?_include={rule}:Condition"), vec!["Condition/c"]),
+            (format!("DiagnosticReport?_include={rule}:Patient"), vec![]),
+            (format!("Condition?_revinclude={rule}"), vec!["DiagnosticReport/d"]),
+        ] {
+            let page = search(site, &query).await;
+            assert_eq!(keys(&page, HitMode::Include), expected, "{query}");
+        }
     });
 }
 
@@ -226,6 +253,35 @@ fn what_is_not_done_is_refused_by_name() {
     }
     let long = format!("Patient?name={}", vec!["a"; 2_001].join(","));
     assert!(matches!(query(&long), Err(ReadError::TooCostly(_))));
+}
+
+/// What is refused stands last in each.
+#[test]
+fn includes_that_start_from_nothing_are_refused_by_name() {
+    for text in [
+        "Patient?_revinclude=Observation:subject:Group",
+        "Patient?_revinclude=Observation:performer:Practitioner",
+        "Patient?_revinclude=Medication:*",
+        "Patient?_revinclude=Observation:*:Group",
+        "Patient?_include=Patient:*:Group",
+        "Patient?_include:iterate=Observation:subject",
+        "Patient?_include=Patient:organization&_include:iterate=Practitioner:*",
+        "Patient?_revinclude:iterate=Medication:manufacturer",
+    ] {
+        let asked = text.split(['?', '&']).next_back().unwrap();
+        match query(text) {
+            Err(ReadError::Invalid(why)) => assert!(why.starts_with(asked), "{text}: {why}"),
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+    for text in [
+        "Patient?_include:iterate=Organization:partof&_include=Patient:organization",
+        "Patient?_include=*&_include:iterate=Practitioner:*",
+        "Patient?_revinclude=*&_include:iterate=Observation:performer",
+        "Medication?_revinclude:iterate=Medication:manufacturer&_include=Medication:manufacturer",
+    ] {
+        assert!(query(text).is_ok(), "{text}: {:?}", query(text));
+    }
 }
 
 #[test]

@@ -200,7 +200,11 @@ impl Cases<'_> {
         let one = self.include(of)?;
         let next = if one.pairs[0].0.starts_with("_include") {
             let code = one.pairs[0].1.split(':').nth(1).and_then(|code| param(of, code))?;
-            self.dice.pick_any(&reached(code))?
+            // What starts from another type than the one that comes is refused (`refused`).
+            let named = one.pairs[0].1.split(':').nth(2);
+            let may_come =
+                reached(code).into_iter().filter(|of| named.is_none_or(|one| one == *of));
+            self.dice.pick_any(&may_come.collect::<Vec<_>>())?
         } else {
             let source = one.pairs[0].1.split(':').next()?;
             self.types().into_iter().find(|of| *of == source)?

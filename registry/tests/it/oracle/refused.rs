@@ -4,9 +4,9 @@ use fhir::ResourceType;
 use registry::error::ReadError;
 use registry::search::{ParseOptions, parse};
 
-use super::cases::supported_by;
+use super::cases::{reached, references_to, supported_by};
 use super::compare::NOW_US;
-use super::params::{Kind, is_boolean, params};
+use super::params::{Kind, is_boolean, param, params};
 use super::schema::schema;
 use super::vocabulary::BASE;
 
@@ -104,6 +104,88 @@ fn operators_that_are_not_advertised_are_refused() {
     }
     assert!(wrong.is_empty(), "{} are not refused: {wrong:#?}", wrong.len());
 }
+
+/// § 3.1.1.5.4: an include starts from the matches, with `:iterate` also from what was included.
+#[test]
+fn includes_that_can_never_bring_anything_are_refused_and_all_others_are_taken() {
+    let mut answers = Answers::default();
+    let types: Vec<_> = schema().stored().filter(|of| *of != "AuditEvent").collect();
+    for (at, of) in types.iter().copied().enumerate() {
+        for (source, code) in references_to(of).into_iter().skip(at % 3).step_by(3) {
+            let rule = format!("{source}:{code}");
+            answers.expect(of, &format!("_revinclude={rule}"), true);
+            answers.expect(of, &format!("_include={rule}"), source == of);
+            answers.expect(of, &format!("_include:iterate={rule}"), source == of);
+            let known = param(source, code).expect("a parameter of R4");
+            for target in few(&reached(known)) {
+                for name in ["_revinclude", "_revinclude:iterate"] {
+                    answers.expect(of, &format!("{name}={rule}:{target}"), target == of);
+                }
+            }
+            for next in few(&types) {
+                let Some(code) = reference_of(next) else { continue };
+                let twice = format!("_revinclude={rule}&_include:iterate={next}:{code}");
+                answers.expect(of, &twice, [of, source].contains(&next));
+            }
+        }
+        for one in supported_by(of).iter().filter(|one| one.chainable) {
+            let code = one.param.code;
+            let known = reached(param(of, code).expect("a parameter of R4"));
+            for next in few(&types).into_iter().chain(few(&known)) {
+                let Some(then) = reference_of(next) else { continue };
+                let start = format!("_include={of}:{code}");
+                let goes_on = format!("_include:iterate={next}:{then}");
+                // A reference that names no types may have any.
+                let may = next == of || known.is_empty() || known.contains(&next);
+                answers.expect(of, &format!("{start}&{goes_on}"), may);
+                answers.expect(of, &format!("{goes_on}&{start}"), may);
+                for target in few(&known).into_iter().filter(|_| next != of) {
+                    let start = format!("{start}:{target}");
+                    answers.expect(of, &format!("{start}&{goes_on}"), next == target);
+                }
+            }
+        }
+    }
+    let (taken, refused) = (answers.taken, answers.refused);
+    assert!(taken > 1_000 && refused > 1_000, "{taken} taken, {refused} refused");
+    let wrong = answers.wrong;
+    assert!(wrong.is_empty(), "{} are wrong: {:#?}", wrong.len(), &wrong[..wrong.len().min(40)]);
+}
+
+/// What was asked and how it was answered.
+#[derive(Default)]
+struct Answers {
+    taken: usize,
+    refused: usize,
+    wrong: Vec<String>,
+}
+
+impl Answers {
+    fn expect(&mut self, of: &str, query: &str, may: bool) {
+        let refusal = refusal(of, query);
+        let is_named = |why: &String| query.split('&').any(|pair| why.contains(pair));
+        match &refusal {
+            None => self.taken += 1,
+            Some(_) => self.refused += 1,
+        }
+        if refusal.is_none() != may || refusal.as_ref().is_some_and(|why| !is_named(why)) {
+            self.wrong.push(format!("{of}?{query}: {refusal:?}"));
+        }
+    }
+}
+
+/// Some of a list, those at its ends among them.
+fn few(all: &[&'static str]) -> Vec<&'static str> {
+    let step = (all.len() / FEW).max(1);
+    all.iter().step_by(step).chain(all.last()).copied().collect()
+}
+
+/// The first reference parameter of a type.
+fn reference_of(of: &str) -> Option<&'static str> {
+    supported_by(of).into_iter().find(|one| one.chainable).map(|one| one.param.code)
+}
+
+const FEW: usize = 4;
 
 #[test]
 fn every_parameter_of_r4_is_known_to_the_product() {

@@ -1,0 +1,91 @@
+//! Which types a search may bring beside those that it looks for.
+//!
+//! Spec: FHIR R4 search § 3.1.1.5.4 (includes). Told by the query and the parameters alone: nothing here knows what is stored, or who asks.
+//! Not here: what is refused (`parse_include`), what is brought (`include`), who may see it (`scope`).
+
+use std::sync::LazyLock;
+
+use fhir::{ParamKind, ResourceType, SearchParam, search_params};
+use policy::TypeSet;
+
+use super::clause::Include;
+use super::in_force::custom_params;
+use super::parse_chain::leads_to;
+
+/// Types that includes may bring to matches of the types that are searched, round by round until no new one comes.
+pub(super) fn brought(
+    includes: &[Include],
+    revincludes: &[Include],
+    searched: &TypeSet,
+) -> TypeSet {
+    let round = |from: &TypeSet, again: bool| {
+        let takes_part = |include: &&Include| !again || include.iterate;
+        let forward = includes.iter().filter(takes_part).map(|one| targets(one, from));
+        let back = revincludes.iter().filter(takes_part).map(|one| sources(one, from));
+        forward.chain(back).fold(TypeSet::NONE, |all, one| all.union(&one))
+    };
+    let mut found = round(searched, false);
+    loop {
+        let next = found.union(&round(&found, true));
+        if next == found {
+            return found;
+        }
+        found = next;
+    }
+}
+
+/// Whether an include may find its source among these types. What `*` finds is left open.
+pub(super) fn starts(include: &Include, from: &TypeSet) -> bool {
+    include.source.is_none_or(|source| from.contains(source))
+}
+
+/// Whether the reference of a reverse include may lead to one of these types. What `*` finds is left open.
+pub(super) fn leads_back(include: &Include, to: &TypeSet) -> bool {
+    !include.leads_to.intersection(to).is_empty()
+}
+
+/// Types that the references of a type may have: of all its parameters, the installation's own among them.
+pub(super) fn references(of: ResourceType) -> TypeSet {
+    let standard = REFERENCES.get(usize::from(of.code())).copied().unwrap_or_default();
+    standard.union(&targets_of(custom_params(of).into_iter()))
+}
+
+/// Whether an include over the parameter may lead to resources of the type; one that names no types may lead to any.
+pub fn refers_to(param: &SearchParam, of: ResourceType) -> bool {
+    let is_any = param.kind == ParamKind::Reference && param.targets.is_empty();
+    is_any || leads_to(param, of)
+}
+
+/// Types that the references of a parameter may have.
+pub(super) fn types_of(param: &SearchParam) -> TypeSet {
+    ResourceType::stored().filter(|of| refers_to(param, *of)).collect()
+}
+
+fn targets(include: &Include, from: &TypeSet) -> TypeSet {
+    match include.source {
+        Some(source) if from.contains(source) => include.leads_to,
+        Some(_) => TypeSet::NONE,
+        None => from.iter().fold(TypeSet::NONE, |all, of| all.union(&references(of))),
+    }
+}
+
+fn sources(include: &Include, to: &TypeSet) -> TypeSet {
+    match include.source {
+        Some(source) if leads_back(include, to) => TypeSet::one(source),
+        Some(_) => TypeSet::NONE,
+        None => {
+            let refers = |of: &ResourceType| !references(*of).intersection(to).is_empty();
+            ResourceType::stored().filter(refers).collect()
+        }
+    }
+}
+
+fn targets_of(params: impl Iterator<Item = &'static SearchParam>) -> TypeSet {
+    let references = params.filter(|param| param.kind == ParamKind::Reference);
+    references.fold(TypeSet::NONE, |all, param| all.union(&types_of(param)))
+}
+
+/// [`references`] by R4's own parameters, by the codes of the types.
+static REFERENCES: LazyLock<Vec<TypeSet>> = LazyLock::new(|| {
+    ResourceType::all().map(|of| targets_of(search_params(of).iter().copied())).collect()
+});
