@@ -42,7 +42,7 @@ impl Permit {
         &self.types
     }
 
-    /// Types that `_include` and `_revinclude` may bring along. Others are left out silently.
+    /// Types that `_include` and `_revinclude` may bring along. Others are left out, which the answer tells.
     pub fn included_types(&self) -> &TypeSet {
         &self.included
     }

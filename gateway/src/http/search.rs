@@ -249,9 +249,7 @@ pub(super) async fn render(
         out.expect_bounded()?;
     }
     let mut issues: Vec<Issue> = query.ignored.iter().map(|name| ignored(name)).collect();
-    if target.named_types(&query.applied)?.is_none() {
-        issues.extend(left_out::told(target.implied_types(), permit));
-    }
+    issues.extend(left_out::of_search(target, query, permit));
     if !issues.is_empty() {
         out.outcome(&OperationOutcome::render(&issues, Some(&call.request_id)));
     }

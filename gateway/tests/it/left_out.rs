@@ -93,6 +93,98 @@ async fn a_compartment_names_them_unless_the_search_names_its_types() {
     site.stop().await;
 }
 
+fn types<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// The types of R4's own definitions of the parameters (search parameter registry).
+#[tokio::test(flavor = "multi_thread")]
+async fn includes_name_the_types_that_they_may_not_bring() {
+    let site = ward().await;
+    let narrow = narrow(&site);
+    let performers =
+        types(["CareTeam", "Organization", "Practitioner", "PractitionerRole", "RelatedPerson"]);
+
+    for (path, expected) in [
+        ("/Patient?_id=ada&_revinclude=Condition:subject", types(["Condition"])),
+        ("/Patient?_revinclude=Condition:subject&_revinclude=Encounter:subject:Patient", {
+            types(["Condition", "Encounter"])
+        }),
+        ("/Patient/ada/Observation?_include=Observation:performer", performers),
+        (
+            "/Observation?_id=nobody&_include=Observation:performer:Practitioner",
+            types(["Practitioner"]),
+        ),
+        (
+            "/Observation?_include=Observation:subject:Patient&_include:iterate=Patient:organization",
+            types(["Organization"]),
+        ),
+        ("/Observation?_include=Observation:encounter&_include:iterate=Encounter:location", {
+            types(["Encounter", "Location"])
+        }),
+        ("/Patient?_include=*", {
+            types(["Organization", "Practitioner", "PractitionerRole", "RelatedPerson"])
+        }),
+        ("/Patient?_include=Patient:link:Patient&_revinclude=Observation:subject", types([])),
+        ("/Patient?_summary=count&_revinclude=Condition:subject", types([])),
+    ] {
+        let page = site.get_as(&narrow, path).await.expect(200).json();
+        assert_eq!(told(&page), expected, "{path}");
+        assert!(told(&site.get(path).await.expect(200).json()).is_empty(), "{path}");
+    }
+    let back = site.get_as(&narrow, "/Patient?_revinclude=*").await.expect(200).json();
+    assert!(told(&back).is_superset(&types(["Condition", "Encounter", "Provenance"])), "{back}");
+    assert!(told(&back).is_disjoint(&types(["Observation", "Patient", "Practitioner"])), "{back}");
+    // A type that may be read and not searched is included.
+    let reads = site.scoped_token(Role::System, "system/Patient.rs system/Organization.r");
+    let page = site.get_as(&reads, "/Patient?_include=Patient:organization").await;
+    assert!(told(&page.expect(200).json()).is_empty());
+    // What a compartment limits is not left out by scopes.
+    let own = site.token_of(Role::Patient, Some("ada"));
+    for path in ["/Patient?_revinclude=*", "/Observation?_include=*&subject.name=a"] {
+        assert!(told(&site.get_as(&own, path).await.expect(200).json()).is_empty(), "{path}");
+    }
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chains_without_a_type_name_the_types_that_they_may_not_look_into() {
+    let site = ward().await;
+    let narrow = narrow(&site);
+    // Performers whose type has the parameter.
+    let identified =
+        types(["CareTeam", "Organization", "Practitioner", "PractitionerRole", "RelatedPerson"]);
+
+    for (path, expected) in [
+        ("/Observation?performer.identifier=D", identified),
+        ("/Observation?performer.gender=male", types(["Practitioner", "RelatedPerson"])),
+        ("/Observation?performer.gender=male&_summary=count", {
+            types(["Practitioner", "RelatedPerson"])
+        }),
+        ("/Observation?_filter=performer.gender%20eq%20male", {
+            types(["Practitioner", "RelatedPerson"])
+        }),
+        ("/Observation?_filter=not%20(performer.gender%20eq%20male%20or%20_id%20eq%20x)", {
+            types(["Practitioner", "RelatedPerson"])
+        }),
+        ("/Observation?subject:Patient.gender=male", types([])),
+        ("/Patient?_has:Observation:subject:code=x", types([])),
+    ] {
+        let page = site.get_as(&narrow, path).await.expect(200).json();
+        assert_eq!(told(&page), expected, "{path}");
+        assert!(told(&site.get(path).await.expect(200).json()).is_empty(), "{path}");
+    }
+    // A reference that has one type only names it.
+    for path in [
+        "/Observation?performer:Practitioner.name=D",
+        "/Observation?subject.organization.name=x",
+        "/Patient?_has:Condition:subject:code=x",
+    ] {
+        site.get_as(&narrow, path).await.expect(403);
+    }
+    site.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn entries_of_bundles_name_them_too() {
     let site = ward().await;

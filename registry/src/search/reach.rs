@@ -1,6 +1,7 @@
-//! Which types a search may bring beside those that it looks for.
+//! Which types a search may bring or look into beside those that it names.
 //!
-//! Spec: FHIR R4 search § 3.1.1.5.4 (includes). Told by the query and the parameters alone: nothing here knows what is stored, or who asks.
+//! Spec: FHIR R4 search § 3.1.1.5.4 (includes), 3.1.1.4.15 (a chain without a type looks into all types of the
+//! reference). Told by the query and the parameters alone: nothing here knows what is stored, or who asks.
 //! Not here: what is refused (`parse_include`), what is brought (`include`), who may see it (`scope`).
 
 use std::sync::LazyLock;
@@ -8,9 +9,44 @@ use std::sync::LazyLock;
 use fhir::{ParamKind, ResourceType, SearchParam, search_params};
 use policy::TypeSet;
 
-use super::clause::Include;
+use super::clause::{Filter, Include, SearchQuery};
 use super::in_force::custom_params;
 use super::parse_chain::leads_to;
+
+impl SearchQuery {
+    /// Types of other resources that its chains and `_has` look into, those of `_filter` among them. A type that is
+    /// named must be permitted; of several that a reference may have, those that are not select nothing.
+    pub fn looks_into(&self) -> TypeSet {
+        let mut found = TypeSet::NONE;
+        let filters = self.legs.iter().flat_map(|leg| &leg.filters);
+        filters.for_each(|filter| note(filter, &mut found));
+        found
+    }
+}
+
+fn note(filter: &Filter, found: &mut TypeSet) {
+    match filter {
+        Filter::Chain { targets, .. } => {
+            for (target, inner) in targets {
+                found.insert(*target);
+                note(inner, found);
+            }
+        }
+        Filter::Has { source, filter, .. } => {
+            found.insert(*source);
+            note(filter, found);
+        }
+        Filter::Any(several) | Filter::All(several) => {
+            several.iter().for_each(|one| note(one, found));
+        }
+        Filter::Not(inner) => note(inner, found),
+        Filter::Id(_)
+        | Filter::LastUpdated(_)
+        | Filter::Value { .. }
+        | Filter::Words { .. }
+        | Filter::Missing { .. } => {}
+    }
+}
 
 /// Types that includes may bring to matches of the types that are searched, round by round until no new one comes.
 pub(super) fn brought(
