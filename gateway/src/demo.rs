@@ -63,10 +63,9 @@ pub async fn seed(app: &App, desk: &Desk) -> Answered<Seeded> {
     Ok(Seeded { patient, applied, quarantined })
 }
 
-/// The last message of the feed that applies, to be sent again by hand.
+/// A message that comes after those of the feed, to be sent by hand.
 pub fn sample_message() -> &'static [u8] {
-    let ranges = batch::split(FEED).messages;
-    ranges.first().map_or(b"", |range| &FEED[range.clone()])
+    include_bytes!("../demo/message.hl7")
 }
 
 const SEEDED: &str = "demo_patient";
