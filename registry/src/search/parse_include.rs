@@ -109,8 +109,8 @@ impl Reader<'_> {
         };
         if code == "*" {
             let leads_to = narrowed(reach::references(source));
-            if leads_to.is_empty() {
-                return Err(self.wrong("no parameter of the source refers there"));
+            if leads_to.is_empty() && target.is_some() {
+                return Err(self.wrong("no parameter of the source refers to this type"));
             }
             return Ok(Include {
                 source: Some(source),

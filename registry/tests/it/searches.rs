@@ -265,7 +265,7 @@ fn includes_that_start_from_nothing_are_refused_by_name() {
         "Patient?_revinclude=Observation:*:Group",
         "Patient?_include=Patient:*:Group",
         "Patient?_include:iterate=Observation:subject",
-        "Patient?_include=Patient:organization&_include:iterate=Practitioner:*",
+        "Patient?_include=Patient:organization&_include:iterate=Location:organization",
         "Patient?_revinclude:iterate=Medication:manufacturer",
     ] {
         let asked = text.split(['?', '&']).next_back().unwrap();
@@ -276,8 +276,9 @@ fn includes_that_start_from_nothing_are_refused_by_name() {
     }
     for text in [
         "Patient?_include:iterate=Organization:partof&_include=Patient:organization",
-        "Patient?_include=*&_include:iterate=Practitioner:*",
+        "Patient?_include=*&_include:iterate=Organization:endpoint",
         "Patient?_revinclude=*&_include:iterate=Observation:performer",
+        "Practitioner?_include=Practitioner:*",
         "Medication?_revinclude:iterate=Medication:manufacturer&_include=Medication:manufacturer",
     ] {
         assert!(query(text).is_ok(), "{text}: {:?}", query(text));
