@@ -183,6 +183,38 @@ fn a_start_that_cannot_be_says_what_stands_in_its_way() {
 }
 
 #[test]
+fn a_start_on_the_folder_of_another_database_leaves_no_key_in_this_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Process::start(folder.path());
+    let client = reqwest::blocking::Client::new();
+    let create = client.post(format!("{}/Patient", gateway.base)).bearer_auth(&gateway.token);
+    let create = create.header("content-type", "application/fhir+json");
+    let made = create.body(r#"{"resourceType":"Patient"}"#).send().unwrap();
+    assert_eq!(made.status(), 201);
+    let checkpoint = gateway.base.replace("/fhir", "/ledger/checkpoint");
+    let sealed = || client.get(&checkpoint).send().unwrap().text().unwrap();
+    let begun = std::time::Instant::now();
+    while sealed().lines().nth(1).is_none_or(|size| size == "0") {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "nothing is sealed");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    gateway.kill();
+    let database = folder.path().join("registry.sqlite");
+    for suffix in ["", "-wal", "-shm"] {
+        let file = folder.path().join(format!("registry.sqlite{suffix}"));
+        std::fs::rename(&file, file.with_extension(format!("away{suffix}"))).ok();
+    }
+
+    let refused = sealway(folder.path()).args(["serve", "--dev-issuer"]).output().unwrap();
+
+    assert!(!refused.status.success(), "{}", said(&refused));
+    assert!(said(&refused).contains("data folder of another database"), "{}", said(&refused));
+    let conn = rusqlite::Connection::open(database).unwrap();
+    let keys: i64 = conn.query_row("select count(*) from data_key", [], |row| row.get(0)).unwrap();
+    assert_eq!(keys, 0);
+}
+
+#[test]
 fn a_command_on_a_folder_that_is_not_there_makes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let typo = folder.path().join("typo");

@@ -55,13 +55,13 @@ pub(crate) fn passes(own: &Value, question: Question<'_>, asked: &str) -> Result
             "above" => is_below(&unescape(asked), own),
             _ => return unknown(),
         },
+        Value::Nothing => false,
         _ if !modifier.is_empty() => return unknown(),
         Value::Date(lo, hi) => date_holds((*lo, *hi), asked),
         Value::Number(lo, hi) => number_holds((*lo, *hi), asked, 1),
         Value::Quantity(own) => quantity_holds(own, asked),
         Value::Position(north, east) => is_near((*north, *east), asked),
         Value::Composite(own) => return composite_holds(own, question.parts, asked),
-        Value::Nothing => false,
     })
 }
 
