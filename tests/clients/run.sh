@@ -21,7 +21,7 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/sealway/clients
 target=${CARGO_TARGET_DIR:-$HOME/.cache/sealway/target}
 sealway=${SEALWAY_BIN:-}
 # The gateway refuses SEALWAY_ variables that it does not know.
-unset SEALWAY_BIN
+unset ${!SEALWAY_@}
 work=$(mktemp -d)
 server= results=() failed=0
 have() { command -v "$1" >/dev/null 2>&1; }
