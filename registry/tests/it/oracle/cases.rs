@@ -34,6 +34,11 @@ impl Case {
         Self { of: self.of, owner, pairs: [&self.pairs[..], &other.pairs].concat() }
     }
 
+    /// What it includes.
+    pub(crate) fn includes(&self) -> Vec<(String, String)> {
+        self.pairs.iter().filter(|(name, _)| name.contains("include")).cloned().collect()
+    }
+
     /// The query string.
     pub(crate) fn query(&self) -> String {
         let pair = |(name, value): &(String, String)| format!("{name}={}", encode(value));

@@ -284,22 +284,30 @@ impl Naive {
         matches: &[&Stored],
         includes: &[(String, String)],
     ) -> BTreeSet<String> {
-        let matched: BTreeSet<_> = matches.iter().map(|one| one.key.clone()).collect();
-        let mut found = BTreeSet::new();
+        self.rounds(matches, includes).into_iter().flatten().collect()
+    }
+
+    /// The same as it comes, round after round.
+    pub(crate) fn rounds(
+        &self,
+        matches: &[&Stored],
+        includes: &[(String, String)],
+    ) -> Vec<Vec<String>> {
+        let mut seen: BTreeSet<_> = matches.iter().map(|one| one.key.clone()).collect();
+        let mut rounds: Vec<Vec<String>> = Vec::new();
         let mut from: Vec<&Stored> = matches.to_vec();
-        let mut first = true;
         loop {
-            let rules = includes.iter().filter(|(name, _)| first || name.ends_with(":iterate"));
+            let takes_part = |name: &str| rounds.is_empty() || name.ends_with(":iterate");
+            let rules = includes.iter().filter(|(name, _)| takes_part(name));
             let all: BTreeSet<_> =
                 rules.flat_map(|(name, rule)| self.follow(&from, name, rule)).collect();
-            let new = all.into_iter().filter(|key| !matched.contains(key) && !found.contains(key));
-            let new: Vec<String> = new.collect();
+            let new: Vec<String> = all.into_iter().filter(|key| !seen.contains(key)).collect();
             if new.is_empty() {
-                return found;
+                return rounds;
             }
             from = new.iter().filter_map(|key| self.named(key)).collect();
-            found.extend(new);
-            first = false;
+            seen.extend(new.iter().cloned());
+            rounds.push(new);
         }
     }
 
