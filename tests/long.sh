@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The long forms of what CI runs shortened, on both engines: tests/long.sh [STEP…], all steps by default.
 #
-#   oracle      every way in which every search parameter is advertised, with SEALWAY_MATRIX seeds (4), the engines beside
-#               each other
+#   oracle      every way in which every search parameter is advertised, over random resources with SEALWAY_MATRIX seeds (4),
+#               the engines beside each other
 #   scans       full scans beside 10,000 writes
 #   histories   SEALWAY_HISTORIES random concurrent histories an engine (50), checked for serializability
 #   crashes     200 kills, 500 cuts of power, 450 failed writes and fsyncs
@@ -10,8 +10,9 @@
 #   fuzz        ten million executions each: JSON, XML, patches, queries
 #   validator   verdicts beside HL7's validator; SEALWAY_R4_EXAMPLES is the unpacked hl7.fhir.r4.examples 4.0.1
 #   clients     seven unmodified clients of others
+#   synthea     the same queries as the oracle's over all of ../shared/data/synthea; an hour or more
 #
-# Two hours or so on two cores. A step that fails does not keep the others from running; what each printed stays in the
+# Two to three hours on two cores. A step that fails does not keep the others from running; what each printed stays in the
 # folder that is named at the end.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -19,15 +20,18 @@ export CARGO_TERM_COLOR=never CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}
 logs=$(mktemp -d)
 failed=()
 
-oracle() {
+# on_both ARGUMENTS…: the oracle's tests that they choose, the engines beside each other.
+on_both() {
   local -x SEALWAY_FULL=1 SEALWAY_MATRIX="${SEALWAY_MATRIX:-4}"
   cargo test --release --locked -p registry --test it --no-run || return 1
-  SEALWAY_ENGINE=sqlite cargo test --release --locked -p registry --test it oracle -- --nocapture &
+  SEALWAY_ENGINE=sqlite cargo test --release --locked -p registry --test it oracle -- --nocapture "$@" &
   local sqlite=$! verdict=0
-  SEALWAY_ENGINE=postgres cargo test --release --locked -p registry --test it oracle -- --nocapture || verdict=1
+  SEALWAY_ENGINE=postgres cargo test --release --locked -p registry --test it oracle -- --nocapture "$@" || verdict=1
   wait "$sqlite" || verdict=1
   return "$verdict"
 }
+oracle() { on_both --skip synthea; }
+synthea() { on_both --skip every_advertised --skip fixtures --skip refused; }
 scans() { SEALWAY_FULL=1 cargo test --locked -p registry --test it scan; }
 histories() { SEALWAY_HISTORIES="${SEALWAY_HISTORIES:-50}" cargo test --locked -p gateway --test it serial; }
 crashes() {
@@ -50,9 +54,9 @@ validator() {
 }
 clients() { cargo build --locked -p gateway --bin sealway && SEALWAY_BIN="$CARGO_TARGET_DIR/debug/sealway" tests/clients/run.sh; }
 
-all=(oracle scans histories crashes flips fuzz validator clients)
+all=(oracle scans histories crashes flips fuzz validator clients synthea)
 for step in "${@:-${all[@]}}"; do
-  case " ${all[*]} " in *" $step "*) ;; *) sed -n '2,15p' "$0"; exit 2 ;; esac
+  case " ${all[*]} " in *" $step "*) ;; *) sed -n '2,17p' "$0"; exit 2 ;; esac
 done
 for step in "${@:-${all[@]}}"; do
   printf '%s  %-10s ' "$(date -u +%H:%M:%S)" "$step"
