@@ -26,6 +26,7 @@ mod oracle;
 mod outbox;
 mod params;
 mod postgres;
+mod queries;
 mod query_fuzz;
 mod races;
 mod ranges;
