@@ -1,24 +1,28 @@
 #!/usr/bin/env bash
 # Measures Sealway and the peer helios-hfs 0.2.7 side by side on this machine, alternating A B A B, on fresh databases.
 #
-#   bench/compare.sh [--postgres] [--rounds N] [--seconds N] [--import 4] [--clients 1,16,64] [--bundles N] [--out DIR]
+#   bench/compare.sh [--postgres] [--together] [--rounds N] [--seconds N] [--import 4] [--clients 1,16,64] [--bundles N] [--out DIR]
+#
+# --together loads both once and leaves both running, so that rounds of each workload follow each other within a minute or two: on a
+# machine whose speed changes, ratios of one after the other say nothing. Whoever is not asked is idle; memory is that of both.
 #
 # Environment: SEALWAY_BIN (default: a release build of this checkout), SEALWAY_PEER_DIR (default ~/.cache/sealway/peer; the
 # peer is built there once from the crate registry, 15 minutes or more), SEALWAY_DATA (default ../shared/data/synthea),
 # SEALWAY_CMD, HFS_CMD (how to start each server, if not as below; DIR, PORT and DATABASE are set for the first). Needs cargo, npm, python3; --postgres needs PostgreSQL's binaries.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
-postgres=false rounds=2 seconds=10 import=4 clients=1,16,64 bundles= out=
+postgres=false together=false rounds=2 seconds=10 import=4 clients=1,16,64 bundles= out=
 while [ $# -gt 0 ]; do
   case $1 in
     --postgres) postgres=true; shift ;;
+    --together) together=true; shift ;;
     --rounds) rounds=$2; shift 2 ;;
     --seconds) seconds=$2; shift 2 ;;
     --import) import=$2; shift 2 ;;
     --clients) clients=$2; shift 2 ;;
     --bundles) bundles=$2; shift 2 ;;
     --out) out=$2; shift 2 ;;
-    *) sed -n '2,9p' "$0"; exit 2 ;;
+    *) sed -n '2,12p' "$0"; exit 2 ;;
   esac
 done
 peer=${SEALWAY_PEER_DIR:-$HOME/.cache/sealway/peer}
@@ -31,6 +35,7 @@ sealway_cmd=${SEALWAY_CMD:-}
 unset SEALWAY_PEER_DIR SEALWAY_DATA SEALWAY_BIN SEALWAY_CMD
 work=$(mktemp -d)
 server= pg_dir= pg_pid=
+declare -A servers=() urls=() tokens=()
 mkdir -p "$out" "$peer/data"
 
 say() { printf '\n== %s (%s)\n' "$1" "$(date -u +%H:%M:%S)"; }
@@ -45,7 +50,12 @@ stop_server() {
 }
 as_pg() { if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi; }
 stop_postgres() { [ -z "$pg_dir" ] || (cd / && as_pg "$pg_bin/pg_ctl" -D "$pg_dir/data" -m immediate -w stop >/dev/null) || true; }
-finish() { stop_server; stop_postgres; rm -rf "$work" "${pg_dir:-$work}"; }
+finish() {
+  stop_server
+  for server in "${servers[@]}"; do stop_server; done
+  stop_postgres
+  rm -rf "$work" "${pg_dir:-$work}"
+}
 trap finish EXIT
 trap 'exit 130' INT TERM
 
@@ -139,7 +149,36 @@ print(f"size after a truncating checkpoint: {total / 1048576:.1f} MiB")
 PY
 }
 
-for round in $(seq "$rounds"); do
+# both_at_once: the rounds of --together.
+both_at_once() {
+  local name label round
+  for name in sealway hfs; do
+    say "import: $name"
+    database=; if $postgres; then database=$(fresh_database "${name}_1"); fi
+    start "$name" "$work/$name-1"
+    measure "$name" 1 import "$work/$name-1" import --clients "$import"
+    stop_server
+    start "$name" "$work/$name-1"
+    servers[$name]=$server urls[$name]=$url tokens[$name]=${token[*]} server=
+  done
+  for label in search families crud transaction; do
+    for round in $(seq "$rounds"); do
+      for name in sealway hfs; do
+        say "round $round of $label: $name"
+        server=${servers[$name]} url=${urls[$name]}
+        read -ra token <<<"${tokens[$name]}"
+        if [ "$label" = transaction ]; then counts=1,2,4,8,16,32; else counts=$clients; fi
+        measure "$name" "$round" "$label" "$work/$name-1" "$label" --clients "$counts"
+        server=
+      done
+    done
+  done
+}
+
+labels=(import search write transaction)
+if $together; then labels=(import search families crud transaction); both_at_once; fi
+
+for round in $($together || seq "$rounds"); do
   for name in sealway hfs; do
     say "round $round: $name"
     database=; if $postgres; then database=$(fresh_database "${name}_$round"); fi
@@ -156,10 +195,10 @@ for round in $(seq "$rounds"); do
   done
 done
 
-for label in import search write transaction; do
+for label in "${labels[@]}"; do
   say "$label: sealway against hfs"
   files=()
-  for round in $(seq "$rounds"); do files+=(--a "$out/sealway-$round-$label.json" --b "$out/hfs-$round-$label.json"); done
+  for round in $(seq "$rounds"); do [ -s "$out/sealway-$round-$label.json" ] || break; files+=(--a "$out/sealway-$round-$label.json" --b "$out/hfs-$round-$label.json"); done
   "$bench" compare "${files[@]}"
 done | tee "$out/compare.txt"
 echo "results in $out"
