@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use fhir::ResourceType;
-use policy::Principal;
+use policy::{Permit, Principal, TypeSet};
 use registry::search::{
     Criteria, ParseOptions, SearchQuery, SearchTarget, code_questions, is_of_results, pairs, parse,
     parse_placed, with_params,
@@ -16,7 +16,7 @@ use registry::search::{
 use crate::app::App;
 use crate::clock;
 use crate::codes::{self, Answers};
-use crate::error::{Answered, Fault};
+use crate::error::{Answered, Fault, FaultKind};
 use crate::search_params::Loaded;
 
 /// What criteria are read with.
@@ -64,11 +64,23 @@ impl Reading {
         Ok(Self { params, codes })
     }
 
-    /// Reads one.
+    /// Reads one that is answered with a permit.
     ///
     /// # Errors
-    /// 400 naming the parameter, 503 while its index is made.
-    pub(crate) fn read(&self, of: ResourceType, text: &str, base: &str) -> Answered<Criteria> {
+    /// 400 naming the parameter; 403 where it looks into types beyond the permit; 503 while its index is made.
+    pub(crate) fn read(
+        &self,
+        of: ResourceType,
+        text: &str,
+        base: &str,
+        permit: &Permit,
+    ) -> Answered<Criteria> {
+        let read = self.criteria(of, text, base)?;
+        check_reach(&read.looks_into(), permit)?;
+        Ok(read)
+    }
+
+    fn criteria(&self, of: ResourceType, text: &str, base: &str) -> Answered<Criteria> {
         let options = self.options(of, text, base)?;
         let read = with_params(&self.params.set, || Criteria::parse(of, text, &options));
         read.map_err(|error| {
@@ -94,8 +106,14 @@ impl Reading {
     ///
     /// # Errors
     /// As [`Reading::read`].
-    pub(crate) fn search(&self, of: ResourceType, text: &str, base: &str) -> Answered<SearchQuery> {
-        self.read(of, text, base)?;
+    pub(crate) fn search(
+        &self,
+        of: ResourceType,
+        text: &str,
+        base: &str,
+        permit: &Permit,
+    ) -> Answered<SearchQuery> {
+        self.read(of, text, base, permit)?;
         let options = self.options(of, text, base)?;
         Ok(with_params(&self.params.set, || parse(of, text, &options))?)
     }
@@ -109,6 +127,22 @@ impl Reading {
         self.params.check_limits(Some(of), &pairs(text)?)?;
         Ok(ParseOptions { codes: Some(&self.codes), ..options(base) })
     }
+}
+
+/// Refuses criteria that look into types beyond the permit: they could find too little without saying so, and a search
+/// says so in its answer, but a conditional create would make what is there already.
+fn check_reach(asked: &TypeSet, permit: &Permit) -> Answered<()> {
+    let beyond = asked.difference(permit.types()).difference(&permit.closed_types());
+    if beyond.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = beyond.iter().map(ResourceType::name).collect();
+    let text = format!(
+        "the criteria look into types that the token does not reach: {}; name the type that a reference leads to, as \
+         in subject:Patient.name",
+        names.join(", ")
+    );
+    Err(Fault::new(FaultKind::Forbidden, text))
 }
 
 fn options(base: &str) -> ParseOptions<'_> {

@@ -369,6 +369,16 @@ fn is_without_criteria(reference: &str) -> bool {
     name.is_some_and(|name| ResourceType::parse(name).is_some())
 }
 
+/// Refuses what a patch has made of a resource where a conditional reference in it has no criteria.
+///
+/// # Errors
+/// 400 at the reference.
+pub(crate) fn expect_criteria(patched: Node<'_>) -> Answered<()> {
+    let found = fhir::references(patched);
+    let mut wrong = found.iter().filter(|reference| is_without_criteria(&reference.text));
+    wrong.next().map_or(Ok(()), |reference| Err(without_criteria(patched, &reference.span)))
+}
+
 /// Stored, it would name nothing for ever (FHIR R4 http.html section 3.1.0.11.3).
 fn without_criteria(node: Node<'_>, span: &Range<usize>) -> Fault {
     let text =

@@ -25,7 +25,7 @@ use crate::app::App;
 use crate::decide::{Decision, decide};
 use crate::error::{Answered, Fault, FaultKind};
 use crate::patched::{self, Patched};
-use crate::plan::{Plan, order_of_standard};
+use crate::plan::{self, Plan, order_of_standard};
 use crate::search_params::Loaded;
 use crate::snapshot::{Snapshot, Unchanged, contents_before};
 use crate::submission::{Submission, body_id};
@@ -181,15 +181,18 @@ impl Drafting<'_> {
             Some(patched) => (patched.root(), Vec::new()),
             None => (node.ok_or_else(without_body)?, replacements),
         };
-        if key.resource_type == ResourceType::SUBSCRIPTION {
-            subscription::expect_silent(node)?;
-        }
         let template = Template::prepare(node, &key.id, &replacements);
         if template.filled_bytes_max() > CONTENT_BYTES_MAX {
             return Err(Fault::new(FaultKind::TooLarge, "the resource is too large"));
         }
         if self.changes_nothing(operation, node, &template, replacements.is_empty()) {
             return Ok(None);
+        }
+        if key.resource_type == ResourceType::SUBSCRIPTION {
+            subscription::expect_silent(node)?;
+        }
+        if patched.is_some() {
+            plan::expect_criteria(node)?;
         }
         if replacements.is_empty() {
             let mut draft = draft(template);

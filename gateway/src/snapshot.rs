@@ -252,7 +252,7 @@ fn questions(plan: &Plan, submission: &Submission, reading: &Reading) -> Answere
         let asked = match &ask.asked {
             Asked::Key(key) => Match::Key(key.clone()),
             Asked::Criteria(of, text) => {
-                let read = reading.read(*of, text, &submission.base);
+                let read = reading.read(*of, text, &submission.base, &ask.permit);
                 Match::Query(read.map_err(|fault| match plan.asking(at) {
                     Some(operation) => {
                         let fault = stated(plan, submission, (at, operation), fault);

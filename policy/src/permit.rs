@@ -47,6 +47,16 @@ impl Permit {
         &self.included
     }
 
+    /// Types that no scope would open here: accesses are searched by nobody beside others, and groups are no part of a
+    /// compartment.
+    pub fn closed_types(&self) -> TypeSet {
+        let accesses = TypeSet::one(ResourceType::AUDIT_EVENT);
+        match self.visibility {
+            Visibility::Everything => accesses,
+            Visibility::Compartments(_) => accesses.union(&TypeSet::one(ResourceType::GROUP)),
+        }
+    }
+
     /// True if an update of an absent resource may create it.
     pub fn update_as_create(&self) -> bool {
         self.update_as_create

@@ -64,7 +64,8 @@ async fn find(
     };
     // What was committed a moment ago belongs to the answer.
     let newest = call.app.mover.settle().await.map_err(|error| unread(&error))?;
-    let mut before = filter.before.unwrap_or(newest.max(journal.position()) + 1);
+    let end = newest.max(journal.position()) + 1;
+    let mut before = filter.before.map_or(end, |before| before.min(end));
     let mut found = Vec::new();
     let mut scanned = 0;
     while before > 1 && found.len() <= filter.count {

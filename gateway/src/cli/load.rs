@@ -25,7 +25,7 @@ use crate::load::{
     --again. A file of which only a part was sent, or whose answer was lost, would be sent from its start: that asks \
     for --resume --again.\n\n\
     Exit codes: 0 all accepted, 20 something was refused or unreadable (see --rejected), 2 loaded before or in \
-    part, 4 no token, or one that may not write, 5 no answer, 1 anything else")]
+    part, 4 no token, or one that may not write, 5 no answer, or an address that takes no FHIR, 1 anything else")]
 pub struct LoadArgs {
     /// Files and folders (.json, .ndjson, .hl7; also .bz2, .gz, .zst)
     #[arg(required = true)]
@@ -113,6 +113,9 @@ impl LoadError {
             }
             Self::Send(SendError::Unreachable { .. }) => {
                 (5, Some("is the gateway up, and --url right? then go on with --resume"))
+            }
+            Self::Send(SendError::Elsewhere { .. }) => {
+                (5, Some("--url is the base of FHIR, as http://127.0.0.1:8080/fhir"))
             }
         }
     }

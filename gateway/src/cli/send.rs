@@ -125,7 +125,7 @@ async fn fhir(file: PathBuf, url: &str, token: Option<PathBuf>) -> Result<bool, 
     let token = bearer(token.as_deref()).map_err(no_token)?;
     let code = |e: SendError| match e {
         SendError::Unauthenticated(_) | SendError::Forbidden(_) => failed(4)(e.to_string()),
-        SendError::Unreachable { .. } => failed(5)(e.to_string()),
+        SendError::Unreachable { .. } | SendError::Elsewhere { .. } => failed(5)(e.to_string()),
     };
     let sender = Sender::new(url, token).map_err(code)?;
     let Contents { items, broken } = read(&file)?;

@@ -66,15 +66,15 @@ enum Mode {
 
 impl Mode {
     fn of(query: &str, is_lenient: bool) -> Answered<Self> {
-        let mut mode = Self::Full;
+        let mut mode = None;
         for (name, value) in others(query)? {
-            mode = match (&*name, &*value) {
+            let given = match (&*name, &*value) {
                 ("mode", "full") => Self::Full,
                 ("mode", "terminology") => Self::Terminology,
                 ("mode", _) => {
                     return Err(Fault::new(FaultKind::Invalid, "mode is full or terminology"));
                 }
-                _ if is_lenient => mode,
+                _ if is_lenient => continue,
                 _ => {
                     let text = format!(
                         "metadata has no parameter {}; it has mode, _format, _pretty, _summary and _elements",
@@ -83,8 +83,14 @@ impl Mode {
                     return Err(Fault::new(FaultKind::Invalid, text).in_parameter(&name));
                 }
             };
+            if mode.replace(given).is_some_and(|before| before != given) {
+                return Err(Fault::new(
+                    FaultKind::Invalid,
+                    "mode is full or terminology, not both",
+                ));
+            }
         }
-        Ok(mode)
+        Ok(mode.unwrap_or(Self::Full))
     }
 }
 

@@ -110,7 +110,7 @@ pub(super) async fn matches(
     }
     let base = call.bases();
     let reading = Reading::of(&call.app, principal, &[(of, query)], &base).await?;
-    let mut parsed = reading.search(of, query, &base)?;
+    let mut parsed = reading.search(of, query, &base, &permit)?;
     if parsed.legs.iter().all(|leg| leg.filters.is_empty()) || !parsed.ignored.is_empty() {
         return Err(invalid("a conditional delete needs criteria that are all understood".into()));
     }

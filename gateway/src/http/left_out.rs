@@ -8,7 +8,7 @@
 use std::sync::LazyLock;
 
 use fhir::{Issue, IssueType, ResourceType, Severity};
-use policy::{Permit, TypeSet, Visibility};
+use policy::{Permit, TypeSet};
 use registry::search::{SearchQuery, SearchTarget};
 
 /// Says which types a search is answered without: of those that it names none of, of what its includes may bring, and
@@ -42,10 +42,7 @@ pub(super) fn told(
 }
 
 fn issue(left_out: TypeSet, permit: &Permit) -> Option<Issue> {
-    let mut left_out = left_out.difference(&TypeSet::one(ResourceType::AUDIT_EVENT));
-    if matches!(permit.visibility(), Visibility::Compartments(_)) {
-        left_out = left_out.difference(&TypeSet::one(ResourceType::GROUP));
-    }
+    let left_out = left_out.difference(&permit.closed_types());
     if left_out.is_empty() {
         return None;
     }

@@ -248,12 +248,18 @@ pub(super) async fn render(
         out.hit(&base, &hit.version.key, hit.mode, &body);
         out.expect_bounded()?;
     }
-    let mut issues: Vec<Issue> = query.ignored.iter().map(|name| ignored(name)).collect();
-    issues.extend(left_out::of_search(target, query, permit));
+    let issues = remarks(target, query, permit);
     if !issues.is_empty() {
         out.outcome(&OperationOutcome::render(&issues, Some(&call.request_id)));
     }
     Ok(out.finish())
+}
+
+/// What an answer says about the search itself: what of the query was ignored, and what the scopes left out.
+pub(super) fn remarks(target: &SearchTarget, query: &SearchQuery, permit: &Permit) -> Vec<Issue> {
+    let mut issues: Vec<Issue> = query.ignored.iter().map(|name| ignored(name)).collect();
+    issues.extend(left_out::of_search(target, query, permit));
+    issues
 }
 
 /// What was left out of the query.

@@ -58,6 +58,16 @@ pub enum SendError {
     /// 403 for the whole request.
     #[error("the token may not write: {0}")]
     Forbidden(String),
+    /// Whatever answers at the address takes no such requests.
+    #[error("nothing takes this at {url}: {status}, {reason}")]
+    Elsewhere {
+        /// Where to.
+        url: String,
+        /// What was answered.
+        status: StatusCode,
+        /// Why.
+        reason: String,
+    },
 }
 
 impl Sender {
@@ -104,7 +114,7 @@ impl Sender {
                 }
                 Ok(response) => {
                     let (status, body) =
-                        read_answer(&url, response).await.inspect_err(|error| {
+                        read_answer(&url, item.kind, response).await.inspect_err(|error| {
                             answer.uncertain |= matches!(error, SendError::Unreachable { .. });
                         })?;
                     if item.kind == ItemKind::Resources && !status.is_success() {
@@ -282,6 +292,7 @@ fn asked_pause(response: &reqwest::Response) -> Option<Duration> {
 
 async fn read_answer(
     url: &str,
+    kind: ItemKind,
     response: reqwest::Response,
 ) -> Result<(StatusCode, Vec<u8>), SendError> {
     let status = response.status();
@@ -292,6 +303,20 @@ async fn read_answer(
     match status {
         StatusCode::UNAUTHORIZED => Err(SendError::Unauthenticated(first_reason(&body))),
         StatusCode::FORBIDDEN => Err(SendError::Forbidden(first_reason(&body))),
+        _ if is_elsewhere(status, kind) => {
+            let (url, reason) = (url.to_owned(), first_reason(&body));
+            Err(SendError::Elsewhere { url, status, reason })
+        }
         _ => Ok((status, body.to_vec())),
+    }
+}
+
+/// Whether the address is what is refused. A transaction of a file may name something that is not there, which is a 404
+/// as well; nothing else that is sent can.
+fn is_elsewhere(status: StatusCode, kind: ItemKind) -> bool {
+    match status {
+        StatusCode::NOT_FOUND => kind != ItemKind::Bundle,
+        StatusCode::METHOD_NOT_ALLOWED | StatusCode::MISDIRECTED_REQUEST => true,
+        _ => status.is_redirection(),
     }
 }

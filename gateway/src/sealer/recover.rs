@@ -7,6 +7,7 @@ use registry::outbox::SealedRange;
 use super::error::of_registry;
 use super::{JOURNAL_MARK, SealError, Sealer};
 use crate::limits::SEAL_BATCH_MAX;
+use crate::payload::TENANT;
 
 impl Sealer {
     /// Records what the log holds and the registry does not know yet.
@@ -27,6 +28,9 @@ impl Sealer {
             // New records would get positions that count as sealed, and never be.
             return Err(SealError::JournalBehind { sealed: journal_done, held });
         }
+        if published > 0 {
+            self.expect_own_database().await?;
+        }
         if recorded < published {
             let range = self.recognise(recorded, published, marked_end).await?;
             tracing::info!(
@@ -41,6 +45,13 @@ impl Sealer {
         self.metrics.ledger_size.set(i64::try_from(published).unwrap_or(i64::MAX));
         self.behind = false;
         Ok(())
+    }
+
+    /// A database that something was sealed of has the tenant's key, which is made before the first record. Without it
+    /// the folder is another's, whose journal would recognise whatever its log holds.
+    async fn expect_own_database(&self) -> Result<(), SealError> {
+        let keys = self.store.compartment_keys(&[TENANT.to_owned()]).await.map_err(of_registry)?;
+        if keys.is_empty() { Err(SealError::Foreign(0)) } else { Ok(()) }
     }
 
     async fn recognise(

@@ -246,6 +246,7 @@ async fn who_asks_for_accesses_is_answered_by_r4s_rules_or_refused() {
         ("patient=pp1&date=ge2020,1999".into(), 2),
         ("patient=pp1&date=ge2020&date=1999".into(), 0),
         ("patient=pp1&_count=7&_count=7".into(), 2),
+        (format!("patient=pp1&_page={}", u64::MAX), 2),
     ] {
         let page = ask(&query).await.expect(200).json();
         assert_eq!(page["entry"].as_array().map_or(0, Vec::len), found, "{query}");

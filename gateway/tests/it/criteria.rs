@@ -1,5 +1,6 @@
 //! What the criteria of conditional interactions may name, and what they find.
 
+use policy::Role;
 use reqwest::Method;
 use serde_json::json;
 
@@ -319,5 +320,50 @@ async fn a_parameter_that_passes_caches_says_nothing_to_a_search() {
     let found = Answer::of(request.header("prefer", "handling=strict")).await.expect(200).json();
 
     assert_eq!(found["entry"].as_array().map(Vec::len), Some(1), "the match, and no warning");
+    site.stop().await;
+}
+
+/// A search says which types it was answered without; a write that found too little would make what is there already.
+#[tokio::test(flavor = "multi_thread")]
+async fn criteria_that_look_beyond_the_scopes_are_refused() {
+    let site = Site::start().await;
+    let ward = json!({"resourceType": "Location", "name": "Ward"});
+    let ward = site.create(&ward).await;
+    let of_ward = |more: serde_json::Value| {
+        let mut all = json!({
+            "resourceType": "Observation", "status": "final", "code": {"text": "noise"},
+            "subject": {"reference": ward},
+        });
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        all
+    };
+    let there = site.post("/Observation", &of_ward(json!({}))).await.expect(201).json();
+    let narrow = site.scoped_token(Role::System, "system/Patient.rs system/Observation.cruds");
+    let wide = "system/Patient.rs system/Location.rs system/Observation.cruds";
+    let wide = site.scoped_token(Role::System, wide);
+    let create = async |token: &str, criteria: &str| {
+        let request = site.request_as(token, Method::POST, "/Observation").header(TYPE, JSON);
+        let request = request.header("if-none-exist", criteria);
+        Answer::of(request.body(of_ward(json!({})).to_string())).await
+    };
+
+    let refused = create(&narrow, "subject.name=Ward").await.expect(403);
+    let linked = json!({"hasMember": [{"reference": "Observation?subject.name=Ward"}]});
+    let path = "/Observation?subject.name=Ward";
+    for (method, path, body) in [
+        (Method::PUT, path, of_ward(json!({}))),
+        (Method::DELETE, path, json!({})),
+        (Method::POST, "/Observation", of_ward(linked)),
+    ] {
+        let request = site.request_as(&narrow, method.clone(), path).header(TYPE, JSON);
+        let answer = Answer::of(request.body(body.to_string())).await;
+        assert!(answer.status == 403, "{method} {path}: {}", answer.text());
+    }
+    let found = create(&wide, "subject.name=Ward").await.expect(200).json();
+    create(&narrow, "subject:Patient.name=Ward").await.expect(201);
+
+    assert!(refused.text().contains(" reach: Location; "), "{}", refused.text());
+    assert_eq!(found["id"], there["id"]);
+    assert_eq!(site.count("Observation").await, 2);
     site.stop().await;
 }

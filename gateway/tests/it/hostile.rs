@@ -117,6 +117,22 @@ async fn unknown_places_and_methods_are_outcomes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_authorization_headers_are_refused_whichever_stands_first() {
+    let site = Site::start().await;
+    let token = site.token_of(policy::Role::System, None);
+    let both = [format!("Bearer {token}"), "Bearer nobody".to_owned()];
+
+    for first in [0, 1] {
+        let request = site.anonymous(Method::GET, "/fhir/Patient");
+        let request = request.header("authorization", &both[first]);
+        let refused = Answer::of(request.header("authorization", &both[1 - first])).await;
+        let text = refused.expect(400).text();
+        assert!(text.contains("Authorization"), "{text}");
+    }
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_half_open_connections_do_not_stop_the_others() {
     use tokio::io::AsyncWriteExt;
 

@@ -167,6 +167,9 @@ async fn chains_without_a_type_name_the_types_that_they_may_not_look_into() {
         ("/Observation?_filter=not%20(performer.gender%20eq%20male%20or%20_id%20eq%20x)", {
             types(["Practitioner", "RelatedPerson"])
         }),
+        ("/Observation/$lastn?patient=ada&code=a&performer.gender=male", {
+            types(["Practitioner", "RelatedPerson"])
+        }),
         ("/Observation?subject:Patient.gender=male", types([])),
         ("/Patient?_has:Observation:subject:code=x", types([])),
     ] {

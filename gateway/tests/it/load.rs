@@ -353,3 +353,25 @@ fn a_line_that_spoils_its_whole_batch_takes_no_other_with_it() {
     assert_eq!(places, [4, 8], "{rejected:?}");
     assert_eq!(rejected[0]["path"], "Patient.id", "{rejected:?}");
 }
+
+#[test]
+fn an_address_that_takes_no_fhir_ends_the_load_and_rejects_nothing() {
+    let bench = Bench::start();
+    let root = bench.gateway.base.strip_suffix("/fhir").unwrap();
+    let (away, _requests) = stub(vec![(301, String::new())]);
+
+    for base in [root, &format!("{root}/fihr"), &format!("{}/Patient", bench.gateway.base), &away] {
+        let three = Three::into(base.to_owned());
+        std::fs::copy(bench.folder.path().join("token"), three.folder.path().join("token"))
+            .unwrap();
+        let stopped = three.load(&[]);
+
+        // A type's own path takes resources, not bundles of them: that is told for each.
+        let code = if base.ends_with("/Patient") { 20 } else { 5 };
+        assert_eq!(stopped.status.code(), Some(code), "{base}: {}", said(&stopped));
+        assert_eq!(said(&stopped).contains("--url is the base of FHIR"), code == 5, "{base}");
+        assert_eq!(three.folder.path().join("rejected.ndjson").exists(), code == 20, "{base}");
+    }
+    assert_eq!(bench.patients(), 0);
+    bench.gateway.kill();
+}

@@ -94,6 +94,13 @@ async fn lastn_answers_the_newest_of_each_code() {
     {
         site.get(&format!("/Observation/$lastn?{bad}")).await.expect(400);
     }
+    let lenient = "/Observation/$lastn?patient=ada&category=vital-signs&colour=red";
+    let lenient = site.request(Method::GET, lenient).header("prefer", "handling=lenient");
+    let lenient = Answer::of(lenient).await.expect(200).json();
+    assert!(
+        lenient["entry"][3]["resource"]["issue"][0].to_string().contains("colour"),
+        "{lenient}"
+    );
     let bob = site.token_of(Role::Patient, Some("bob"));
     let hidden =
         site.get_as(&bob, "/Observation/$lastn?patient=Patient/ada&category=vital-signs").await;

@@ -299,3 +299,20 @@ async fn labels_are_told_added_and_deleted() {
     site.get("/Patient/none/$meta").await.expect(404);
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_patch_cannot_leave_a_conditional_reference_without_criteria() {
+    let site = Site::start().await;
+    let path = format!("/{}", site.create(&patient("Ada")).await);
+    let nobody = json!({"reference": "Organization?"});
+    let place = ("invalid".to_owned(), "Patient.managingOrganization.reference".to_owned());
+
+    let add = json!([{"op": "add", "path": "/managingOrganization", "value": nobody}]);
+    let merge = json!({"managingOrganization": nobody});
+    for (media, body) in [(JSON_PATCH, add), (MERGE_PATCH, merge)] {
+        let refused = patch(&site, &path, media, &body).await.expect(400);
+        assert_eq!(refused.issue(), place, "{media}");
+    }
+    assert_eq!(site.get(&path).await.expect(200).json()["meta"]["versionId"], "1");
+    site.stop().await;
+}

@@ -324,3 +324,31 @@ fn the_index_is_made_anew_for_a_database_of_other_rules() {
     let answer: Value = client.get(url).bearer_auth(&gateway.token).send().unwrap().json().unwrap();
     assert_eq!(answer["total"], 5);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_star_includes_by_the_parameters_of_the_installation_too_and_only_forwards() {
+    let site = Site::start().await;
+    let url = "http://x.example/pet";
+    let expression = format!("Patient.extension('{url}').value.ofType(Reference)");
+    let mut pet = parameter("pet", "pet", "reference", &expression);
+    pet["target"] = json!(["Medication"]);
+    site.put("/SearchParameter/pet", &pet).await.expect(201);
+    whole(&site, "pet").await;
+    let medication = json!({"resourceType": "Medication"});
+    let medication = site.create(&medication).await;
+    let extension = json!([{"url": url, "valueReference": {"reference": medication}}]);
+    site.create(&json!({"resourceType": "Patient", "extension": extension})).await;
+
+    for (query, brought) in [
+        ("/Patient?_include=*", "Medication"),
+        ("/Patient?_include=Patient:*:Medication", "Medication"),
+        ("/Patient?_include=Patient:pet", "Medication"),
+        ("/Medication?_revinclude=Patient:pet", "Patient"),
+    ] {
+        let page = site.get(query).await.expect(200).json();
+        assert_eq!(page["entry"][1]["resource"]["resourceType"], brought, "{query}: {page}");
+    }
+    let refused = site.get("/Medication?_revinclude=Patient:*").await.expect(400);
+    assert!(refused.text().contains("_revinclude=Patient:*"), "{}", refused.text());
+    site.stop().await;
+}

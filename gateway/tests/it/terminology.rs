@@ -218,6 +218,8 @@ async fn the_statements_list_the_operations() {
     assert!(terminology["codeSystem"].as_array().unwrap().len() > 1_000);
     fhir::read(terminology.to_string().into_bytes(), &fhir::ReadLimits::default()).unwrap();
     get("/fhir/metadata?mode=sideways").await.expect(400);
+    get("/fhir/metadata?mode=full&mode=terminology").await.expect(400);
+    get("/fhir/metadata?mode=full&mode=full").await.expect(200);
     let refused = get("/fhir/metadata?mode=full&colour=red").await.expect(400);
     assert!(refused.text().contains("metadata has no parameter colour"), "{}", refused.text());
     site.stop().await;

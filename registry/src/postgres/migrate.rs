@@ -22,14 +22,17 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
 /// one is to be indexed anew.
 pub(super) async fn migrate(options: &PostgresOptions) -> Result<IndexKey, OpenError> {
     let mut conn = PgConnection::connect_with(&options.migrator()?).await?;
-    // However long a large table takes, and no longer than somebody waits for it.
-    conn.execute("set statement_timeout = 0; set lock_timeout = 0").await?;
-    conn.execute("set client_connection_check_interval = '5s'").await?;
     let version = conn.server_version_num().unwrap_or(0);
     if version < SERVER_VERSION_MIN {
         return Err(OpenError::Unavailable(format!(
             "PostgreSQL 15 or newer is needed, the server says {version}"
         )));
+    }
+    // However long a large table takes, and no longer than somebody waits for it.
+    conn.execute("set statement_timeout = 0; set lock_timeout = 0").await?;
+    if let Err(error) = conn.execute("set client_connection_check_interval = '5s'").await {
+        // Servers on some systems cannot tell that a client has gone; they go on to the end.
+        tracing::debug!(%error, "the server does not look whether its client is there");
     }
     if !options.migrates {
         expect_current(&mut conn).await?;

@@ -70,8 +70,8 @@ pub(super) async fn take<C: Connection>(
         Some([.., size, total]) => (total.clone(), int(std::slice::from_ref(size), 0)),
         Some(_) => return Err(malformed()),
         None if start.is_none() => (Cell::Int(0), 0),
-        // Nothing after the place does not tell how large the range is.
-        None => return Ok(Ranged::Large),
+        // Nothing after the place does not tell how large the range is: what was there has been deleted meanwhile.
+        None => return Ok(Ranged::None),
     };
     if size >= most {
         if let Some(memory) = memory {

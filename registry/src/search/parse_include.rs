@@ -108,7 +108,10 @@ impl Reader<'_> {
             None => types,
         };
         if code == "*" {
-            let leads_to = narrowed(reach::references(source));
+            let leads_to = narrowed(match self.name.starts_with("_rev") {
+                true => reach::references_of_r4(source),
+                false => reach::references(source),
+            });
             if leads_to.is_empty() && target.is_some() {
                 return Err(self.wrong("no parameter of the source refers to this type"));
             }

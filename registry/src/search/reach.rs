@@ -10,6 +10,7 @@ use fhir::{ParamKind, ResourceType, SearchParam, search_params};
 use policy::TypeSet;
 
 use super::clause::{Filter, Include, SearchQuery};
+use super::criteria::Criteria;
 use super::in_force::custom_params;
 use super::parse_chain::leads_to;
 
@@ -17,11 +18,21 @@ impl SearchQuery {
     /// Types of other resources that its chains and `_has` look into, those of `_filter` among them. A type that is
     /// named must be permitted; of several that a reference may have, those that are not select nothing.
     pub fn looks_into(&self) -> TypeSet {
-        let mut found = TypeSet::NONE;
-        let filters = self.legs.iter().flat_map(|leg| &leg.filters);
-        filters.for_each(|filter| note(filter, &mut found));
-        found
+        looked_into(self.legs.iter().flat_map(|leg| &leg.filters))
     }
+}
+
+impl Criteria {
+    /// The same of the criteria of a conditional interaction.
+    pub fn looks_into(&self) -> TypeSet {
+        looked_into(self.filters().iter())
+    }
+}
+
+fn looked_into<'f>(filters: impl Iterator<Item = &'f Filter>) -> TypeSet {
+    let mut found = TypeSet::NONE;
+    filters.for_each(|filter| note(filter, &mut found));
+    found
 }
 
 fn note(filter: &Filter, found: &mut TypeSet) {
@@ -54,8 +65,9 @@ pub(super) fn brought(
     revincludes: &[Include],
     searched: &TypeSet,
 ) -> TypeSet {
+    let (includes, revincludes) = (once(includes), once(revincludes));
     let round = |from: &TypeSet, again: bool| {
-        let takes_part = |include: &&Include| !again || include.iterate;
+        let takes_part = |include: &&&Include| !again || include.iterate;
         let forward = includes.iter().filter(takes_part).map(|one| targets(one, from));
         let back = revincludes.iter().filter(takes_part).map(|one| sources(one, from));
         forward.chain(back).fold(TypeSet::NONE, |all, one| all.union(&one))
@@ -70,6 +82,17 @@ pub(super) fn brought(
     }
 }
 
+/// Each include that differs from those before it.
+fn once(all: &[Include]) -> Vec<&Include> {
+    let mut each: Vec<&Include> = Vec::with_capacity(all.len());
+    for include in all {
+        if !each.contains(&include) {
+            each.push(include);
+        }
+    }
+    each
+}
+
 /// Whether an include may find its source among these types. What `*` finds is left open.
 pub(super) fn starts(include: &Include, from: &TypeSet) -> bool {
     include.source.is_none_or(|source| from.contains(source))
@@ -82,8 +105,12 @@ pub(super) fn leads_back(include: &Include, to: &TypeSet) -> bool {
 
 /// Types that the references of a type may have: of all its parameters, the installation's own among them.
 pub(super) fn references(of: ResourceType) -> TypeSet {
-    let standard = REFERENCES.get(usize::from(of.code())).copied().unwrap_or_default();
-    standard.union(&targets_of(custom_params(of).into_iter()))
+    references_of_r4(of).union(&targets_of(custom_params(of).into_iter()))
+}
+
+/// The same by R4's own parameters: `_revinclude` of `*` follows no others.
+pub(super) fn references_of_r4(of: ResourceType) -> TypeSet {
+    REFERENCES.get(usize::from(of.code())).copied().unwrap_or_default()
 }
 
 /// Whether an include over the parameter may lead to resources of the type; one that names no types may lead to any.
@@ -110,7 +137,7 @@ fn sources(include: &Include, to: &TypeSet) -> TypeSet {
         Some(source) if leads_back(include, to) => TypeSet::one(source),
         Some(_) => TypeSet::NONE,
         None => {
-            let refers = |of: &ResourceType| !references(*of).intersection(to).is_empty();
+            let refers = |of: &ResourceType| !references_of_r4(*of).intersection(to).is_empty();
             ResourceType::stored().filter(refers).collect()
         }
     }
@@ -121,7 +148,7 @@ fn targets_of(params: impl Iterator<Item = &'static SearchParam>) -> TypeSet {
     references.fold(TypeSet::NONE, |all, param| all.union(&types_of(param)))
 }
 
-/// [`references`] by R4's own parameters, by the codes of the types.
+/// [`references_of_r4`] by the codes of the types.
 static REFERENCES: LazyLock<Vec<TypeSet>> = LazyLock::new(|| {
     ResourceType::all().map(|of| targets_of(search_params(of).iter().copied())).collect()
 });

@@ -154,8 +154,10 @@ impl Resolver<'_> {
     ) -> Result<Condition, ReadError> {
         let permitted = targets.iter().filter(|(target, _)| self.scope.require(*target).is_ok());
         let permitted: Vec<_> = permitted.collect();
-        if let ([], Some((first, _))) = (&permitted[..], targets.first()) {
-            self.scope.require(*first)?;
+        if permitted.is_empty() && !targets.is_empty() {
+            let names: Vec<&str> = targets.iter().map(|(target, _)| target.name()).collect();
+            let text = format!("searching {} is not permitted", names.join(", "));
+            return Err(ReadError::Forbidden(text));
         }
         let patients = permitted.iter().all(|(target, _)| *target == ResourceType::PATIENT);
         let mut hashes = Some(Vec::new());

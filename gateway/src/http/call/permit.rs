@@ -17,9 +17,14 @@ impl Call {
     /// The authenticated caller.
     ///
     /// # Errors
-    /// 401.
+    /// 401; 400 for more than one `Authorization` (RFC 9110 section 5.3: only lists are sent as several fields).
     pub async fn principal(&self) -> Answered<Arc<Principal>> {
-        let bearer = self.http.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+        let mut given = self.http.headers().get_all(header::AUTHORIZATION);
+        let bearer = given.next().and_then(|value| value.to_str().ok());
+        if given.next().is_some() {
+            let text = "a request has one Authorization header: whose request is this?";
+            return Err(Fault::new(FaultKind::Invalid, text));
+        }
         Ok(self.app.auth.authenticate(bearer, clock::now()).await?)
     }
 

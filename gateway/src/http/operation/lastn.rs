@@ -8,10 +8,10 @@ use std::collections::HashMap;
 
 use actix_web::web::Payload;
 use bytes::Bytes;
-use fhir::{Node, ResourceType, Tree};
+use fhir::{Issue, Node, OperationOutcome, ResourceType, Tree};
 use policy::{AccessRequest, Permit};
 use registry::page::{HitMode, StoredVersion};
-use registry::search::{ParseOptions, Total, is_of_results, parse_pairs};
+use registry::search::{ParseOptions, SearchTarget, Total, is_of_results, parse_pairs};
 
 use super::input::Input;
 use crate::access::{self, Access};
@@ -20,6 +20,7 @@ use crate::error::{Answered, Fault, FaultKind};
 use crate::http::bundle::Writer;
 use crate::http::call::Call;
 use crate::http::reply::{self, Reply};
+use crate::http::search::remarks;
 use crate::telemetry::metrics::Interaction;
 
 /// Answers the last observations.
@@ -36,7 +37,7 @@ pub(super) async fn lastn(call: Call, payload: Payload) -> Reply {
     let max = max?.unwrap_or(1);
     let pairs = criteria(&input)?;
     let mut kinds = Kinds::default();
-    scan(&call, &permit, pairs, max, &mut kinds).await?;
+    let remarks = scan(&call, &permit, pairs, max, &mut kinds).await?;
     let mut access = Access::of(&principal, Interaction::Operation, &call.request_id)
         .of_type(of)
         .query(&registry::search::render(input.pairs()));
@@ -50,6 +51,9 @@ pub(super) async fn lastn(call: Call, payload: Payload) -> Reply {
         access.saw(&call.app.payloads, version);
         out.hit(&base, &version.key, HitMode::Match, body);
         out.expect_bounded()?;
+    }
+    if !remarks.is_empty() {
+        out.outcome(&OperationOutcome::render(&remarks, Some(&call.request_id)));
     }
     access::record(&call.app, access).await?;
     Ok(reply::json(&call, 200, out.finish()))
@@ -73,14 +77,14 @@ fn criteria(input: &Input) -> Answered<Vec<(String, String)>> {
     Ok(pairs)
 }
 
-/// Looks at all that match, newest first.
+/// Looks at all that match, newest first; gives what is to be said about the search.
 async fn scan(
     call: &Call,
     permit: &Permit,
     pairs: Vec<(String, String)>,
     max: usize,
     kinds: &mut Kinds,
-) -> Answered<()> {
+) -> Answered<Vec<Issue>> {
     let bases = call.bases();
     let lenient = call.is_lenient();
     let options = ParseOptions { base_url: &bases, lenient, now_us: clock::now_us(), codes: None };
@@ -102,7 +106,9 @@ async fn scan(
             let body = call.app.payloads.open(&version).await?;
             kinds.add(version, body, max)?;
         }
-        let Some(next) = page.next else { return Ok(()) };
+        let Some(next) = page.next else {
+            return Ok(remarks(&SearchTarget::Type(ResourceType::OBSERVATION), &query, permit));
+        };
         query.cursor = Some(next);
     }
 }
