@@ -10,7 +10,8 @@
 #   fuzz        ten million executions each: JSON, XML, patches, queries
 #   validator   verdicts beside HL7's validator; SEALWAY_R4_EXAMPLES is the unpacked hl7.fhir.r4.examples 4.0.1
 #   clients     seven unmodified clients of others
-#   synthea     the same queries as the oracle's over all of ../shared/data/synthea; an hour or more
+#   synthea     the same queries as the oracle's over all of ../shared/data/synthea, or over SEALWAY_BUNDLES of its patients; an hour
+#               or more. Its differences and how far it is stand in the step's file while it runs
 #
 # Two to three hours on two cores. A step that fails does not keep the others from running; what each printed stays in the
 # folder that is named at the end.
@@ -56,7 +57,7 @@ clients() { cargo build --locked -p gateway --bin sealway && SEALWAY_BIN="$CARGO
 
 all=(oracle scans histories crashes flips fuzz validator clients synthea)
 for step in "${@:-${all[@]}}"; do
-  case " ${all[*]} " in *" $step "*) ;; *) sed -n '2,17p' "$0"; exit 2 ;; esac
+  case " ${all[*]} " in *" $step "*) ;; *) sed -n '2,18p' "$0"; exit 2 ;; esac
 done
 for step in "${@:-${all[@]}}"; do
   printf '%s  %-10s ' "$(date -u +%H:%M:%S)" "$step"

@@ -52,7 +52,9 @@ fn searches_over_fixtures_agree_with_the_oracle() {
 
 #[test]
 fn searches_over_synthea_agree_with_the_oracle() {
-    let Some(resources) = corpus::synthea(if is_full() { None } else { Some(4) }) else {
+    let bundles = std::env::var("SEALWAY_BUNDLES").ok().and_then(|bundles| bundles.parse().ok());
+    let bundles = if is_full() { bundles } else { Some(4) };
+    let Some(resources) = corpus::synthea(bundles) else {
         eprintln!("SKIPPED: no ../shared/data/synthea (set SEALWAY_SHARED)");
         return;
     };
@@ -107,17 +109,21 @@ async fn compare(site: &Site, resources: Vec<Json>, effort: &Effort, seed: u64) 
     let all = questions(&oracle, effort, seed);
     let written = started.elapsed();
     let mut differences = Differences::default();
+    let mut progress = Progress::of(site, all.len());
     for case in &all {
         check(&*site.store, &oracle, &Permit::maintenance(), case, &mut differences).await;
+        progress.step("", &differences);
     }
     let patients: Vec<_> = oracle.visible("Patient").map(|one| one.id().to_owned()).collect();
     oracle.patient = patients.get(2).cloned();
     if let Some(patient) = &oracle.patient.clone() {
         let some = all.iter().step_by(if effort.all { 1 } else { 4 });
+        let mut progress = Progress::of(site, all.len());
         for case in some.filter(|case| !case.of.is_empty() && case.owner.is_none()) {
             let Some(permit) = patient_permit(patient, case.of) else { continue };
             oracle.included = *permit.included_types();
             check(&*site.store, &oracle, &permit, case, &mut differences).await;
+            progress.step(" as a patient", &differences);
         }
     }
     eprintln!(
@@ -130,6 +136,37 @@ async fn compare(site: &Site, resources: Vec<Json>, effort: &Effort, seed: u64) 
         started.elapsed(),
     );
     differences.report();
+}
+
+/// What a long comparison says while it runs: each difference at once, and once a minute how far it is.
+struct Progress {
+    engine: &'static str,
+    all: usize,
+    done: usize,
+    told: usize,
+    last: std::time::Instant,
+}
+
+impl Progress {
+    fn of(site: &Site, all: usize) -> Self {
+        Self { engine: site.engine, all, done: 0, told: 0, last: std::time::Instant::now() }
+    }
+
+    fn step(&mut self, who: &str, differences: &Differences) {
+        self.done += 1;
+        for found in differences.found.iter().skip(self.told) {
+            eprintln!(
+                "{}: DIFFERS: {}",
+                self.engine,
+                found.chars().take(2_000).collect::<String>()
+            );
+        }
+        self.told = differences.found.len();
+        if self.last.elapsed() >= TOLD_EVERY {
+            self.last = std::time::Instant::now();
+            eprintln!("{}: {} of at most {} queries{who}", self.engine, self.done, self.all);
+        }
+    }
 }
 
 /// All queries over a corpus, the same for the same seed.
@@ -188,5 +225,7 @@ fn patient_permit(patient: &str, of: &str) -> Option<Permit> {
     policy::decide(&principal, &AccessRequest::Search(ResourceType::parse(of)?)).ok()
 }
 
+/// How often a long comparison says how far it is.
+const TOLD_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
 /// Hops of a chain and levels of `_has`.
 const LEVELS: usize = 3;
