@@ -7,6 +7,7 @@
 
 mod issuers;
 mod keys;
+mod pair;
 mod stores;
 
 use std::collections::BTreeSet;
@@ -146,8 +147,7 @@ impl App {
         let validation =
             Validation::open(config.validation.profiles.as_deref()).map_err(OpenError::Folder)?;
         let metrics = Arc::new(Metrics::default());
-        let store = open_store(&config).await?;
-        store.take_sequencer().await.map_err(of_sequencer)?;
+        let store = take_store(&config).await?;
         let keyring = open_keyring(&config, &*store).await?;
         let payloads = Payloads::new(keyring, open_objects(&config)?, Arc::clone(&store));
         let journal = Arc::new(journal);
@@ -164,6 +164,7 @@ impl App {
         .await?;
         // Not before log and database are known to belong together: what is refused leaves no key behind.
         begin_keys(&payloads, &*store).await?;
+        pair::note(&data, &*store).await?;
         let dev_issuer = start_dev_issuer(&config)?;
         let auth = open_auth(&config, dev_issuer.as_ref())?;
         let (stop, stopped) = watch::channel(false);
@@ -217,6 +218,14 @@ fn check_budget(config: &Config) -> Result<(), OpenError> {
         return Err(crate::config::ConfigError(text.to_owned()).into());
     }
     Ok(())
+}
+
+/// The registry, with the right to seal, where the folder is its own.
+async fn take_store(config: &Config) -> Result<Arc<dyn Store>, OpenError> {
+    let store = open_store(config).await?;
+    store.take_sequencer().await.map_err(of_sequencer)?;
+    pair::expect(&config.data_dir, &*store).await?;
+    Ok(store)
 }
 
 /// It is known which keys were erased, and the tenant's own exists before the first record needs it.

@@ -137,11 +137,14 @@ fn check_reach(asked: &TypeSet, permit: &Permit) -> Answered<()> {
         return Ok(());
     }
     let names: Vec<&str> = beyond.iter().map(ResourceType::name).collect();
-    let text = format!(
-        "the criteria look into types that the token does not reach: {}; name the type that a reference leads to, as \
-         in subject:Patient.name",
-        names.join(", ")
-    );
+    // Of several, the one that is meant may be within reach.
+    let advice = match beyond == *asked {
+        true => "",
+        false => "; name the type that a reference leads to, as in subject:Patient.name",
+    };
+    let names = names.join(", ");
+    let text =
+        format!("the criteria look into types that the token does not reach: {names}{advice}");
     Err(Fault::new(FaultKind::Forbidden, text))
 }
 

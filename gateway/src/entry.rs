@@ -65,7 +65,7 @@ impl PostedEntry {
         let request = request_of(entry).map_err(placed)?;
         let url = relative(&request.url, base).map_err(placed)?;
         let (path, query) = url.split_once('?').unwrap_or((url, ""));
-        parameters::expect_pretty(query).map_err(placed)?;
+        parameters::expect_form(query).map_err(placed)?;
         if let Some(invoked) =
             Invocation::of(entry, request.method, (path, query)).map_err(placed)?
         {

@@ -4,7 +4,7 @@
 //! they stay the same however often the submission is prepared.
 //! Not here: the answers to the lookups (`snapshot`), the rewriting (`prepare`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use fhir::{
@@ -244,10 +244,8 @@ impl Asks<'_> {
         full_urls: &FullUrls<'_>,
     ) -> Answered<Vec<Link>> {
         // Without entries to name, only conditional references are rewritten, and URNs are wrong.
-        let found = match full_urls.urls.is_empty().then(|| references(node)) {
-            Some(plain) if !(full_urls.all && plain.iter().any(|one| is_urn(&one.text))) => {
-                plain.into_iter().map(whole).collect()
-            }
+        let found = match full_urls.urls.is_empty().then(|| named(node)) {
+            Some(plain) if !(full_urls.all && plain.iter().any(|one| is_urn(&one.text))) => plain,
             _ => links(node),
         };
         let mut links = Vec::new();
@@ -369,14 +367,31 @@ fn is_without_criteria(reference: &str) -> bool {
     name.is_some_and(|name| ResourceType::parse(name).is_some())
 }
 
-/// Refuses what a patch has made of a resource where a conditional reference in it has no criteria.
+/// Refuses what a patch has made of a resource where it brings a conditional reference, which nothing looks up there.
 ///
 /// # Errors
 /// 400 at the reference.
-pub(crate) fn expect_criteria(patched: Node<'_>) -> Answered<()> {
-    let found = fhir::references(patched);
-    let mut wrong = found.iter().filter(|reference| is_without_criteria(&reference.text));
-    wrong.next().map_or(Ok(()), |reference| Err(without_criteria(patched, &reference.span)))
+pub(crate) fn expect_named(patched: Node<'_>, stored: Node<'_>) -> Answered<()> {
+    let had: HashSet<String> = named(stored).into_iter().map(|link| link.text).collect();
+    let is_conditional = |text: &str| {
+        text.split_once('?').is_some_and(|(name, _)| ResourceType::parse(name).is_some())
+    };
+    let mut found = named(patched).into_iter();
+    let wrong = found.find(|link| is_conditional(&link.text) && !had.contains(&link.text));
+    let Some(wrong) = wrong else { return Ok(()) };
+    let text = "a patch does not look up a conditional reference: name the resource by type and id";
+    Err(at_reference(Fault::new(FaultKind::Invalid, text), patched, &wrong.span))
+}
+
+/// The references of a resource, without those in the entries of a stored Bundle: they are not its own.
+fn named(node: Node<'_>) -> Vec<LinkAt> {
+    let is_bundle = node.get("resourceType").and_then(Node::as_str).as_deref() == Some("Bundle");
+    if is_bundle {
+        let mut found = links(node);
+        found.retain(|link| link.place == LinkPlace::Reference);
+        return found;
+    }
+    references(node).into_iter().map(whole).collect()
 }
 
 /// Stored, it would name nothing for ever (FHIR R4 http.html section 3.1.0.11.3).

@@ -191,8 +191,9 @@ impl Drafting<'_> {
         if key.resource_type == ResourceType::SUBSCRIPTION {
             subscription::expect_silent(node)?;
         }
-        if patched.is_some() {
-            plan::expect_criteria(node)?;
+        if let (true, Some(before)) = (patched.is_some(), self.before.get(&operation)) {
+            let stored = Tree::parse(before.body.to_vec()).map_err(Fault::invalid)?;
+            plan::expect_named(node, stored.root())?;
         }
         if replacements.is_empty() {
             let mut draft = draft(template);

@@ -94,9 +94,9 @@ impl Call {
     /// Takes the form of the answer from the headers and a query; that of a form's fields overrides the URL's.
     ///
     /// # Errors
-    /// 406; 400 for a `_pretty` that is no boolean.
+    /// 406; 400 for a `_pretty` that is no boolean, and for two forms.
     pub fn shown_as(&mut self, query: &str) -> Answered<()> {
-        parameters::expect_pretty(query)?;
+        parameters::expect_form(query)?;
         self.pretty = negotiate::wants_pretty(query);
         self.format = negotiate::answer_format(self.http.headers(), query)?;
         self.http.extensions_mut().insert(self.format);

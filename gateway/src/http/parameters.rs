@@ -8,7 +8,6 @@
 
 use registry::search::{pairs, render};
 
-use super::negotiate::param;
 use crate::error::{Answered, Fault, FaultKind, brief};
 
 /// What a parameter says about the answer.
@@ -86,16 +85,25 @@ pub(crate) fn expect_none(query: &str, is_lenient: impl FnOnce() -> bool) -> Ans
     Err(Fault::new(FaultKind::Invalid, text).in_parameter(name))
 }
 
-/// `_pretty` is a boolean.
+/// `_pretty` is a boolean, and neither it nor `_format` says two things.
 ///
 /// # Errors
 /// 400 for anything else.
-pub(crate) fn expect_pretty(query: &str) -> Answered<()> {
-    match param(query, "_pretty").as_deref() {
-        None | Some("true" | "false") => Ok(()),
-        Some(_) => {
-            let text = "_pretty must be true or false";
-            Err(Fault::new(FaultKind::Invalid, text).in_parameter("_pretty"))
+pub(crate) fn expect_form(query: &str) -> Answered<()> {
+    let refused = |name: &str, text: &str| {
+        Err(Fault::new(FaultKind::Invalid, text.to_owned()).in_parameter(name))
+    };
+    // A malformed query is told by who reads it whole.
+    let pairs = if query.is_empty() { Vec::new() } else { pairs(query).unwrap_or_default() };
+    for name in ["_format", "_pretty"] {
+        let mut given = pairs.iter().filter(|(one, _)| one == name).map(|(_, value)| &**value);
+        let first = given.next();
+        if given.any(|value| Some(value) != first) {
+            return refused(name, &format!("{name} is given twice, with different values"));
+        }
+        if name == "_pretty" && !matches!(first, None | Some("true" | "false")) {
+            return refused(name, "_pretty must be true or false");
         }
     }
+    Ok(())
 }

@@ -303,7 +303,7 @@ async fn read_answer(
     match status {
         StatusCode::UNAUTHORIZED => Err(SendError::Unauthenticated(first_reason(&body))),
         StatusCode::FORBIDDEN => Err(SendError::Forbidden(first_reason(&body))),
-        _ if is_elsewhere(status, kind) => {
+        _ if is_elsewhere(status, kind, &body) => {
             let (url, reason) = (url.to_owned(), first_reason(&body));
             Err(SendError::Elsewhere { url, status, reason })
         }
@@ -312,10 +312,14 @@ async fn read_answer(
 }
 
 /// Whether the address is what is refused. A transaction of a file may name something that is not there, which is a 404
-/// as well; nothing else that is sent can.
-fn is_elsewhere(status: StatusCode, kind: ItemKind) -> bool {
+/// as well, but at an entry.
+fn is_elsewhere(status: StatusCode, kind: ItemKind, body: &[u8]) -> bool {
+    let at_entry = || {
+        let mut places = issues(body).into_iter().filter_map(|issue| issue.path);
+        places.any(|place| place.starts_with("Bundle.entry"))
+    };
     match status {
-        StatusCode::NOT_FOUND => kind != ItemKind::Bundle,
+        StatusCode::NOT_FOUND => kind != ItemKind::Bundle || !at_entry(),
         StatusCode::METHOD_NOT_ALLOWED | StatusCode::MISDIRECTED_REQUEST => true,
         _ => status.is_redirection(),
     }

@@ -227,6 +227,30 @@ fn start_on_the_folder_of_another(method: &reqwest::Method, status: u16) {
     assert_eq!(count("setting where name = 'journal_sealed'"), 0, "{method}");
 }
 
+/// Neither has been asked anything when the other database comes.
+#[test]
+fn a_folder_stays_with_the_database_that_it_was_started_on_first() {
+    let folder = tempfile::tempdir().unwrap();
+    Process::start(folder.path()).kill();
+    let database = |suffix: &str| folder.path().join(format!("registry.sqlite{suffix}"));
+    let away = tempfile::tempdir().unwrap();
+    for suffix in ["", "-wal", "-shm"] {
+        let name = format!("registry.sqlite{suffix}");
+        std::fs::rename(database(suffix), away.path().join(name)).ok();
+    }
+
+    let refused = sealway(folder.path()).args(["serve", "--dev-issuer"]).output().unwrap();
+
+    assert!(!refused.status.success(), "{}", said(&refused));
+    assert!(said(&refused).contains("data folder of another database"), "{}", said(&refused));
+    for suffix in ["", "-wal", "-shm"] {
+        std::fs::remove_file(database(suffix)).ok();
+        let name = format!("registry.sqlite{suffix}");
+        std::fs::rename(away.path().join(name), database(suffix)).ok();
+    }
+    Process::start(folder.path()).kill();
+}
+
 #[test]
 fn a_command_on_a_folder_that_is_not_there_makes_nothing() {
     let folder = tempfile::tempdir().unwrap();

@@ -367,3 +367,18 @@ async fn criteria_that_look_beyond_the_scopes_are_refused() {
     assert_eq!(site.count("Observation").await, 2);
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_entries_of_a_stored_bundle_refer_to_is_left_as_it_is() {
+    let site = Site::start().await;
+    let conditional = "Organization?identifier=urn:none|1";
+    let inner =
+        json!({"resourceType": "Patient", "managingOrganization": {"reference": conditional}});
+    let stored =
+        json!({"resourceType": "Bundle", "type": "collection", "entry": [{"resource": inner}]});
+
+    let made = site.post("/Bundle", &stored).await.expect(201).json();
+
+    assert_eq!(made["entry"][0]["resource"], inner);
+    site.stop().await;
+}

@@ -372,6 +372,19 @@ fn an_address_that_takes_no_fhir_ends_the_load_and_rejects_nothing() {
         assert_eq!(said(&stopped).contains("--url is the base of FHIR"), code == 5, "{base}");
         assert_eq!(three.folder.path().join("rejected.ndjson").exists(), code == 20, "{base}");
     }
+    bench.file("tx.json", br#"{"resourceType":"Bundle","type":"transaction","entry":[]}"#);
+    let wrong = sealway(&bench.folder.path().join("data"))
+        .current_dir(bench.folder.path())
+        .args(["load", "files", "--token-file", "token", "--url", root])
+        .output()
+        .unwrap();
+    assert_eq!(wrong.status.code(), Some(5), "{}", said(&wrong));
+    let missing = json!({"resourceType": "Bundle", "type": "transaction", "entry": [{
+        "resource": {"resourceType": "Binary", "contentType": "application/json-patch+json", "data": "W10="},
+        "request": {"method": "PATCH", "url": "Patient/nobody"}}]});
+    bench.file("tx.json", missing.to_string().as_bytes());
+    let refused = bench.load(&[]);
+    assert_eq!(refused.status.code(), Some(20), "what a transaction misses: {}", said(&refused));
     assert_eq!(bench.patients(), 0);
     bench.gateway.kill();
 }

@@ -195,6 +195,9 @@ async fn what_no_interaction_has_is_refused_alone_and_in_bundles() {
     let site = filled().await;
 
     assert_eq!(differing(&site, "_pretty=maybe", |_| 400).await, [""; 0]);
+    let twice = "_format=json&_format=xml";
+    assert_eq!(differing(&site, twice, |_| 400).await, [""; 0]);
+    assert_eq!(differing(&site, "_pretty=true&_pretty=false", |_| 400).await, [""; 0]);
     assert_eq!(differing(&site, "colour=red", |_| 400).await, [""; 0]);
     site.stop().await;
 }

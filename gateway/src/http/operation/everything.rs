@@ -102,10 +102,17 @@ impl Asked {
         }
         let mut types = TypeSet::NONE;
         for name in input.texts("_type").flat_map(|list| list.split(',')) {
-            let of = ResourceType::parse_stored(name.trim());
-            types.insert(of.map_err(|why| {
+            let wrong = |why: &str| {
                 Fault::new(FaultKind::Invalid, format!("_type: {why}")).in_parameter("_type")
-            })?);
+            };
+            let of =
+                ResourceType::parse_stored(name.trim()).map_err(|why| wrong(&why.to_string()))?;
+            if of == ResourceType::AUDIT_EVENT {
+                return Err(wrong(
+                    "AuditEvent is rendered from the access journal: search it by its own type",
+                ));
+            }
+            types.insert(of);
         }
         let limits = &call.app.config.search;
         let count = input.parsed("_count", |text| text.parse::<u32>().ok())?;

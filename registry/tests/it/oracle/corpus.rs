@@ -12,6 +12,7 @@ use registry::write_set::{Action, Finish, Finished, Write};
 use serde_json::{Value as Json, json};
 
 use super::naive::Stored;
+use super::words::is_indexed_whole;
 use crate::sets::{id, key, set};
 
 /// Writes the resources and returns them as the oracle keeps them; both must put them into the same compartments.
@@ -210,7 +211,8 @@ fn component(code: &str, value: i32) -> Json {
     })
 }
 
-/// Resources of Synthea's bundles, references resolved; `None` where the data is not at hand.
+/// Resources of Synthea's bundles, references resolved, but for those with more words than are indexed, which other
+/// resources do not refer to; `None` where the data is not at hand.
 pub(crate) fn synthea(bundles: Option<usize>) -> Option<Vec<Json>> {
     let root = std::env::var_os("SEALWAY_SHARED").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")),
@@ -245,6 +247,9 @@ pub(crate) fn synthea(bundles: Option<usize>) -> Option<Vec<Json>> {
             all.push(resource);
         }
     }
+    let before = all.len();
+    all.retain(is_indexed_whole);
+    eprintln!("{} resources with more words than are indexed are left out", before - all.len());
     Some(all)
 }
 

@@ -3,6 +3,8 @@
 //! Spec: R4 search page, "Text Search Parameters", with OData's `$search` for the language; `docs/search.md` for what
 //! a word is. A query is decided while it is read, over all sentences of the resource.
 
+use std::collections::HashMap;
+
 use serde_json::Value as Json;
 
 use super::compare::{escape, plain, split, unescape};
@@ -77,6 +79,19 @@ fn item(dice: &mut Dice, sentences: &Sentences) -> String {
         _ => format!("\"{}\"", some[0]),
     }
 }
+
+/// Whether all words of a resource are indexed (docs/search.md has the limits).
+pub(crate) fn is_indexed_whole(json: &Json) -> bool {
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let sentences = sentences(json, true);
+    let all: usize = sentences.iter().map(|words| words.len() + 1).sum();
+    sentences.into_iter().flatten().for_each(|word| *places.entry(word).or_default() += 1);
+    all <= WORDS_MAX && places.values().all(|count| *count <= PLACES_MAX)
+}
+
+/// Words of a resource's narrative, and of the rest; places of one word.
+const WORDS_MAX: usize = 7_500;
+const PLACES_MAX: usize = 250;
 
 /// The narrative alone, or everything.
 fn sentences(json: &Json, all: bool) -> Sentences {
