@@ -161,7 +161,8 @@ fn key_expression(sql: &mut Sql<'_>, key: &SortKey) {
             let pick = if key.descending { "max" } else { "min" };
             let (p, q) = (sql.alias("p"), sql.alias("q"));
             sql.push(&format!("(select {pick}({q}.id) from search_reference {p}"));
-            sql.indexed_by("search_reference_by_rid").push(&format!(" cross join resource {q}"));
+            let on = format!("{q}.khash = {p}.target_hash");
+            sql.indexed_by("search_reference_by_rid").beside("resource", &q, &on);
             sql.indexed_by("resource_by_khash").push(&format!(" where {p}.rid = d.rid and "));
             param_of(sql, &format!("{p}.param"), params);
             sql.push(&format!(" and {p}.code_hash = 0 and {q}.khash = {p}.target_hash"));

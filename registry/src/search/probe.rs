@@ -264,7 +264,8 @@ fn referred_by(
 fn refers(sql: &mut Sql<'_>, d: &str, params: &[u16], targets: &[(ResourceType, Condition)]) {
     let (s, t) = (sql.alias("s"), sql.alias("t"));
     sql.push(&format!("exists (select 1 from search_reference {s}"));
-    sql.indexed_by("search_reference_by_rid").push(&format!(" cross join resource {t}"));
+    let on = format!("{t}.khash = {s}.target_hash");
+    sql.indexed_by("search_reference_by_rid").beside("resource", &t, &on);
     sql.indexed_by("resource_by_khash").push(&format!(" where {s}.rid = {d}.rid and "));
     param_of(sql, &format!("{s}.param"), params);
     sql.push(&format!(" and {s}.code_hash = 0 and {t}.khash = {s}.target_hash and "));

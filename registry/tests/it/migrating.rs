@@ -95,6 +95,35 @@ fn no_index_by_resource_is_read_whole_where_nearly_all_values_are_of_one_paramet
     });
 }
 
+/// It took five seconds for 44 resources, until the planner had looked at what was loaded.
+#[test]
+fn a_chain_looks_its_targets_up_where_the_planner_knows_nothing_of_the_tables() {
+    on_cluster(async |cluster| {
+        let url = cluster.database().await;
+        let store = cluster::open(&url).await;
+        commit_one(&store, write("Observation/a", None, "one")).await.unwrap();
+        let mut conn = PgConnection::connect(&url).await.unwrap();
+        let mut looked_at = 0;
+        for query in [
+            "subject:Patient.organization.name:missing=true",
+            "subject:Patient.organization.active:not=true",
+            "_sort=subject",
+        ] {
+            let read = parse(ResourceType::OBSERVATION, query, &ParseOptions::default()).unwrap();
+            let told = store.explain(&Permit::maintenance(), &read).await.unwrap();
+            let follows = |sql: &str| sql.contains(".target_hash");
+            let statements = told.statements.iter().filter(|one| follows(&one.sql));
+            for (at, statement) in statements.enumerate() {
+                let plan = plan(&mut conn, at, &statement.sql).await;
+                assert!(plan.contains("resource_by_khash"), "{query}: {}\n{plan}", statement.sql);
+                assert!(!plan.contains("resource_by_id"), "{query}: {}\n{plan}", statement.sql);
+                looked_at += 1;
+            }
+        }
+        assert!(looked_at >= 3, "{looked_at}");
+    });
+}
+
 /// The plan that a session of the store has for a statement, whatever its values.
 async fn plan(conn: &mut PgConnection, at: usize, sql: &str) -> String {
     for setting in [
