@@ -94,7 +94,10 @@ pub(crate) fn expect_form(query: &str) -> Answered<()> {
         Err(Fault::new(FaultKind::Invalid, text.to_owned()).in_parameter(name))
     };
     // A malformed query is told by who reads it whole.
-    let pairs = if query.is_empty() { Vec::new() } else { pairs(query).unwrap_or_default() };
+    if !query.contains('%') && !["_format", "_pretty"].iter().any(|name| query.contains(name)) {
+        return Ok(());
+    }
+    let pairs = pairs(query).unwrap_or_default();
     for name in ["_format", "_pretty"] {
         let mut given = pairs.iter().filter(|(one, _)| one == name).map(|(_, value)| &**value);
         let first = given.next();
